@@ -1,0 +1,75 @@
+"""The detector: base weights with the trained tensors laid over them. Needs torch.
+
+    texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from models.emotions import LABELS
+from models.errors import ManifestError
+from models.hashing import file_sha256
+from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
+from models.materialize import materialize
+
+NORMAL_BATCH = 64
+
+
+def blank_model(base: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Base weights with a new, untrained head of six logits."""
+    labels = {label.id: str(label) for label in LABELS}
+    ids = {name: number for number, name in labels.items()}
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(LABELS), id2label=labels, label2id=ids, dtype=dtype)
+    return model  # type: ignore[no-any-return]
+
+
+def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(base)  # type: ignore[no-any-return]
+
+
+class Classifier:
+    """A detector artefact, loaded. Raises ManifestError if the artefact is not what its manifest says."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> None:
+        self.manifest = DetectorManifest.read(folder)
+        if file_sha256(folder / DETECTOR_WEIGHTS) != self.manifest.content_hash:
+            raise ManifestError(f"{folder.name}: the weights are not those of the manifest")
+        base = materialize(self.manifest.base)
+        if base.sha256 != self.manifest.base_hash:
+            raise ManifestError(f"{folder.name}: trained on other base weights than {base.name} {base.sha256[:12]}")
+        self.device = device
+        self.tokenizer = load_tokenizer(base.folder)
+        self.model = _overlay(blank_model(base.folder), folder / DETECTOR_WEIGHTS).to(device, dtype).eval()
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[str]) -> torch.Tensor:
+        """Float32 logits, `(batch, 6)`, in the order of the texts."""
+        limit = self.manifest.max_tokens
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        return self.model(**batch.to(self.device)).logits.float().cpu()
+
+    def scores(self, texts: Sequence[str]) -> torch.Tensor:
+        """Calibrated probabilities, `(batch, 6)`."""
+        return torch.softmax(self.logits(texts) / self.manifest.temperature, dim=-1)
+
+    def all_logits(self, texts: Sequence[str]) -> torch.Tensor:
+        """Logits of any number of texts, `(len(texts), 6)`: batches of similar length, results in the order given."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = torch.empty(len(texts), len(LABELS))
+        for start in range(0, len(order), NORMAL_BATCH):
+            rows = order[start : start + NORMAL_BATCH]
+            out[rows] = self.logits([texts[i] for i in rows])
+        return out
+
+
+def _overlay(model: PreTrainedModel, file: Path) -> PreTrainedModel:
+    """Lays the artefact's tensors over the model. Every one of them must be a tensor of the model, and the head must be among them."""
+    tensors = load_file(file)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    if unexpected or any("classifier" in name or name == "score.weight" for name in missing):
+        raise ManifestError(f"{file.parent.name}: unknown tensors {unexpected[:3]}, or no trained head")
+    return model
