@@ -1,0 +1,78 @@
+"""The one configuration of the graph: frozen, complete, and unforgiving of a misspelt key.
+
+It is the argument of `serve.app:build`, so a Serve config file states it under `args`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.manifest import ARTIFACTS
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Replicas(_Frozen):
+    """How many replicas a stage may have, and what one of them needs."""
+
+    minimum: int = Field(default=1, ge=1)
+    maximum: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.5, ge=0)
+    gpus: float = Field(default=0, ge=0)
+
+
+class DetectorConfig(_Frozen):
+    """`artifact` is a folder that `training` wrote; the `scripted` kind needs none."""
+
+    kind: Literal["model", "scripted"] = "model"
+    artifact: Path = ARTIFACTS / "detector"
+    device: str = "cpu"
+    threads: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=32, ge=1, le=256)
+    batch_wait_ms: float = Field(default=2, ge=0)
+    replicas: Replicas = Replicas()
+
+
+class HardwareProfile(_Frozen):
+    """What one replica of the responder runs on; the engine's limits follow from it and from the adapters."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    kv_cache_gib: float = Field(default=1, gt=0, description="on a CPU; on a GPU see gpu_memory_utilization")
+    gpu_memory_utilization: float = Field(default=0.85, gt=0, lt=1)
+    max_num_seqs: int = Field(default=32, ge=1)
+    max_model_len: int = Field(default=2048, ge=256)
+    tensor_parallel_size: int = Field(default=1, ge=1)
+
+
+class ResponderConfig(_Frozen):
+    """`adapters` is a folder with one adapter a persona; a persona without one is the base model with an instruction."""
+
+    kind: Literal["vllm", "scripted"] = "vllm"
+    base: str = "gemma-3-270m"
+    adapters: Path | None = ARTIFACTS / "adapters"
+    hardware: HardwareProfile = HardwareProfile()
+    coalesce_ms: float = Field(default=15, ge=0, description="how long later deltas may be joined under load; the first never waits")
+    coalesce_from: int = Field(default=8, ge=1, description="running requests from which deltas are joined")
+    queue: int = Field(default=64, ge=0, description="requests that may wait at a replica for a place in the batch")
+    replicas: Replicas = Replicas(cpus=1)
+
+
+class IngressConfig(_Frozen):
+    """The stage that speaks HTTP."""
+
+    replicas: Replicas = Replicas(cpus=0.1)
+    max_ongoing_requests: int = Field(default=512, ge=1)
+
+
+class ServeConfig(_Frozen):
+    """The whole graph."""
+
+    ingress: IngressConfig = IngressConfig()
+    detector: DetectorConfig = DetectorConfig()
+    responder: ResponderConfig = ResponderConfig()
+
+
+SCRIPTED = ServeConfig(detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted"))

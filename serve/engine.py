@@ -1,0 +1,61 @@
+"""What the responder asks of an engine, and nothing more. `vllm_engine` and `scripted_engine` implement it."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from models.manifest import Adapter
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `temperature` 0 is greedy; `stop` are strings that end the answer and are not part of it."""
+
+    max_tokens: int = 96
+    temperature: float = 0.7
+    top_p: float = 0.95
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer. The last one carries `finish_reason`."""
+
+    text: str
+    tokens: int
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What the engine does at this moment."""
+
+    running: int
+    adapters: tuple[str, ...]
+
+
+class Engine(Protocol):
+    """A text generator that mixes adapters in one batch. Adapters go by their versioned name."""
+
+    async def start(self) -> None: ...
+
+    def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+        """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError."""
+        ...
+
+    async def load(self, adapter: Adapter) -> None:
+        """Makes an adapter resident. Raises ArtifactError if the engine refuses it."""
+        ...
+
+    async def unload(self, versioned_name: str) -> None: ...
+
+    async def health(self) -> None:
+        """Returns if the engine can answer. Raises EngineError."""
+        ...
+
+    def stats(self) -> EngineStats: ...
+
+    async def stop(self) -> None: ...

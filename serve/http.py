@@ -1,0 +1,108 @@
+"""The HTTP API: `/v1/respond`, `/v1/detect`, `/v1/personas`, health, and OpenAI's paths (in `serve.openai_api`)."""
+
+import json
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from models.emotions import Emotion
+from models.personas import personas
+from models.prompt import Turn
+from serve import openai_api, problems
+from serve.engine import Sampling
+from serve.errors import WrongContentType
+from serve.ingress import Ingress, this_ingress
+from serve.pipeline import Detected, Message, Said, collect, to_detected
+from serve.schema import DetectReply, DetectRequest, EmotionOut, PersonaOut, Problem, RespondReply, RespondRequest, done_out, emotion_out
+
+TheIngress = Annotated[Ingress, Depends(this_ingress)]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 413, 415, 422, 500, 503)
+}
+STREAM = {200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, delta, done, error"}}
+
+
+async def require_json(request: Request) -> None:
+    """A body must say that it is JSON. Raises WrongContentType."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise WrongContentType("send content-type: application/json")
+
+
+def make_http_app() -> FastAPI:
+    """Made inside each replica, since a FastAPI application does not travel well between processes."""
+    app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
+    problems.install(app)
+    app.include_router(openai_api.router, dependencies=[Depends(require_json)])
+    app.post("/v1/respond", response_model=RespondReply, responses=PROBLEMS | STREAM, dependencies=[Depends(require_json)])(respond)
+    app.post("/v1/detect", response_model=DetectReply, responses=PROBLEMS, dependencies=[Depends(require_json)])(detect)
+    app.get("/v1/personas", response_model=list[PersonaOut])(list_personas)
+    app.get("/v1/models")(openai_api.list_models)
+    app.get("/healthz")(alive)
+    app.get("/readyz", responses={503: PROBLEMS[503]})(ready)
+    return app
+
+
+async def respond(body: RespondRequest, ingress: TheIngress) -> Any:
+    """Detects the emotion behind a text and answers as it."""
+    message = _message(body)
+    if body.stream:
+        return EventSourceResponse(_events(ingress, message), ping=15)
+    detected, text, finished = await collect(ingress.answer(message))
+    assert detected is not None
+    return RespondReply(text=text, **done_out(message.request_id, detected, finished).model_dump())
+
+
+async def detect(body: DetectRequest, ingress: TheIngress) -> DetectReply:
+    """Scores of the six emotions, for one text or for up to 256."""
+    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text))
+    return DetectReply(model=name, results=[emotion_out(to_detected(row)) for row in scores])
+
+
+async def list_personas() -> list[PersonaOut]:
+    """The six characters."""
+    return [PersonaOut.model_validate(persona.model_dump(exclude={"instruction"})) for persona in personas().values()]
+
+
+async def alive() -> dict[str, str]:
+    """This process runs."""
+    return {"status": "alive"}
+
+
+async def ready(ingress: TheIngress) -> dict[str, str]:
+    """Every stage has answered once."""
+    await ingress.probe()
+    return {"status": "ready"}
+
+
+def _message(body: RespondRequest) -> Message:
+    return Message(
+        request_id=f"resp-{uuid.uuid4().hex}",
+        turns=(Turn("user", body.text),),
+        sampling=Sampling(body.max_tokens, body.temperature, body.top_p, body.seed),
+        emotion=None if body.emotion == "auto" else Emotion(body.emotion),
+    )
+
+
+async def _events(ingress: Ingress, message: Message) -> AsyncGenerator[ServerSentEvent]:
+    """The stream of `/v1/respond`. An error after the first event becomes an `error` event: never a silent cut."""
+    detected = None
+    try:
+        async with aclosing(ingress.answer(message)) as events:
+            async for event in events:
+                if isinstance(event, Detected):
+                    detected = event
+                    yield _sse("emotion", emotion_out(event))
+                elif isinstance(event, Said):
+                    yield ServerSentEvent(event="delta", data=json.dumps({"text": event.text}, ensure_ascii=False))
+                elif detected is not None:
+                    yield _sse("done", done_out(message.request_id, detected, event))
+    except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
+        yield _sse("error", problems.problem_of(error))
+
+
+def _sse(event: str, data: EmotionOut | Problem | Any) -> ServerSentEvent:
+    return ServerSentEvent(event=event, data=data.model_dump_json())

@@ -1,0 +1,35 @@
+"""The engine's limits, derived from the hardware profile and the adapters: never kept in step by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.manifest import AdapterManifest
+from serve.config import ResponderConfig
+
+ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
+SPARE_ADAPTERS = 1  # so that a new version can be resident beside the old one
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`max_loras` is 0 where there is no adapter at all. `max_ongoing_requests` is Serve's limit for a replica."""
+
+    max_loras: int
+    max_lora_rank: int
+    max_num_seqs: int
+    max_model_len: int
+    max_ongoing_requests: int
+
+
+def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) -> Limits:
+    """All personas are resident at once. The spare slot also keeps clear of a CPU defect of the engine (vllm PR #48421): rows
+    without an adapter are given the last slot's adapter, so the last slot must stay empty."""
+    highest = max((adapter.rank for adapter in adapters), default=ENGINE_RANKS[0])
+    hardware = config.hardware
+    return Limits(
+        max_loras=len(adapters) + SPARE_ADAPTERS if adapters else 0,
+        max_lora_rank=next(rank for rank in ENGINE_RANKS if rank >= highest),
+        max_num_seqs=hardware.max_num_seqs,
+        max_model_len=hardware.max_model_len,
+        max_ongoing_requests=hardware.max_num_seqs + config.queue,
+    )

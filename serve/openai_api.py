@@ -1,0 +1,139 @@
+"""OpenAI's paths for the tools that people already use. The emotion travels in an extra `emotion` field.
+
+Model `auto` detects the last user message; a persona's name chooses it; `base` is the bare base model. A system message is accepted,
+since many tools send one, and not used: the persona is the system.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import EventSourceResponse
+
+from models.emotions import LABELS, Emotion
+from models.prompt import Turn
+from serve import problems
+from serve.engine import Sampling
+from serve.errors import InvalidRequest, UnknownModel
+from serve.ingress import Ingress, this_ingress
+from serve.pipeline import Detected, Finished, Message, Said, collect
+from serve.schema import Text, Usage, emotion_out
+
+router = APIRouter()
+MODELS = ("auto", *LABELS, "base")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextPart(_Body):
+    type: Literal["text"]
+    text: Text
+
+
+class ChatMessage(_Body):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | list[TextPart]
+    name: str | None = None
+
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+
+
+class StreamOptions(_Body):
+    include_usage: bool = False
+
+
+class ChatRequest(_Body):
+    """What is understood of OpenAI's request. Anything else is refused rather than ignored."""
+
+    model: str = "auto"
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=128)]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(default=None, ge=1, le=256)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=256)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    n: Literal[1] = 1
+    user: str | None = None
+
+
+async def list_models() -> dict[str, Any]:
+    """`auto`, the six personas and `base`."""
+    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions"} for name in MODELS]}
+
+
+@router.post("/v1/chat/completions", response_model=None)
+async def chat_completions(body: ChatRequest, ingress: Annotated[Ingress, Depends(this_ingress)]) -> dict[str, Any] | EventSourceResponse:
+    """Answers the last user message of a conversation, as OpenAI's API would."""
+    message = _message(body)
+    if body.stream:
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        return EventSourceResponse(_chunks(ingress, message, body.model, usage))
+    detected, text, finished = await collect(ingress.answer(message))
+    choice = {"index": 0, "finish_reason": finished.finish_reason, "message": {"role": "assistant", "content": text}}
+    return _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(finished)} | _emotion(detected)
+
+
+def _message(body: ChatRequest) -> Message:
+    if body.model not in MODELS:
+        raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
+    turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
+    if not turns or turns[-1].role != "user":
+        raise InvalidRequest("the last message must be the user's")
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    tokens = body.max_completion_tokens or body.max_tokens or 96
+    return Message(
+        request_id=f"chatcmpl-{uuid.uuid4().hex}",
+        turns=turns,
+        sampling=Sampling(tokens, body.temperature, body.top_p, body.seed, stop),
+        emotion=Emotion(body.model) if body.model in LABELS else None,
+        bare=body.model == "base",
+    )
+
+
+async def _chunks(ingress: Ingress, message: Message, model: str, include_usage: bool) -> AsyncGenerator[str]:
+    """Chunks as the client expects them. The first one carries the emotion and no text; an error becomes an `error` object."""
+    head = _head(message, model, "chat.completion.chunk")
+    try:
+        async with aclosing(ingress.answer(message)) as events:
+            if message.bare:
+                yield _chunk(head, {"role": "assistant", "content": ""})
+            async for event in events:
+                if isinstance(event, Detected):
+                    yield _chunk(head | _emotion(event), {"role": "assistant", "content": ""})
+                elif isinstance(event, Said):
+                    yield _chunk(head, {"content": event.text})
+                else:
+                    yield _chunk(head, {}, event.finish_reason)
+                    if include_usage:
+                        yield json.dumps(head | {"choices": [], "usage": _usage(event)})
+    except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
+        yield json.dumps(problems.openai_error(problems.problem_of(error)))
+    yield "[DONE]"
+
+
+def _head(message: Message, model: str, kind: str) -> dict[str, Any]:
+    return {"id": message.request_id, "object": kind, "created": int(time.time()), "model": model}
+
+
+def _chunk(head: dict[str, Any], delta: dict[str, str], finish_reason: str | None = None) -> str:
+    return json.dumps(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}, ensure_ascii=False)
+
+
+def _usage(finished: Finished) -> dict[str, int]:
+    usage = Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens)
+    return usage.model_dump() | {"total_tokens": usage.prompt_tokens + usage.completion_tokens}
+
+
+def _emotion(detected: Detected | None) -> dict[str, Any]:
+    return {"emotion": emotion_out(detected).model_dump(mode="json") if detected else None}

@@ -1,0 +1,82 @@
+"""Turns every error into an answer: `application/problem+json` (RFC 9457), or OpenAI's shape under its paths.
+
+What a user wrote is never repeated in an error, nor logged.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from models.errors import FyeError
+from serve.errors import InvalidJson, InvalidRequest
+from serve.schema import Problem
+
+log = logging.getLogger(__name__)
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
+TYPE_PREFIX = "urn:face-your-emotions:"
+
+
+def install(app: FastAPI) -> None:
+    """Registers the handlers."""
+    app.add_exception_handler(FyeError, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """A problem for any error; what nobody foresaw tells nothing but that."""
+    cause = getattr(error, "cause", None)  # Ray wraps what a stage raised
+    error = cause if isinstance(cause, FyeError) else error
+    if isinstance(error, FyeError):
+        return _problem(type(error), str(error))
+    log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return Problem(type=TYPE_PREFIX + "internal", title="Internal error", status=500, detail="something went wrong on the server")
+
+
+def _problem(kind: type[FyeError], detail: str, errors: list[dict[str, str]] | None = None) -> Problem:
+    title = kind.type.replace("-", " ").capitalize()
+    return Problem(type=TYPE_PREFIX + kind.type, title=title, status=kind.status, detail=detail, errors=errors or [])
+
+
+def respond_with(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    if request.url.path in OPENAI_PATHS:
+        return JSONResponse(openai_error(problem), problem.status, headers)
+    return JSONResponse(problem.model_dump(), problem.status, headers, media_type="application/problem+json")
+
+
+def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
+    """The same problem in OpenAI's shape."""
+    kind = "invalid_request_error" if problem.status < 500 else "server_error"
+    detail = "; ".join([problem.detail, *(f"{error['field']}: {error['problem']}" for error in problem.errors)])
+    return {"error": {"message": detail, "type": kind, "param": None, "code": problem.type.removeprefix(TYPE_PREFIX)}}
+
+
+async def _ours(request: Request, error: Exception) -> JSONResponse:
+    return respond_with(request, problem_of(error))
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    return respond_with(request, problem_of(error))
+
+
+async def _validation(request: Request, error: Exception) -> JSONResponse:
+    found: Iterable[Any] = error.errors() if isinstance(error, RequestValidationError) else []
+    rows = list(found)
+    if any(row["type"] == "json_invalid" for row in rows):
+        return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
+    errors = [{"field": ".".join(str(part) for part in row["loc"][1:]) or "body", "problem": row["msg"]} for row in rows]
+    return respond_with(request, _problem(InvalidRequest, "the request is not valid", errors))
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
+    title = slug.replace("-", " ").capitalize()
+    problem = Problem(type=TYPE_PREFIX + slug, title=title, status=error.status_code, detail=str(error.detail))
+    return respond_with(request, problem, dict(error.headers or {}))

@@ -1,0 +1,103 @@
+"""The responder stage: a conversation and a persona in, pieces of the answer out. One engine batch mixes all personas.
+
+It does not know of detection or HTTP.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from models.emotions import Emotion
+from models.prompt import STOP_STRINGS, Turn
+from serve.backend import Backend, open_backend
+from serve.config import ResponderConfig
+from serve.engine import Delta, EngineStats, Sampling
+from serve.errors import PromptTooLong
+from serve.policy import BASE_VOICE, voice_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One answer to generate. `persona` None is the bare base model."""
+
+    request_id: str
+    persona: Emotion | None
+    turns: tuple[Turn, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What travels back: text, and with the last piece the answer's figures."""
+
+    text: str
+    finish_reason: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Responder:
+    """Turns asks into pieces, for any number of them at once."""
+
+    def __init__(self, config: ResponderConfig, backend: Backend) -> None:
+        self._config, self._backend = config, backend
+
+    async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
+        """The answer as it is generated. The first piece is passed on at once; under load later ones are joined.
+
+        Raises PromptTooLong or EngineError. Closing the generator ends the generation.
+        """
+        prompt, adapter, sampling = self._prepare(ask)
+        written, first = 0, True
+        async with aclosing(self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)) as deltas:
+            async for delta in deltas:
+                written += delta.tokens
+                piece = _piece(delta, first, len(prompt), written)
+                if piece.text or piece.finish_reason:
+                    first = first and not piece.text
+                    yield piece
+                if not first and delta.finish_reason is None:
+                    await self._let_deltas_join()
+
+    def _prepare(self, ask: Ask) -> tuple[list[int], str | None, Sampling]:
+        voice = voice_of(ask.persona, self._backend.aliases) if ask.persona else BASE_VOICE
+        prompt = self._backend.encoder.prompt(voice.speaker, ask.turns, voice.instruction)
+        room = self._backend.limits.max_model_len - ask.sampling.max_tokens
+        if len(prompt) > room:
+            raise PromptTooLong(f"the text has {len(prompt)} tokens; with {ask.sampling.max_tokens} to write, {room} fit")
+        stop = tuple(dict.fromkeys((*STOP_STRINGS, *ask.sampling.stop)))
+        sampling = Sampling(ask.sampling.max_tokens, ask.sampling.temperature, ask.sampling.top_p, ask.sampling.seed, stop)
+        return prompt, voice.adapter, sampling
+
+    async def _let_deltas_join(self) -> None:
+        """The engine joins what it made while nobody read. A stream costs per piece, so under load fewer are sent."""
+        if self._backend.engine.stats().running >= self._config.coalesce_from:
+            await asyncio.sleep(self._config.coalesce_ms / 1000)
+
+    async def check_health(self) -> None:
+        """Called by Serve; raising has the replica replaced."""
+        await self._backend.engine.health()
+
+    async def stats(self) -> EngineStats:
+        return self._backend.engine.stats()
+
+    async def close(self) -> None:
+        await self._backend.engine.stop()
+
+
+def _piece(delta: Delta, first: bool, prompt_tokens: int, written: int) -> Piece:
+    """An answer starts after the space that follows the speaker's colon."""
+    text = delta.text.lstrip() if first else delta.text
+    return Piece(text, delta.finish_reason, prompt_tokens, written)
+
+
+class ResponderReplica(Responder):
+    """A responder as Serve starts it: the constructor loads the weights."""
+
+    async def __init__(self, config: ResponderConfig) -> None:  # type: ignore[misc]
+        super().__init__(config, await open_backend(config))
+
+    async def __del__(self) -> None:  # Serve awaits it before it ends a replica
+        if hasattr(self, "_backend"):
+            await self.close()

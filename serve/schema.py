@@ -1,0 +1,110 @@
+"""The API's own requests and replies, as pydantic models: they validate, and they are the OpenAPI document."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from models.emotions import Emotion
+from serve.pipeline import Detected, Finished
+
+MAX_TEXT = 4000
+MAX_TEXTS = 256
+
+
+def _readable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    if not text.strip():
+        raise ValueError("must not be empty or only white space")
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_readable)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class RespondRequest(_Strict):
+    text: Text = Field(examples=["The weather is perfect today! It's been months since I last felt this cool air!"])
+    emotion: Literal["auto", "sadness", "joy", "love", "anger", "fear", "surprise"] = "auto"
+    stream: bool = False
+    max_tokens: int = Field(default=96, ge=1, le=256)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+
+
+class DetectRequest(_Strict):
+    text: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+
+
+class EmotionOut(BaseModel):
+    label: Emotion
+    score: float
+    scores: dict[Emotion, float]
+
+
+class DetectReply(BaseModel):
+    model: str
+    results: list[EmotionOut]
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Timings(BaseModel):
+    detect: float
+    first_token: float
+    total: float
+
+
+class DoneOut(BaseModel):
+    """Everything of a reply that is not text: the `done` event of a stream."""
+
+    id: str
+    emotion: EmotionOut
+    persona: str
+    finish_reason: Literal["stop", "length"]
+    usage: Usage
+    timings_ms: Timings
+
+
+class RespondReply(DoneOut):
+    text: str
+
+
+class PersonaOut(BaseModel):
+    name: str
+    emotion: Emotion
+    voice: str
+    colour: str
+    emoji: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `type` is stable; `errors` says which fields are wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = []
+
+
+def emotion_out(detected: Detected) -> EmotionOut:
+    return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
+
+
+def done_out(request_id: str, detected: Detected, finished: Finished) -> DoneOut:
+    return DoneOut(
+        id=request_id,
+        emotion=emotion_out(detected),
+        persona=detected.label,
+        finish_reason=finished.finish_reason,  # type: ignore[arg-type]
+        usage=Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens),
+        timings_ms=Timings(**finished.timings_ms),
+    )

@@ -1,0 +1,155 @@
+"""The real engine: vLLM's AsyncLLM, on a CPU or a GPU, with every persona's adapter resident.
+
+It does not know of personas, prompts or HTTP: token ids in, text out.
+"""
+
+import itertools
+import logging
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import ArtifactError
+from models.manifest import Adapter
+from serve.config import HardwareProfile
+from serve.engine import Delta, EngineStats, Sampling
+from serve.errors import EngineError
+from serve.limits import Limits
+
+if TYPE_CHECKING:
+    from vllm.lora.request import LoRARequest
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+log = logging.getLogger(__name__)
+
+
+class VllmEngine:
+    """One vLLM engine and its resident adapters. `start` imports vLLM and loads the weights: tens of seconds on a CPU."""
+
+    def __init__(self, base: Path, hardware: HardwareProfile, limits: Limits) -> None:
+        self._base, self._hardware, self._limits = base, hardware, limits
+        self._llm: AsyncLLM | None = None
+        self._adapters: dict[str, LoRARequest] = {}
+        self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique; a counter makes them so
+        self._running = 0
+
+    async def start(self) -> None:
+        set_environment(self._hardware)
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits)))
+
+    @property
+    def _engine(self) -> "AsyncLLM":
+        if self._llm is None:
+            raise EngineError("the engine was not started")
+        return self._llm
+
+    async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+        outputs = self._engine.generate(
+            {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter)
+        )
+        self._running += 1
+        try:
+            async for output in outputs:
+                part = output.outputs[0]
+                yield Delta(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
+        except EngineError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"the engine failed: {type(error).__name__}") from error
+        finally:
+            self._running -= 1
+            await outputs.aclose()  # aborts the request if it has not finished
+
+    def _lora(self, versioned_name: str | None) -> "LoRARequest | None":
+        if versioned_name is None:
+            return None
+        if versioned_name not in self._adapters:
+            raise EngineError(f"no adapter {versioned_name} is resident")
+        return self._adapters[versioned_name]
+
+    async def load(self, adapter: Adapter) -> None:
+        from vllm.lora.request import LoRARequest
+
+        name = adapter.manifest.versioned_name
+        if name in self._adapters:
+            return
+        request = LoRARequest(lora_name=name, lora_int_id=next(self._ids), lora_path=str(adapter.folder))
+        try:
+            accepted = await self._engine.add_lora(request)
+        except (RuntimeError, ValueError) as error:
+            raise ArtifactError(f"the engine refused {name}: {error}") from error
+        if not accepted:
+            raise ArtifactError(f"the engine refused {name}")
+        self._adapters[name] = request
+
+    async def unload(self, versioned_name: str) -> None:
+        request = self._adapters.pop(versioned_name, None)
+        if request is not None:
+            await self._engine.remove_lora(request.lora_int_id)
+
+    async def health(self) -> None:
+        try:
+            await self._engine.check_health()
+        except RuntimeError as error:
+            raise EngineError("the engine is dead") from error
+
+    def stats(self) -> EngineStats:
+        return EngineStats(running=self._running, adapters=tuple(self._adapters))
+
+    async def stop(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+            self._llm = None
+
+
+def set_environment(hardware: HardwareProfile) -> None:
+    """What vLLM reads from the environment. An operator's own settings win."""
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if hardware.device == "cpu":
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(round(hardware.kv_cache_gib), 1)))
+        # By default vLLM keeps a core for itself, half of a two-core machine.
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, sorted(os.sched_getaffinity(0)))))
+
+
+def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits) -> dict[str, Any]:
+    """Arguments of `AsyncEngineArgs`. Gemma is unstable in fp16, so bf16 it is."""
+    arguments: dict[str, Any] = {
+        "model": str(base),
+        "dtype": "bfloat16",
+        "max_model_len": limits.max_model_len,
+        "max_num_seqs": limits.max_num_seqs,
+        "tensor_parallel_size": hardware.tensor_parallel_size,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+    }
+    if hardware.device == "cuda":
+        arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization
+    if limits.max_loras:
+        arguments |= {"enable_lora": True, "max_loras": limits.max_loras, "max_lora_rank": limits.max_lora_rank}
+        arguments["max_cpu_loras"] = limits.max_loras
+    return arguments
+
+
+def _sampling_params(sampling: Sampling) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=sampling.seed,
+        stop=list(sampling.stop),
+        output_kind=RequestOutputKind.DELTA,
+    )
+
+
+def _finish_reason(reason: str | None) -> Any:
+    if reason in {None, "stop", "length"}:
+        return reason
+    raise EngineError(f"the engine ended the answer: {reason}")
