@@ -1,0 +1,36 @@
+"""Commands: `python -m serve run` starts the graph, `python -m serve chat` talks to it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Answers what people feel, as what they feel.")
+Host = Annotated[str, typer.Option(help="address to bind, or to talk to")]
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+LOCAL = Path("deploy/local.yaml")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option(help="a Serve config file", exists=True, dir_okay=False)] = LOCAL,
+    scripted: Annotated[bool, typer.Option(help="no weights: a deterministic engine, for a look at the API")] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+) -> None:
+    """Start the graph on this machine and serve until Ctrl-C."""
+    from serve.run import start
+
+    raise typer.Exit(start(config, scripted, host, port))
+
+
+@app.command()
+def chat(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Talk to the running server."""
+    from serve.chat import chat
+
+    raise typer.Exit(chat(host, port))
+
+
+if __name__ == "__main__":
+    app()

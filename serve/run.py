@@ -1,0 +1,157 @@
+"""`make serve`: starts the graph on this machine, says what it is doing, and ends everything on Ctrl-C.
+
+    config file -> base weights -> Ray (loopback, no dashboard) -> Serve application -> ready line -> wait -> tear down
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+
+from models.errors import CatalogError, FyeError
+from models.manifest import DetectorManifest
+from models.materialize import materialize
+from serve.config import SCRIPTED, ServeConfig
+from serve.errors import ServingError
+
+console = Console(highlight=False, stderr=True)
+APP_NAME = "face-your-emotions"
+START_TIMEOUT_S = 900
+EXAMPLE = "The weather is perfect today!"
+
+
+class _App(BaseModel):
+    """What is used of a Serve config file here: the application's arguments."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    args: ServeConfig
+
+
+def read_config(file: Path) -> ServeConfig:
+    """The graph's configuration in a Serve config file. Raises CatalogError for one that Serve or this project would refuse."""
+    from ray.serve.schema import ServeDeploySchema  # after set_ray_environment
+
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+        ServeDeploySchema.model_validate(document)
+        return _App.model_validate(document["applications"][0]).args
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise CatalogError(f"{file}: {error}") from error
+
+
+def run(config: ServeConfig, host: str, port: int) -> None:
+    """Blocks until SIGINT or SIGTERM. Raises FyeError if the graph cannot start."""
+    stop = _stop_on_signals()
+    fetch_weights(config)
+    began_s = time.monotonic()
+    with serving(config, host, port):
+        wait_ready(host, port, stop)
+        if not stop.is_set():
+            console.print(f"[green]Ready[/] after {time.monotonic() - began_s:.0f} s on http://{host}:{port} (API at /docs). Try:")
+            body = f'{{"text": "{EXAMPLE}"}}'
+            print(f"curl -s http://{host}:{port}/v1/respond -H 'content-type: application/json' -d '{body}'", flush=True)
+        stop.wait()
+        console.print("Stopping ...")
+
+
+def fetch_weights(config: ServeConfig) -> None:
+    """Before the graph, where progress can be seen."""
+
+    def say(line: str) -> None:
+        console.print(f"  {line}")
+
+    if config.detector.kind == "model":
+        materialize(DetectorManifest.read(config.detector.artifact).base, say)
+    if config.responder.kind == "vllm":
+        materialize(config.responder.base, say)
+
+
+@contextmanager
+def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
+    """A Ray of its own with the application on it, ended on the way out."""
+    import ray
+    from ray import serve
+    from ray.serve.api import RunTarget
+
+    from serve.app import build
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    console.print("Starting the graph: ingress, detector, responder ...")
+    try:
+        ray.init(num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING", "enable_access_log": False})
+        serve.run_many([RunTarget(build(config), APP_NAME)], wait_for_applications_running=False)
+        yield
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def _ray_cpus(config: ServeConfig) -> int:
+    """Ray counts CPUs only to place replicas: enough for all of them, whatever the machine has."""
+    stages = (config.ingress.replicas, config.detector.replicas, config.responder.replicas)
+    return max(os.cpu_count() or 1, round(sum(stage.maximum * stage.cpus for stage in stages) + 0.5))
+
+
+def wait_ready(host: str, port: int, stop: threading.Event) -> None:
+    """Returns when `/readyz` says so, or when asked to stop. Raises ServingError if a stage cannot start."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    with console.status("Loading models") as status:
+        while not stop.wait(0.5):
+            try:
+                if httpx.get(f"http://{host}:{port}/readyz", timeout=10).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass  # nobody listens yet
+            status.update(f"Loading models ({_waiting_for()})")
+            if time.monotonic() > deadline_s:
+                raise ServingError(f"not ready after {START_TIMEOUT_S} s; Ray's logs are in /tmp/ray/session_latest/logs/serve")
+
+
+def _waiting_for() -> str:
+    """The stages that are not up. Raises ServingError with the stage's own words if one has failed for good."""
+    from ray import serve
+
+    application = serve.status().applications.get(APP_NAME)
+    if application is None:
+        return "starting"
+    if application.status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+        messages = [stage.message for stage in application.deployments.values() if stage.message]
+        raise ServingError("the graph did not start: " + "\n".join(messages or [application.message]))
+    return ", ".join(name for name, stage in application.deployments.items() if stage.status != "HEALTHY") or "routes"
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def set_ray_environment() -> None:
+    """What Ray reads when it is first imported, here and in every replica. An operator's own settings win."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
+    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")  # no load balancer stands in front here
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def start(config_file: Path, scripted: bool, host: str, port: int) -> int:
+    """The command: an exit status, and one plain sentence for an error that the operator can mend."""
+    set_ray_environment()
+    try:
+        run(SCRIPTED if scripted else read_config(config_file), host, port)
+    except FyeError as error:
+        console.print(f"[red]{type(error).__name__}:[/] {error}", markup=True)
+        return 1
+    return 0

@@ -1,0 +1,42 @@
+"""Copies what a run made into `models/artifacts/`, each artefact with a model card that its manifest fills in."""
+
+import shutil
+from pathlib import Path
+from string import Template
+
+from models.catalog import find
+from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
+
+CARDS = Path(__file__).parent / "cards"
+KEPT = (MANIFEST_FILE, "model.safetensors", "adapter_model.safetensors", "adapter_config.json")
+
+
+def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:
+    """`run` holds an `artifact` (a detector), or a folder with an `adapter` for each persona. Returns the published folders."""
+    if (run / "artifact" / MANIFEST_FILE).exists():
+        manifest = DetectorManifest.read(run / "artifact")
+        return [_publish(run / "artifact", artifacts / "detector", "detector.md", _facts(manifest))]
+    published = []
+    for file in sorted(run.glob(f"*/adapter/{MANIFEST_FILE}")):
+        adapter = AdapterManifest.read(file.parent)
+        out = artifacts / "adapters" / adapter.name
+        published.append(_publish(file.parent, out, "adapter.md", _facts(adapter)))
+    return published
+
+
+def _publish(source: Path, out: Path, card: str, facts: dict[str, str]) -> Path:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in KEPT:
+        if (source / name).exists():
+            shutil.copyfile(source / name, out / name)
+    (out / "README.md").write_text(Template((CARDS / card).read_text("utf-8")).substitute(facts), "utf-8")
+    return out
+
+
+def _facts(manifest: DetectorManifest | AdapterManifest) -> dict[str, str]:
+    """What a card may name: every field of the manifest, and where the base weights come from."""
+    facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
+    facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
+    facts["licence"] = find(manifest.base).licence
+    return facts
