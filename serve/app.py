@@ -1,7 +1,7 @@
 """Wires the graph: the only place that binds deployments.
 
-    HTTP -> Ingress -> Detector
-                    -> Responder
+HTTP -> Ingress -> Detector
+                -> Responder
 """
 
 from typing import Any

@@ -14,7 +14,7 @@ from models.personas import personas
 from models.prompt import Turn
 from serve import openai_api, problems
 from serve.engine import Sampling
-from serve.errors import WrongContentType
+from serve.errors import EngineError, WrongContentType
 from serve.ingress import Ingress, this_ingress
 from serve.pipeline import Detected, Message, Said, collect, to_detected
 from serve.schema import DetectReply, DetectRequest, EmotionOut, PersonaOut, Problem, RespondReply, RespondRequest, done_out, emotion_out
@@ -23,7 +23,9 @@ TheIngress = Annotated[Ingress, Depends(this_ingress)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 413, 415, 422, 500, 503)
 }
-STREAM = {200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, delta, done, error"}}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, delta, done, error"}
+}
 
 
 async def require_json(request: Request) -> None:
@@ -52,7 +54,8 @@ async def respond(body: RespondRequest, ingress: TheIngress) -> Any:
     if body.stream:
         return EventSourceResponse(_events(ingress, message), ping=15)
     detected, text, finished = await collect(ingress.answer(message))
-    assert detected is not None
+    if detected is None:
+        raise EngineError("the answer came without its emotion")
     return RespondReply(text=text, **done_out(message.request_id, detected, finished).model_dump())
 
 

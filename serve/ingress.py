@@ -36,7 +36,7 @@ class Ingress:
         return name, scores
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-        pieces = self._streaming.respond.remote(ask)
+        pieces: Any = self._streaming.respond.remote(ask)
         try:
             async for piece in pieces:
                 yield piece
@@ -57,6 +57,5 @@ class Ingress:
 
 def this_ingress() -> Ingress:
     """The ingress of the replica that runs this code: what the HTTP routes depend on."""
-    ingress = serve.get_replica_context().servable_object
-    assert isinstance(ingress, Ingress)
-    return ingress
+    ingress: Any = serve.get_replica_context().servable_object
+    return ingress  # type: ignore[no-any-return]

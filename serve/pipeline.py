@@ -1,6 +1,6 @@
 """The way of one message through the graph: detect, choose the persona, answer. It does not know of HTTP.
 
-    Message -> Detected (before any text) -> Said, Said, ... -> Finished
+Message -> Detected (before any text) -> Said, Said, ... -> Finished
 """
 
 import time

@@ -75,7 +75,8 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
     title = slug.replace("-", " ").capitalize()
     problem = Problem(type=TYPE_PREFIX + slug, title=title, status=error.status_code, detail=str(error.detail))

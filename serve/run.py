@@ -1,6 +1,6 @@
 """`make serve`: starts the graph on this machine, says what it is doing, and ends everything on Ctrl-C.
 
-    config file -> base weights -> Ray (loopback, no dashboard) -> Serve application -> ready line -> wait -> tear down
+config file -> base weights -> Ray (loopback, no dashboard) -> Serve application -> ready line -> wait -> tear down
 """
 
 import logging
@@ -93,7 +93,7 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
         serve.run_many([RunTarget(build(config), APP_NAME)], wait_for_applications_running=False)
         yield
     finally:
-        serve.shutdown()
+        serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 

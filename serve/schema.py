@@ -104,7 +104,7 @@ def done_out(request_id: str, detected: Detected, finished: Finished) -> DoneOut
         id=request_id,
         emotion=emotion_out(detected),
         persona=detected.label,
-        finish_reason=finished.finish_reason,  # type: ignore[arg-type]
+        finish_reason=finished.finish_reason,
         usage=Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens),
         timings_ms=Timings(**finished.timings_ms),
     )

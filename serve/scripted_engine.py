@@ -10,7 +10,31 @@ from models.manifest import Adapter
 from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import EngineError
 
-WORDS = "I hear you, and I am right here with it, every word of it, all the way to the end .".split()
+WORDS = tuple(
+    [
+        "I",
+        "hear",
+        "you,",
+        "and",
+        "I",
+        "am",
+        "right",
+        "here",
+        "with",
+        "it,",
+        "every",
+        "word",
+        "of",
+        "it,",
+        "all",
+        "the",
+        "way",
+        "to",
+        "the",
+        "end",
+        ".",
+    ]
+)
 
 
 class ScriptedEngine:

@@ -46,7 +46,9 @@ def personas(
 
 
 @app.command()
-def evaluate(data: Data = None, artifact: Annotated[Path | None, typer.Option(help="default: the shipped one", exists=True)] = None) -> None:
+def evaluate(
+    data: Data = None, artifact: Annotated[Path | None, typer.Option(help="default: the shipped one", exists=True)] = None
+) -> None:
     """Measure a detector on the sets' evaluation splits and on ordinary messages of unseen topics."""
     from training.evaluate import evaluate_detector
 

@@ -70,7 +70,8 @@ def ordinary(held_out: bool) -> list[Example]:
     for label in LABELS:
         for file in (DATA / "messages" / f"{label}.jsonl", DATA / "personas" / f"{label}.jsonl"):
             for row in map(json.loads, file.read_text("utf-8").splitlines()):
-                if row["topic"] not in UNLABELLED_TOPICS and (row["topic"] in HELD_OUT_TOPICS) is held_out:
+                topic = row["topic"]
+                if topic not in UNLABELLED_TOPICS and (topic in HELD_OUT_TOPICS) is held_out:
                     examples.append(Example(row["message"], label.id))
     return examples
 

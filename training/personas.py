@@ -66,7 +66,9 @@ def train_personas(recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] =
     return artifacts
 
 
-def _stage(title: str, who: Sequence[Emotion], base: Materialized, recipe: PersonaRecipe, start: Path | None, run: Path) -> dict[str, float]:
+def _stage(
+    title: str, who: Sequence[Emotion], base: Materialized, recipe: PersonaRecipe, start: Path | None, run: Path
+) -> dict[str, float]:
     """One fine-tuning: from a new adapter or from `start`. Writes `run/adapter` and returns the metrics."""
     set_seed(recipe.seed)
     model = _model(base, recipe, start)

@@ -46,7 +46,8 @@ def completion_loss(
         weight, labels_here = weight[vocabulary], torch.searchsorted(vocabulary, labels)
     else:
         labels_here = labels
-    total = _HeadLoss.apply(hidden, weight, labels_here, getattr(causal.config, "final_logit_softcapping", None))
+    cap = getattr(causal.config, "final_logit_softcapping", None)
+    total: torch.Tensor = _HeadLoss.apply(hidden, weight, labels_here, cap)  # type: ignore[no-untyped-call]
     return total / (len(labels) if items is None else items)
 
 
