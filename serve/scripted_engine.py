@@ -4,37 +4,15 @@ The answer names the adapter and the prompt's last turn, a word at a time, so th
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 
 from models.manifest import Adapter
 from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import EngineError
 
-WORDS = tuple(
-    [
-        "I",
-        "hear",
-        "you,",
-        "and",
-        "I",
-        "am",
-        "right",
-        "here",
-        "with",
-        "it,",
-        "every",
-        "word",
-        "of",
-        "it,",
-        "all",
-        "the",
-        "way",
-        "to",
-        "the",
-        "end",
-        ".",
-    ]
-)
+SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end ."
+WORDS = tuple(re.findall(r"\S+", SENTENCE))
 
 
 class ScriptedEngine:
