@@ -1,4 +1,6 @@
 # One command per intent. `make serve` needs Python 3.11+ and a package registry, nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -6,7 +8,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
-PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-deps
+PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
 .PHONY: serve chat test check lock clean
 
@@ -17,7 +19,8 @@ chat: $(VENV)/.cpu
 	@exec $(PY) -m serve chat --host $(HOST) --port $(PORT)
 
 check: $(VENV)/.dev
-	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 
@@ -32,14 +35,15 @@ clean:
 
 # torch has no hash: its +cpu wheel comes from wherever pip is configured to look, and only then from the PyTorch index.
 $(VENV)/.torch:
-	@echo "Making the environment in $(VENV) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12 ...")'
+	@echo "Making the environment in $(VENV): torch ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP_INSTALL) '$(TORCH)' 2>/dev/null || $(PIP_INSTALL) --index-url $(TORCH_INDEX) '$(TORCH)'
+	@$(PIP_INSTALL) --quiet '$(TORCH)' 2>/dev/null || $(PIP_INSTALL) --quiet --index-url $(TORCH_INDEX) '$(TORCH)'
 	@touch $@
 
 $(VENV)/.cpu $(VENV)/.dev: $(VENV)/.%: requirements/%.txt | $(VENV)/.torch
 	@echo "Installing requirements/$*.txt, some minutes the first time ..."
-	@$(PIP_INSTALL) --require-hashes --requirement $<
-	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(PIP_INSTALL) --require-hashes --requirement $< 2>&1 \
+	    | awk -v all=$$(grep -c '==' $<) '/^ERROR/ {print} /^(Collecting|Requirement already)/ {if (++n % 10 == 0) {printf "\r  %d of %d packages", n, all; fflush()}} END {print ""}'
+	@$(PIP_INSTALL) --quiet --no-build-isolation --editable .
 	@touch $@

@@ -1,7 +1,8 @@
 """Puts a responder's parts together for one configuration: engine, prompt encoder, adapters. Loading adapters is gated here."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,15 +12,15 @@ from models.errors import ArtifactError
 from models.manifest import MANIFEST_FILE, Adapter, load_adapter
 from models.materialize import materialize
 from models.personas import personas
-from models.prompt import PROMPT_VERSION, STOP_STRINGS, PromptEncoder, Turn
+from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import ResponderConfig
-from serve.engine import Engine, Sampling
+from serve.engine import Engine
 from serve.limits import Limits, derive_limits
 from serve.scripted_engine import ScriptedEngine
 from serve.vllm_engine import VllmEngine
 
 CANARY = Turn("user", "Someone just knocked on my door.")
-CANARY_SAMPLING = Sampling(max_tokens=12, temperature=0, stop=STOP_STRINGS)
+CANARY_SHIFT_NATS = 0.05  # well above what bf16 differs by when the batch or the cache differ, well below any trained adapter
 
 
 class Encoder(Protocol):
@@ -71,18 +72,20 @@ def find_adapters(folder: Path, base_hash: str) -> list[Adapter]:
 
 
 async def admit(engine: Engine, encoder: Encoder, adapter: Adapter) -> None:
-    """Makes an adapter resident if it changes what the canary prompt is answered.
+    """Makes an adapter resident if it moves the canary prompt's log-probabilities.
 
     A mis-prefixed adapter is otherwise a silent no-op: the engine loads it and answers as the base model. Raises ArtifactError.
     """
     name = adapter.manifest.versioned_name
     await engine.load(adapter)
     prompt = encoder.prompt(personas()[adapter.manifest.persona].name, [CANARY])
-    if await _greedy(engine, prompt, name) == await _greedy(engine, prompt, None):
+    shift = largest_shift(await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None))
+    if shift < CANARY_SHIFT_NATS:
         await engine.unload(name)
-        raise ArtifactError(f"{name} changes nothing: its canary answer is the base model's")
+        raise ArtifactError(f"{name} changes nothing: the canary's log-probabilities are the base model's")
 
 
-async def _greedy(engine: Engine, prompt: list[int], adapter: str | None) -> str:
-    deltas = engine.generate(f"canary-{adapter}", prompt, adapter, CANARY_SAMPLING)
-    return "".join([delta.text async for delta in deltas])
+def largest_shift(left: Mapping[int, float], right: Mapping[int, float]) -> float:
+    """The largest difference over the tokens that both rank highest; infinite where they share none."""
+    common = left.keys() & right.keys()
+    return max((abs(left[token] - right[token]) for token in common), default=math.inf)

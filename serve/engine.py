@@ -46,6 +46,10 @@ class Engine(Protocol):
         """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError."""
         ...
 
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        """Log-probabilities of the likeliest next tokens: what shows whether an adapter changes anything."""
+        ...
+
     async def load(self, adapter: Adapter) -> None:
         """Makes an adapter resident. Raises ArtifactError if the engine refuses it."""
         ...

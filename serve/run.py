@@ -6,6 +6,7 @@ config file -> base weights -> Ray (loopback, no dashboard) -> Serve application
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from models.errors import CatalogError, FyeError
 from models.manifest import DetectorManifest
@@ -51,10 +53,13 @@ def read_config(file: Path) -> ServeConfig:
 
 def run(config: ServeConfig, host: str, port: int) -> None:
     """Blocks until SIGINT or SIGTERM. Raises FyeError if the graph cannot start."""
-    stop = _stop_on_signals()
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    _check_port(host, port)
     fetch_weights(config)
     began_s = time.monotonic()
     with serving(config, host, port):
+        _stop_on_signals(stop)  # again: Ray put a SIGTERM handler of its own in place, which would leave its processes behind
         wait_ready(host, port, stop)
         if not stop.is_set():
             console.print(f"[green]Ready[/] after {time.monotonic() - began_s:.0f} s on http://{host}:{port} (API at /docs). Try:")
@@ -88,7 +93,7 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: ingress, detector, responder ...")
     try:
-        ray.init(num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init("local", _node_ip_address="127.0.0.1", num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING", "enable_access_log": False})
         serve.run_many([RunTarget(build(config), APP_NAME)], wait_for_applications_running=False)
         yield
@@ -131,11 +136,17 @@ def _waiting_for() -> str:
     return ", ".join(name for name, stage in application.deployments.items() if stage.status != "HEALTHY") or "routes"
 
 
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
+def _stop_on_signals(stop: threading.Event) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    return stop
+
+
+def _check_port(host: str, port: int) -> None:
+    """Before anything is started. Raises ServingError if the address cannot be bound."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise ServingError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port") from error
 
 
 def set_ray_environment() -> None:
@@ -152,6 +163,6 @@ def start(config_file: Path, scripted: bool, host: str, port: int) -> int:
     try:
         run(SCRIPTED if scripted else read_config(config_file), host, port)
     except FyeError as error:
-        console.print(f"[red]{type(error).__name__}:[/] {error}", markup=True)
+        console.print(f"[red]{type(error).__name__}:[/] {escape(str(error))}")
         return 1
     return 0

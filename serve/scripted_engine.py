@@ -40,6 +40,9 @@ class ScriptedEngine:
         finally:
             self._running -= 1
 
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        return {0: 0.0 if adapter is None else -1.0}
+
     async def load(self, adapter: Adapter) -> None:
         self._adapters.add(adapter.manifest.versioned_name)
 

@@ -6,6 +6,7 @@ It does not know of personas, prompts or HTTP: token ids in, text out.
 import itertools
 import logging
 import os
+import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 log = logging.getLogger(__name__)
+CANARY_LOGPROBS = 20  # the engine's default limit
 
 
 class VllmEngine:
@@ -63,6 +65,17 @@ class VllmEngine:
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished
+
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS)
+        request_id = f"canary-{uuid.uuid4().hex}"
+        outputs = self._engine.generate({"prompt_token_ids": prompt}, params, request_id, lora_request=self._lora(adapter))
+        positions = [output.outputs[0].logprobs async for output in outputs][-1]
+        if not positions:
+            raise EngineError("the engine gave no log-probabilities")
+        return {token: entry.logprob for token, entry in positions[0].items()}
 
     def _lora(self, versioned_name: str | None) -> "LoRARequest | None":
         if versioned_name is None:

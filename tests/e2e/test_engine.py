@@ -1,0 +1,103 @@
+"""The vLLM engine with the shipped adapters: each changes the output, and mixed in one batch each row gets what it gets alone."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from safetensors.numpy import load_file, save_file
+
+from engines import bare, greedy
+from models.emotions import LABELS, Emotion
+from models.errors import ArtifactError, ManifestError
+from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest, adapter_hash, load_adapter
+from models.materialize import materialize
+from models.prompt import PROMPT_VERSION, Turn
+from serve.backend import Backend, admit, largest_shift, open_backend
+from serve.config import ResponderConfig
+from serve.engine import Sampling
+from serve.responder import Ask, Responder
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
+CONFIG = ResponderConfig()
+CLOSE = 0.25  # bf16 sums in another order when the batch is larger
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def backend() -> AsyncIterator[Backend]:
+    opened = await open_backend(CONFIG)
+    yield opened
+    await opened.engine.stop()
+
+
+def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> None:
+    assert backend.limits.max_loras == len(LABELS) + 1
+    assert set(backend.aliases) == set(LABELS)
+
+
+@pytest.mark.parametrize("persona", LABELS)
+async def test_each_adapter_changes_logits_and_greedy_output(backend: Backend, persona: Emotion) -> None:
+    for message in MESSAGES:
+        tokens, logprobs = await greedy(backend, persona, message)
+        base_tokens, base_logprobs = await bare(backend, persona, message)
+        assert largest_shift(logprobs[0], base_logprobs[0]) > 4 * CLOSE
+        assert tokens != base_tokens
+
+
+async def test_a_mixed_batch_gives_each_row_what_it_gets_alone(backend: Backend) -> None:
+    rows = [(persona, message) for message in MESSAGES for persona in (*LABELS, None)]
+    alone = [await greedy(backend, persona, message) for persona, message in rows]
+    mixed = await asyncio.gather(*(greedy(backend, persona, message) for persona, message in rows))
+    for row, (_, expected), (_, found) in zip(rows, alone, mixed, strict=True):
+        assert largest_shift(expected[0], found[0]) < CLOSE, row
+    same = sum(expected[0] == found[0] for expected, found in zip(alone, mixed, strict=True))
+    assert same >= len(rows) - 2, "more than near-ties differ"
+
+
+async def test_closing_a_stream_ends_the_generation(backend: Backend) -> None:
+    responder = Responder(CONFIG, backend)
+    ask = Ask("left", Emotion.JOY, (Turn("user", "Tell me everything."),), Sampling(max_tokens=200, temperature=2.0))
+    async with aclosing(responder.respond(ask)) as pieces:
+        await anext(pieces)
+    await asyncio.sleep(0.5)
+    assert backend.engine.stats().running == 0
+    assert backend.engine._engine.get_num_unfinished_requests() == 0  # type: ignore[attr-defined]
+
+
+async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_path: Path) -> None:
+    """As a mis-prefixed one does: the engine loads it and would answer as the base, without an error."""
+    adapter = changed_joy(tmp_path, factor=0.0)
+    with pytest.raises(ArtifactError, match=f"{adapter.manifest.versioned_name} changes nothing"):
+        await admit(backend.engine, backend.encoder, adapter)
+    assert adapter.manifest.versioned_name not in backend.engine.stats().adapters
+
+
+async def test_a_new_version_is_resident_beside_the_old_one(backend: Backend, tmp_path: Path) -> None:
+    adapter = changed_joy(tmp_path, factor=0.5)
+    await admit(backend.engine, backend.encoder, adapter)
+    assert {adapter.manifest.versioned_name, backend.aliases[Emotion.JOY]} <= set(backend.engine.stats().adapters)
+    await backend.engine.unload(adapter.manifest.versioned_name)
+
+
+def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(ARTIFACTS / "adapters" / "joy", tmp_path / "joy")
+    weights = bytearray((folder / ADAPTER_WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (folder / ADAPTER_WEIGHTS).write_bytes(weights)
+    with pytest.raises(ManifestError, match="joy: content hash"):
+        load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
+
+
+def changed_joy(tmp_path: Path, factor: float) -> Adapter:
+    """The joy adapter with its B matrices scaled, and a true manifest."""
+    folder = shutil.copytree(ARTIFACTS / "adapters" / "joy", tmp_path / "joy")
+    tensors = load_file(folder / ADAPTER_WEIGHTS)
+    scaled = {name: tensor * tensor.dtype.type(factor) if "lora_B" in name else tensor for name, tensor in tensors.items()}
+    save_file(scaled, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    manifest = AdapterManifest.read(folder).model_copy(update={"content_hash": adapter_hash(folder)})
+    manifest.write(folder)
+    return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)

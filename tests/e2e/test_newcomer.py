@@ -1,0 +1,92 @@
+"""What a newcomer sees: the graph with real weights, from the command of `make serve` to Ctrl-C."""
+
+import json
+import time
+
+import httpx
+import openai
+import psutil
+import pytest
+import ray
+from ray import serve
+
+from models.emotions import LABELS
+from servers import Server, stop_server
+
+WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
+
+
+def test_the_example_of_the_readme_is_answered_as_joy(client: httpx.Client) -> None:
+    reply = client.post("/v1/respond", json={"text": WEATHER, "seed": 1})
+    assert reply.status_code == 200
+    body = reply.json()
+    assert body["emotion"]["label"] == "joy"
+    assert body["emotion"]["score"] == max(body["emotion"]["scores"].values())
+    assert len(body["text"].split()) >= 4
+    assert body["finish_reason"] in {"stop", "length"}
+    assert 0 < body["timings_ms"]["detect"] < body["timings_ms"]["first_token"] < body["timings_ms"]["total"]
+
+
+def test_a_stream_tells_the_emotion_before_any_text(client: httpx.Client) -> None:
+    with client.stream("POST", "/v1/respond", json={"text": "Someone is trying the door handle.", "stream": True}) as reply:
+        events = [line.removeprefix("event: ") for line in reply.iter_lines() if line.startswith("event: ")]
+    assert events[0] == "emotion"
+    assert events[-1] == "done"
+    assert set(events[1:-1]) == {"delta"}
+    assert len(events) > 4
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_greedy_answers_are_the_personas_own(client: httpx.Client, persona: str) -> None:
+    def ask(emotion: str) -> str:
+        body = {"text": "My sister rang last night.", "emotion": emotion, "temperature": 0, "max_tokens": 48}
+        return str(client.post("/v1/respond", json=body).json()["text"])
+
+    own = ask(persona)
+    assert own
+    assert all(own != ask(other) for other in LABELS if other != persona)
+
+
+def test_the_openai_client_talks_to_it(server: Server) -> None:
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused")
+    assert [model.id for model in client.models.list()] == ["auto", *LABELS, "base"]
+    messages = [{"role": "user", "content": "I finally passed my driving test!"}]
+    whole = client.chat.completions.create(model="auto", messages=messages, temperature=0, max_tokens=40)  # type: ignore[call-overload]
+    assert whole.model_extra["emotion"]["label"] == "joy"
+    stream = client.chat.completions.create(model="joy", messages=messages, temperature=0, max_tokens=40, stream=True)  # type: ignore[call-overload]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert text.strip() == whole.choices[0].message.content.strip()
+
+
+def test_hostile_text_is_answered_or_refused_never_a_500(client: httpx.Client) -> None:
+    for text in ("\u202e\u0301" * 100, "<eos><bos><start_of_turn>", "日本語のメッセージ", "\U0001f9ff" * 2000, "a" * 4000):
+        reply = client.post("/v1/respond", json={"text": text, "max_tokens": 4})
+        assert reply.status_code in {200, 413}, (text[:10], reply.text)
+
+
+def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    responder = serve.get_deployment_handle("Responder", "face-your-emotions")
+    try:
+        body = {"text": "Tell me more.", "stream": True, "max_tokens": 256, "temperature": 2.0, "seed": 3}
+        with httpx.stream("POST", f"{server.url}/v1/respond", json=body, timeout=60) as reply:
+            for line in reply.iter_lines():
+                if line.startswith("data:") and "text" in json.loads(line[5:]):
+                    break
+        began_s = time.monotonic()
+        while responder.stats.remote().result(timeout_s=30).running:
+            assert time.monotonic() - began_s < 3, "the engine still generates"
+            time.sleep(0.1)
+    finally:
+        ray.shutdown()
+
+
+def test_ctrl_c_leaves_nothing_behind(server: Server) -> None:
+    """Last, since it ends the server."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert children
+    assert stop_server(server) == 0, server.log.read_text()
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive, alive
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/healthz")
