@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.errors import CatalogError
 
@@ -62,7 +62,7 @@ def catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
     try:
         rows = tomllib.loads(file.read_text("utf-8"))
         return {name: BaseWeights.model_validate({"name": name, **row}) for name, row in rows.items()}
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, TypeError, ValueError) as error:  # what is no TOML, no UTF-8 or no entry is a ValueError
         raise CatalogError(f"{file}: {error}") from error
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 
 from models.catalog import Sha256
@@ -54,6 +54,13 @@ class DetectorManifest(_Manifest):
     labels: tuple[Emotion, ...] = LABELS
     max_tokens: int = Field(gt=0, le=8192)
     temperature: float = Field(gt=0)
+
+    @field_validator("labels")
+    @classmethod
+    def _in_order(cls, labels: tuple[Emotion, ...]) -> tuple[Emotion, ...]:
+        if labels != LABELS:
+            raise ValueError(f"the logits are read in the order {', '.join(LABELS)}")
+        return labels
 
 
 class AdapterManifest(_Manifest):
@@ -127,5 +134,6 @@ def _check_tensors(file: Path, manifest: AdapterManifest) -> None:
             if not known or matrix not in {"A.weight", "B.weight"}:
                 raise ManifestError(f"{manifest.name}: tensor {name} is not of a target module")
             rank_axis = 0 if matrix == "A.weight" else 1
-            if tensors.get_slice(name).get_shape()[rank_axis] != manifest.rank:
+            shape = tensors.get_slice(name).get_shape()
+            if len(shape) != 2 or shape[rank_axis] != manifest.rank:
                 raise ManifestError(f"{manifest.name}: tensor {name} is not of rank {manifest.rank}")

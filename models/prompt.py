@@ -3,8 +3,9 @@
     Friend: I got the job!
     Joy: You did it! Tell me everything.<eos>
 
-Gemma's turn tokens are not used: they are untrained in the pretrained weights. Token ids are made here, never by the engine, so
-that `<bos>` is always there and a user's text can never become a control token.
+Gemma's turn tokens are not used, for the pretrained weights hardly know them: before any training the end of a held-out answer costs
+23.2 nats as `<end_of_turn>` and 4.9 as `<eos>`, and a token of it 4.55 nats in turns and 4.36 so. Token ids are made here, never by the
+engine, so that `<bos>` is always there and a user's text can never become a control token.
 """
 
 import re

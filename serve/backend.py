@@ -64,8 +64,13 @@ async def open_backend(config: ResponderConfig) -> Backend:
 
 
 def find_adapters(folder: Path, base_hash: str) -> list[Adapter]:
-    """Every adapter in `folder`, checked. Raises ManifestError for one that is untrue, or for two of one persona."""
-    adapters = [load_adapter(path.parent, base_hash, PROMPT_VERSION) for path in sorted(folder.glob(f"*/{MANIFEST_FILE}"))]
+    """Every adapter below `folder`, checked: the shipped ones, or those of a training run.
+
+    Raises ManifestError for one that is untrue, ArtifactError for none at all or two of one persona.
+    """
+    adapters = [load_adapter(path.parent, base_hash, PROMPT_VERSION) for path in sorted(folder.rglob(MANIFEST_FILE))]
+    if not adapters:
+        raise ArtifactError(f"{folder} holds no adapter; train some, or set adapters: null to answer by instruction alone")
     if len({adapter.manifest.persona for adapter in adapters}) != len(adapters):
         raise ArtifactError(f"{folder} holds two adapters of one persona")
     return adapters

@@ -93,7 +93,7 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: ingress, detector, responder ...")
     try:
-        ray.init("local", _node_ip_address="127.0.0.1", num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init("local", num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING", "enable_access_log": False})
         serve.run_many([RunTarget(build(config), APP_NAME)], wait_for_applications_running=False)
         yield

@@ -18,13 +18,15 @@ def detector(
     run: Run = Path("runs/detector"),
     base: Annotated[str, typer.Option(help="name in models/catalog.toml, or a folder")] = "minilm-l6",
     epochs: float = 2,
+    learning_rate: Annotated[float, typer.Option(help="for a base of BERT's size take 3e-5")] = 1e-4,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:
     """Fine-tune an encoder into the six-way detector."""
     from training.detector import DetectorRecipe, train_detector
 
-    typer.echo(train_detector(DetectorRecipe(base=base, epochs=epochs, seed=seed, threads=threads), data, run))
+    recipe = DetectorRecipe(base=base, epochs=epochs, learning_rate=learning_rate, seed=seed, threads=threads)
+    typer.echo(train_detector(recipe, data, run))
 
 
 @app.command()

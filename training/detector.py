@@ -22,7 +22,7 @@ from models.materialize import Materialized, materialize
 from training import corpora
 from training.corpora import Example
 from training.measures import fit_temperature, scores
-from training.progress import ProgressLine, console, write_run
+from training.progress import ProgressLine, console, quiet_libraries, write_run
 
 
 class DetectorRecipe(BaseModel):
@@ -58,6 +58,7 @@ class _Rows(Dataset[dict[str, object]]):
 
 def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, resume: bool = True) -> Path:
     """Trains, and returns the artefact's folder inside `run`. `data` is the folder of the public sets, None for the hub."""
+    quiet_libraries()
     set_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)

@@ -11,7 +11,7 @@ from models.manifest import ARTIFACTS
 from training import corpora
 from training.corpora import Example
 from training.measures import scores
-from training.progress import console
+from training.progress import console, quiet_libraries
 
 
 def evaluation_sets(data: Path | None) -> dict[str, list[Example]]:
@@ -26,6 +26,7 @@ def evaluation_sets(data: Path | None) -> dict[str, list[Example]]:
 
 def evaluate_detector(artifact: Path | None, data: Path | None) -> dict[str, dict[str, float]]:
     """Accuracy, macro-F1 and calibration error at the shipped temperature, for each set. Also printed."""
+    quiet_libraries()
     classifier = Classifier(artifact or ARTIFACTS / "detector")
     report = {}
     table = Table("set", "rows", "accuracy", "macro-F1", "ECE", "texts/s", title=f"detector {classifier.manifest.content_hash[:12]}")

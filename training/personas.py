@@ -23,7 +23,7 @@ from models.materialize import Materialized, materialize
 from models.personas import personas
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from training.persona_data import Pair, data_hash, pairs
-from training.progress import ProgressLine, console, write_run
+from training.progress import ProgressLine, console, quiet_libraries, write_run
 from training.sft import AnywhereSFTTrainer, considered_vocabulary
 
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -50,6 +50,7 @@ class PersonaRecipe(BaseModel):
 
 def train_personas(recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS) -> list[Path]:
     """Trains the shared stage and the chosen personas; what an earlier, killed run finished is kept. Returns artefact folders."""
+    quiet_libraries()
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     base = materialize(recipe.base, console.print)
@@ -160,7 +161,7 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
 def _save(model: PeftModel, base: Materialized, out: Path) -> None:
     """A PEFT folder in bf16 that names the true base weights, not the folder they were read from."""
     model.peft_config["default"].base_model_name_or_path = base.name
-    model.save_pretrained(out)
+    model.save_pretrained(out, save_embedding_layers=False)
     file = out / ADAPTER_WEIGHTS
     save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
     (out / "README.md").unlink(missing_ok=True)

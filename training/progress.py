@@ -5,10 +5,19 @@ import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from datasets import disable_progress_bars
 from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import logging as transformers_logging
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
+
+
+def quiet_libraries() -> None:
+    """One line a step is progress enough: no bars, and no report of the head that is new on purpose."""
+    disable_progress_bars()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
 
 
 class ProgressLine(TrainerCallback):  # type: ignore[misc]

@@ -1,0 +1,162 @@
+"""Manifests: an artefact that is what it claims loads, and every untruth is refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from models.emotions import LABELS, Emotion
+from models.errors import ManifestError
+from models.manifest import AdapterManifest, DetectorManifest, adapter_hash, load_adapter
+
+BASE, OTHER, PROMPT = "a" * 64, "b" * 64, "friend-1"
+CONFIG = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "bias": "none", "use_rslora": False}
+Q = "base_model.model.model.layers.0.self_attn.q_proj"
+Change = Callable[[Path], None]
+
+
+def tensors(value: float = 1, **extra: tuple[int, ...]) -> dict[str, np.ndarray]:
+    shapes = {f"{Q}.lora_A.weight": (4, 6), f"{Q}.lora_B.weight": (6, 4)}
+    return {name: np.full(shape, value, np.float32) for name, shape in {**shapes, **extra}.items()}
+
+
+def edit(file: Path, **change: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+
+
+def resign(folder: Path) -> None:
+    """Makes the content hash true again, so that a test meets the untruth it is about."""
+    edit(folder / "manifest.json", content_hash=adapter_hash(folder))
+
+
+def claim(**change: object) -> Change:
+    return lambda folder: edit(folder / "manifest.json", **change)
+
+
+def configure(**change: object) -> Change:
+    def apply(folder: Path) -> None:
+        edit(folder / "adapter_config.json", **change)
+        resign(folder)
+
+    return apply
+
+
+def save(**extra: tuple[int, ...]) -> Change:
+    def apply(folder: Path) -> None:
+        save_file(tensors(**extra), folder / "adapter_model.safetensors")
+        resign(folder)
+
+    return apply
+
+
+def truncate(folder: Path) -> None:
+    file = folder / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+    resign(folder)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """A PEFT folder as `training` writes it, only smaller."""
+    folder = tmp_path / "joy"
+    folder.mkdir()
+    save_file(tensors(), folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps(CONFIG))
+    manifest(content_hash=adapter_hash(folder)).write(folder)
+    return folder
+
+
+def manifest(content_hash: str) -> AdapterManifest:
+    return AdapterManifest(
+        name="joy",
+        persona=Emotion.JOY,
+        content_hash=content_hash,
+        base="tiny",
+        base_hash=BASE,
+        rank=4,
+        alpha=8,
+        target_modules=("up_proj", "q_proj"),
+        prompt_version=PROMPT,
+        training_data_hash=OTHER,
+        metrics={"held_out_nll": 1.5},
+    )
+
+
+def test_a_true_adapter_loads_under_its_versioned_name(adapter: Path) -> None:
+    loaded = load_adapter(adapter, BASE, PROMPT)
+    assert loaded.folder == adapter
+    assert loaded.manifest == manifest(adapter_hash(adapter))
+    assert loaded.manifest.versioned_name == f"joy@{adapter_hash(adapter)[:12]}"
+
+
+UNTRUTHS: dict[str, tuple[Change, str]] = {
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "joy: .*manifest.json"),
+    "manifest is no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "Invalid JSON"),  # type: ignore[dict-item]
+    "unknown field": (claim(mood="sunny"), "mood"),
+    "other kind": (claim(kind="detector"), "kind"),
+    "other schema": (claim(schema_version=2), "schema_version"),
+    "name with a version": (claim(name="joy@1"), "name"),
+    "changed weights": (lambda folder: save_file(tensors(2), folder / "adapter_model.safetensors"), "content hash"),
+    "changed settings": (lambda folder: edit(folder / "adapter_config.json", use_rslora=True), "content hash"),
+    "other base": (claim(base_hash=OTHER), f"base-model hash is '{BASE}', expected '{OTHER}'"),
+    "other prompt format": (claim(prompt_version="friend-0"), "prompt format is 'friend-1', expected 'friend-0'"),
+    "rank": (claim(rank=8), "rank is 4, expected 8"),
+    "alpha": (claim(alpha=16), "alpha is 8, expected 16"),
+    "target modules": (claim(target_modules=["q_proj"]), "target modules is"),
+    "trained bias": (configure(bias="all"), "bias is 'all'"),
+    "whole modules": (configure(modules_to_save=["lm_head"]), r"modules_to_save is \['lm_head'\]"),
+    "DoRA": (configure(use_dora=True), "use_dora is True"),
+    "wrong prefix": (save(**{"model.layers.0.self_attn.q_proj.lora_A.weight": (4, 6)}), "tensor model.layers.0.self_attn.q_proj"),
+    "other module": (save(**{f"{Q[:-6]}v_proj.lora_A.weight": (4, 6)}), "v_proj.lora_A.weight is not of a target module"),
+    "other matrix": (save(**{f"{Q}.lora_magnitude_vector": (4, 6)}), "lora_magnitude_vector is not of a target module"),
+    "A of another rank": (save(**{f"{Q}.lora_A.weight": (3, 6)}), "lora_A.weight is not of rank 4"),
+    "B of another rank": (save(**{f"{Q}.lora_B.weight": (6, 5)}), "lora_B.weight is not of rank 4"),
+    "vector": (save(**{f"{Q}.lora_B.weight": (4,)}), "lora_B.weight is not of rank 4"),
+    "truncated weights": (truncate, "joy: .*incomplete metadata"),
+    "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
+    "no settings": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config.json"),
+    "settings are no JSON": (lambda folder: (folder / "adapter_config.json").write_text("{"), "joy: Expecting property name"),  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize(("change", "message"), UNTRUTHS.values(), ids=UNTRUTHS)
+def test_an_untruth_is_refused_by_name(adapter: Path, change: Change, message: str) -> None:
+    change(adapter)
+    with pytest.raises(ManifestError, match=message):
+        load_adapter(adapter, BASE, PROMPT)
+
+
+@pytest.mark.parametrize("change", [{"r": 2}, {"lora_alpha": 16}, {"target_modules": ["q_proj"]}, {"use_rslora": True}], ids=str)
+def test_a_setting_that_changes_the_answer_changes_the_hash(adapter: Path, change: dict[str, Any]) -> None:
+    before = adapter_hash(adapter)
+    edit(adapter / "adapter_config.json", **change)
+    assert adapter_hash(adapter) != before
+
+
+def test_a_setting_that_changes_nothing_keeps_the_hash(adapter: Path) -> None:
+    before = adapter_hash(adapter)
+    edit(adapter / "adapter_config.json", target_modules=["up_proj", "q_proj"], inference_mode=True)
+    assert adapter_hash(adapter) == before
+
+
+def test_a_detector_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = detector_manifest()
+    written.write(tmp_path)
+    assert DetectorManifest.read(tmp_path) == written
+    assert written.labels == LABELS
+
+
+def test_a_detector_with_logits_in_another_order_is_refused(tmp_path: Path) -> None:
+    detector_manifest().write(tmp_path)
+    edit(tmp_path / "manifest.json", labels=list(reversed(LABELS)))
+    with pytest.raises(ManifestError, match="labels"):
+        DetectorManifest.read(tmp_path)
+
+
+def detector_manifest() -> DetectorManifest:
+    hashes = {"content_hash": BASE, "base_hash": BASE, "training_data_hash": OTHER}
+    return DetectorManifest(base="tiny", max_tokens=128, temperature=1.2, metrics={}, **hashes)

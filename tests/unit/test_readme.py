@@ -1,0 +1,52 @@
+"""What the README tells a reader to type exists and parses."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from serve.__main__ import app as serve_app
+from training.__main__ import app as training_app
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+APPS = {"serve": serve_app, "training": training_app}
+
+
+def test_there_are_commands() -> None:
+    assert "make serve" in COMMANDS
+    assert "make test" in COMMANDS
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
+def test_make_targets_exist(line: str) -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert line.split("#")[0].split()[1] in targets
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "python -m " in line])
+def test_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every argument is read by the command itself; only whether paths exist is left out."""
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, context: value)
+    words = shlex.split(line, comments=True)
+    start = words.index("-m")
+    group = typer.main.get_command(APPS[words[start + 1]])
+    assert isinstance(group, click.Group)
+    name, *arguments = words[start + 2 :]
+    command = group.get_command(click.Context(group), name)
+    assert command is not None, name
+    command.make_context(name, list(arguments))
+
+
+def test_the_tree_names_files_that_exist() -> None:
+    tree = re.search(r"```text\n(serve/.*?)```", README, re.DOTALL)
+    assert tree is not None
+    folder = ""
+    for line in tree.group(1).splitlines():
+        name = line.split()[0] if line.split() else ""
+        folder, path = (name, name) if not line.startswith(" ") else (folder, folder + name)
+        assert (ROOT / path).exists(), path
