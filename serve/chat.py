@@ -28,6 +28,9 @@ def chat(host: str, port: int) -> int:
         except httpx.ConnectError:
             console.print(f"Nobody answers at {host}:{port}. Start the server first: make serve", style="red")
             return 1
+        except httpx.TransportError as error:
+            console.print(f"\nThe connection to {host}:{port} was lost: {type(error).__name__}", style="red")
+            return 1
     return 0
 
 
@@ -35,9 +38,16 @@ def events(client: httpx.Client, text: str) -> Iterator[ServerSentEvent]:
     """The server's events for one message; a refusal becomes an `error` event too."""
     with connect_sse(client, "POST", "/v1/respond", json={"text": text, "stream": True}) as source:
         if source.response.is_error:
-            yield ServerSentEvent(event="error", data=source.response.read().decode())
+            yield ServerSentEvent(event="error", data=_problem(source.response))
             return
         yield from source.iter_sse()
+
+
+def _problem(response: httpx.Response) -> str:
+    """A refusal as JSON. A server that is still starting, or something else at that address, answers in other words."""
+    if response.headers.get("content-type") == "application/problem+json":
+        return response.read().decode()
+    return json.dumps({"detail": f"the server answered {response.status_code}: it may still be starting"})
 
 
 def show(stream: Iterator[ServerSentEvent]) -> None:
@@ -55,7 +65,7 @@ def show(stream: Iterator[ServerSentEvent]) -> None:
         elif event.event == "done":
             console.print(f"\n[dim]{data['usage']['completion_tokens']} tokens, {data['timings_ms']['total'] / 1000:.1f} s[/]\n")
         elif event.event == "error":
-            console.print(f"\n{data['detail']}", style="red")
+            console.print(Text(f"\n{data['detail']}", style="red"))
 
 
 def bars(scores: dict[str, float]) -> Table:

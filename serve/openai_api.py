@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Tag
 from sse_starlette import EventSourceResponse
 
 from models.emotions import LABELS, Emotion
@@ -22,10 +22,11 @@ from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
 from serve.ingress import Ingress, this_ingress
 from serve.pipeline import Detected, Finished, Message, Said, collect
-from serve.schema import Text, Usage, emotion_out
+from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out
 
 router = APIRouter()
 MODELS = ("auto", *LABELS, "base")
+Stop = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Body(BaseModel):
@@ -39,7 +40,7 @@ class TextPart(_Body):
 
 class ChatMessage(_Body):
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart]
+    content: Annotated[Annotated[Text, Tag(STRING)] | Annotated[list[TextPart], Field(min_length=1, max_length=16), Tag(LIST)], ONE_OR_MANY]
     name: str | None = None
 
     def text(self) -> str:
@@ -62,7 +63,7 @@ class ChatRequest(_Body):
     temperature: float = Field(default=0.7, ge=0, le=2)
     top_p: float = Field(default=0.95, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Annotated[Annotated[Stop, Tag(STRING)] | Annotated[list[Stop], Field(max_length=4), Tag(LIST)], ONE_OR_MANY] | None = None
     n: Literal[1] = 1
     user: str | None = None
 

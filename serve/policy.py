@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.emotions import Emotion
 from models.personas import personas
-from models.prompt import BASE_SPEAKER
+from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,10 @@ class Voice:
     speaker: str
     adapter: str | None = None
     instruction: str | None = None
+    stop: str = PERSONA_STOP
 
 
-BASE_VOICE = Voice(BASE_SPEAKER)
+BASE_VOICE = Voice(BASE_SPEAKER, stop=BASE_STOP)
 
 
 def voice_of(persona: Emotion, adapters: Mapping[Emotion, str]) -> Voice:

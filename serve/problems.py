@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
 from serve.errors import InvalidJson, InvalidRequest
-from serve.schema import Problem
+from serve.schema import UNION_TAGS, Problem
 
 log = logging.getLogger(__name__)
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
@@ -70,13 +70,21 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     rows = list(found)
     if any(row["type"] == "json_invalid" for row in rows):
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
-    errors = [{"field": ".".join(str(part) for part in row["loc"][1:]) or "body", "problem": row["msg"]} for row in rows]
+    errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in rows]
     return respond_with(request, _problem(InvalidRequest, "the request is not valid", errors))
+
+
+def _field(location: Iterable[str | int]) -> str:
+    """The path of a field in the body, as `messages.0.content`."""
+    _, *parts = location
+    return ".".join(str(part) for part in parts if part not in UNION_TAGS) or "body"
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == 400:  # FastAPI's own, for a body that cannot even be decoded
+        return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
     slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
     title = slug.replace("-", " ").capitalize()
     problem = Problem(type=TYPE_PREFIX + slug, title=title, status=error.status_code, detail=str(error.detail))

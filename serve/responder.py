@@ -6,10 +6,10 @@ It does not know of detection or HTTP.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.emotions import Emotion
-from models.prompt import STOP_STRINGS, Turn
+from models.prompt import Turn
 from serve.backend import Backend, open_backend
 from serve.config import ResponderConfig
 from serve.engine import Delta, EngineStats, Sampling
@@ -66,9 +66,7 @@ class Responder:
         room = self._backend.limits.max_model_len - ask.sampling.max_tokens
         if len(prompt) > room:
             raise PromptTooLong(f"the text has {len(prompt)} tokens; with {ask.sampling.max_tokens} to write, {room} fit")
-        stop = tuple(dict.fromkeys((*STOP_STRINGS, *ask.sampling.stop)))
-        sampling = Sampling(ask.sampling.max_tokens, ask.sampling.temperature, ask.sampling.top_p, ask.sampling.seed, stop)
-        return prompt, voice.adapter, sampling
+        return prompt, voice.adapter, replace(ask.sampling, stop=(voice.stop, *ask.sampling.stop))
 
     async def _let_deltas_join(self) -> None:
         """The engine joins what it made while nobody read. A stream costs per piece, so under load fewer are sent."""

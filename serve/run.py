@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.markup import escape
 
@@ -45,9 +45,10 @@ def read_config(file: Path) -> ServeConfig:
 
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
-        ServeDeploySchema.model_validate(document)
+        if not ServeDeploySchema.model_validate(document).applications:
+            raise CatalogError(f"{file}: it names no application")
         return _App.model_validate(document["applications"][0]).args
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:
         raise CatalogError(f"{file}: {error}") from error
 
 

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from models.emotions import Emotion
 from serve.pipeline import Detected, Finished
 
 MAX_TEXT = 4000
 MAX_TEXTS = 256
+STRING, LIST = UNION_TAGS = ("(string)", "(list)")  # the two members of a union; no part of a field's path
 
 
 def _readable(text: str) -> str:
@@ -19,7 +20,12 @@ def _readable(text: str) -> str:
     return text
 
 
+def _member(value: object) -> str:
+    return LIST if isinstance(value, list) else STRING
+
+
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_readable)]
+ONE_OR_MANY = Discriminator(_member)  # so that an error is about the member that was meant, not about both
 
 
 class _Strict(BaseModel):
@@ -37,7 +43,7 @@ class RespondRequest(_Strict):
 
 
 class DetectRequest(_Strict):
-    text: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+    text: Annotated[Annotated[Text, Tag(STRING)] | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS), Tag(LIST)], ONE_OR_MANY]
 
 
 class EmotionOut(BaseModel):

@@ -1,6 +1,6 @@
 """A deterministic engine without weights: for tests, and for a look at the API. It ships, and keeps the engine's contract.
 
-The answer names the adapter and the prompt's last turn, a word at a time, so that a test can see what reached the engine.
+The answer names the adapter, a word at a time, so that a test can see what reached the engine.
 """
 
 import asyncio

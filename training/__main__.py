@@ -34,7 +34,7 @@ def personas(
     persona: Annotated[list[str] | None, typer.Argument(help="which; default: all six")] = None,
     run: Run = Path("runs/personas"),
     base: Annotated[str, typer.Option(help="name in models/catalog.toml, or a folder")] = "gemma-3-270m",
-    epochs: float = 2,
+    epochs: float = 1,
     seed: Seed = 0,
     threads: Threads = None,
 ) -> None:

@@ -37,7 +37,7 @@ class DetectorRecipe(BaseModel):
     learning_rate: float = 1e-4
     max_tokens: int = 128
     label_smoothing: float = 0.05
-    unsplit_rows: int = 40_000
+    unsplit_rows: int = 20_000
     ordinary_repeats: int = 3
     threads: int | None = None
 

@@ -42,8 +42,8 @@ class PersonaRecipe(BaseModel):
     batch_size: int = 8
     shared_epochs: float = 1.5
     shared_learning_rate: float = 4e-4
-    epochs: float = 2
-    learning_rate: float = 3e-4
+    epochs: float = 1
+    learning_rate: float = 2e-4
     vocabulary: int | None = 24_576
     threads: int | None = None
 

@@ -46,8 +46,7 @@ def completion_loss(
         weight, labels_here = weight[vocabulary], torch.searchsorted(vocabulary, labels)
     else:
         labels_here = labels
-    cap = getattr(causal.config, "final_logit_softcapping", None)
-    total: torch.Tensor = _HeadLoss.apply(hidden, weight, labels_here, cap)  # type: ignore[no-untyped-call]
+    total: torch.Tensor = _HeadLoss.apply(hidden, weight, labels_here, _cap(causal))  # type: ignore[no-untyped-call]
     return total / (len(labels) if items is None else items)
 
 
@@ -58,13 +57,24 @@ def considered_vocabulary(model: Any, batches: list[dict[str, torch.Tensor]], la
     mass = torch.zeros(causal.lm_head.weight.shape[0])
     for inputs in batches:
         hidden, _ = _scored_positions(causal, inputs)
-        mass += torch.softmax(causal.lm_head(hidden).float(), -1).sum(0)
+        mass += torch.softmax(_capped(causal.lm_head(hidden), _cap(causal)), -1).sum(0)
     chosen = torch.tensor(sorted(labels | set(mass.topk(size).indices.tolist())))
     return chosen, (mass[chosen].sum() / mass.sum()).item()
 
 
 def _causal(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _cap(causal: Any) -> float | None:
+    """Gemma 2's soft cap of the logits."""
+    cap: float | None = getattr(causal.config, "final_logit_softcapping", None)
+    return cap
+
+
+def _capped(raw: torch.Tensor, cap: float | None) -> torch.Tensor:
+    """Float32 logits of the head's output."""
+    return cap * torch.tanh(raw.float() / cap) if cap else raw.float()
 
 
 def _scored_positions(causal: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,9 +110,8 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def _chunk(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, cap: float | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss `()` and gradient `(n, d)` of one chunk. `cap` is Gemma 2's soft cap of the logits."""
-    raw = hidden @ weight.T
-    logits = cap * torch.tanh(raw.float() / cap) if cap else raw.float()
+    """Loss `()` and gradient `(n, d)` of one chunk."""
+    logits = _capped(hidden @ weight.T, cap)
     log_total = torch.logsumexp(logits, -1, keepdim=True)
     loss = (log_total - logits.gather(-1, labels[:, None])).sum()
     slope = torch.exp(logits - log_total)

@@ -1,5 +1,10 @@
-"""What several unit tests share: hypothesis on a busy machine, and a tiny tokenizer."""
+"""What several unit tests share: hypothesis on a busy machine, tiny data, and materialising in another process."""
 
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +12,8 @@ from hypothesis import settings
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE
 
+import models
+from models.catalog import BaseWeights
 from models.prompt import PromptEncoder
 
 settings.register_profile("unit", deadline=None, max_examples=60, database=None)
@@ -14,6 +21,37 @@ settings.load_profile("unit")
 
 
 CONTROL = ("<bos>", "<eos>", "<unk>")
+MATERIALIZE = """
+import sys
+import models.materialize
+from models.catalog import BaseWeights
+from models.errors import FyeError
+
+models.materialize.find = BaseWeights.model_validate_json
+for entry in sys.argv[1:]:
+    try:
+        print(models.materialize.materialize(entry, print).folder)
+    except FyeError as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+EMOTION_TRAIN = (
+    "i feel low; really low;sadness",
+    "i feel grand;joy",
+    "I FEEL, like toast!;joy",
+    "",
+    "i feel torn;fear",
+    "i feel torn;anger",
+    "",
+)
+GOEMOTIONS_TRAIN = {"Stop it": "0", "Stop that": "0,1", "Awww": "2,6", "Hm": "0,5", "Why?": "3", "Gone": "4,8", "Rude cat": "1"}
+PUBLIC_SETS = {
+    "emotion/train.txt": "\n".join(EMOTION_TRAIN),
+    "emotion/val.txt": "i feel like toast;love\n",
+    "emotion/test.txt": "i feel watched;fear\n",
+    "goemotions/emotions.txt": "anger\nannoyance\ncaring\ncuriosity\ngrief\njoy\nlove\nsadness\nneutral",
+    "goemotions/train.tsv": "".join(f"{text}\t{ids}\tid\n" for text, ids in GOEMOTIONS_TRAIN.items()),
+    "goemotions/dev.tsv": "rude, cat...\t1\tid\nYes\t5\tid\n",
+}
 
 
 def byte_tokenizer() -> Tokenizer:
@@ -44,3 +82,38 @@ def tokenizer(tokenizer_file: Path) -> Tokenizer:
 @pytest.fixture(scope="session")
 def encoder(tokenizer_file: Path) -> PromptEncoder:
     return PromptEncoder(tokenizer_file)
+
+
+@pytest.fixture
+def materialize_elsewhere() -> Callable[..., subprocess.Popen[str]]:
+    """Starts a process that materialises entries, and prints the reports and then the folder or the error of each."""
+
+    def start(*entries: BaseWeights, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", MATERIALIZE, *(entry.model_dump_json() for entry in entries)]
+        env, root = {**os.environ, **environment}, Path(models.__file__).parents[1]
+        return subprocess.Popen(command, env=env, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.fixture
+def public_sets(tmp_path: Path) -> Path:
+    """The folder of the public sets, with a few invented rows."""
+    for name, text in PUBLIC_SETS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    (tmp_path / "emotion_unsplit").mkdir()
+    with gzip.open(tmp_path / "emotion_unsplit" / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write('text,label\n"i feel small, and tired",0\ni feel watched,4\ni feel shocked,5\n')
+    return tmp_path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: on a busy machine two of them wait for each other longer than a tiny tensor takes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -16,7 +16,7 @@ from models.manifest import AdapterManifest, DetectorManifest, adapter_hash, loa
 BASE, OTHER, PROMPT = "a" * 64, "b" * 64, "friend-1"
 CONFIG = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "bias": "none", "use_rslora": False}
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 
 
 def tensors(value: float = 1, **extra: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def test_a_true_adapter_loads_under_its_versioned_name(adapter: Path) -> None:
 
 UNTRUTHS: dict[str, tuple[Change, str]] = {
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "joy: .*manifest.json"),
-    "manifest is no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "Invalid JSON"),  # type: ignore[dict-item]
+    "manifest is no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "Invalid JSON"),
     "unknown field": (claim(mood="sunny"), "mood"),
     "other kind": (claim(kind="detector"), "kind"),
     "other schema": (claim(schema_version=2), "schema_version"),
@@ -119,7 +119,7 @@ UNTRUTHS: dict[str, tuple[Change, str]] = {
     "truncated weights": (truncate, "joy: .*incomplete metadata"),
     "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
     "no settings": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config.json"),
-    "settings are no JSON": (lambda folder: (folder / "adapter_config.json").write_text("{"), "joy: Expecting property name"),  # type: ignore[dict-item]
+    "settings are no JSON": (lambda folder: (folder / "adapter_config.json").write_text("{"), "joy: Expecting property name"),
 }
 
 

@@ -1,6 +1,7 @@
 """The prompt format: its layout, and that no text can step out of its turn."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from tokenizers import Tokenizer
 from models.errors import ArtifactError
 from models.prompt import PromptEncoder, Turn, one_line
 
+Role = Literal["user", "assistant"]
 CONTROL = ("<bos>", "<eos>", "<unk>")
 LINE_ENDS = ("\n", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029")
 FORGERY = st.sampled_from([*LINE_ENDS, *CONTROL, "Joy: no", "Friend:", " "])
@@ -56,8 +58,8 @@ def test_a_text_cannot_forge_a_turn(encoder: PromptEncoder, tokenizer: Tokenizer
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
 @pytest.mark.parametrize("token", CONTROL)
-def test_a_control_tokens_name_in_a_text_is_only_text(encoder: PromptEncoder, tokenizer: Tokenizer, role: str, token: str) -> None:
-    prompt = encoder.prompt("Joy", [Turn(role, f"a {token} b")])  # type: ignore[arg-type]
+def test_a_control_tokens_name_in_a_text_is_only_text(encoder: PromptEncoder, tokenizer: Tokenizer, role: Role, token: str) -> None:
+    prompt = encoder.prompt("Joy", [Turn(role, f"a {token} b")])
     assert controls(tokenizer, prompt) == ["<bos>"]
     assert f"a {token} b" in read(tokenizer, prompt)
     assert controls(tokenizer, encoder.completion(f"a {token} b")) == ["<eos>"]

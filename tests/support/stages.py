@@ -1,0 +1,72 @@
+"""Stages and manifests that unit tests of `serve` put in the place of the real ones."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.emotions import LABELS, Emotion
+from models.manifest import Adapter, AdapterManifest
+from models.prompt import Turn
+from serve.detector import Scores
+from serve.engine import Sampling
+from serve.pipeline import Message
+from serve.responder import Ask, Piece
+
+ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
+
+
+def scores(best: Emotion) -> Scores:
+    return tuple(0.75 if label is best else 0.05 for label in LABELS)
+
+
+@dataclass
+class FakeStages:
+    """Records what reached it. `fails` is raised after the pieces, or by the detector if there are none."""
+
+    pieces: tuple[Piece, ...] = ANSWER
+    best: Emotion = Emotion.FEAR
+    fails: Exception | None = None
+    detected: list[str] = field(default_factory=list)
+    asked: list[Ask] = field(default_factory=list)
+    closed: bool = False
+
+    async def detect(self, text: str) -> Scores:
+        self.detected.append(text)
+        if self.fails and not self.pieces:
+            raise self.fails
+        return scores(self.best)
+
+    async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
+        self.asked.append(ask)
+        try:
+            for piece in self.pieces:
+                yield piece
+            if self.fails:
+                raise self.fails
+        finally:
+            self.closed = True
+
+
+def message(*texts: str, emotion: Emotion | None = None, bare: bool = False) -> Message:
+    """Turns alternate, beginning with the user's."""
+    turns = tuple(Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
+    return Message("m-1", turns, Sampling(max_tokens=9), emotion, bare)
+
+
+def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:
+    """An adapter of which there is only the manifest."""
+    sha = "0123456789ab" + "0" * 52
+    manifest = AdapterManifest(
+        content_hash=sha,
+        base="tiny",
+        base_hash=sha,
+        training_data_hash=sha,
+        metrics={},
+        name=str(persona),
+        persona=persona,
+        rank=rank,
+        alpha=2 * rank,
+        target_modules=("q_proj",),
+        prompt_version="friend-1",
+    )
+    return Adapter(manifest, folder)

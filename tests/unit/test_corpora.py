@@ -1,0 +1,93 @@
+"""The detector's data: how the public sets are read, and that nothing leaks into training."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training import corpora
+from training.corpora import GOEMOTIONS_BROAD, GOEMOTIONS_STRICT, Example, without
+from training.persona_data import HELD_OUT_TOPICS, UNLABELLED_TOPICS
+
+
+def words(text: str) -> str:
+    return " ".join("".join(character if character.isalnum() else " " for character in text.lower()).split())
+
+
+def test_an_emotion_split_is_read_up_to_its_last_semicolon(public_sets: Path) -> None:
+    assert corpora.emotion("train", public_sets)[:2] == [Example("i feel low; really low", 0), Example("i feel grand", 1)]
+    assert corpora.emotion("val", public_sets) == [Example("i feel like toast", 2)]
+
+
+def test_the_unsplit_set_is_read_with_its_quotes(public_sets: Path) -> None:
+    assert corpora.emotion_unsplit(public_sets)[0] == Example("i feel small, and tired", 0)
+
+
+def test_an_unknown_label_is_refused(public_sets: Path) -> None:
+    (public_sets / "emotion" / "val.txt").write_text("i feel meh;boredom\n")
+    with pytest.raises(ValueError, match="boredom"):
+        corpora.emotion("val", public_sets)
+
+
+def test_the_broad_mapping_keeps_rows_whose_labels_are_one_emotion(public_sets: Path) -> None:
+    kept = [Example("Stop it", 3), Example("Stop that", 3), Example("Awww", 2), Example("Rude cat", 3)]
+    assert corpora.goemotions("train", public_sets, GOEMOTIONS_BROAD) == kept
+
+
+def test_the_strict_mapping_keeps_only_the_six_names(public_sets: Path) -> None:
+    assert corpora.goemotions("train", public_sets, GOEMOTIONS_STRICT) == [Example("Stop it", 3)]
+    assert corpora.goemotions("dev", public_sets, GOEMOTIONS_STRICT) == [Example("Yes", 1)]
+
+
+def test_the_mappings_agree_on_the_six_names() -> None:
+    assert GOEMOTIONS_STRICT == {"sadness": 0, "joy": 1, "love": 2, "anger": 3, "fear": 4, "surprise": 5}
+    assert GOEMOTIONS_BROAD.items() >= GOEMOTIONS_STRICT.items()
+
+
+@pytest.mark.parametrize("spelling", ["I feel like toast!", "i  feel -- like TOAST", "_i_ feel like toast"])
+def test_an_evaluation_text_is_removed_however_it_is_spelt(spelling: str) -> None:
+    assert without([Example(spelling, 1), Example("i feel like bread", 1)], [Example("i feel like toast", 2)]) == [
+        Example("i feel like bread", 1)
+    ]
+
+
+def test_duplicates_are_kept_once_and_contradictions_not_at_all() -> None:
+    rows = [Example("Hello!", 1), Example("hello", 1), Example("Bye", 0), Example("bye.", 3), Example("Oh", 5)]
+    assert without(rows) == [Example("Hello!", 1), Example("Oh", 5)]
+
+
+@given(st.lists(st.builds(Example, st.sampled_from(["a", "A", "a!", "b c", "B, c", "d", "é", "É?"]), st.integers(0, 5))), st.data())
+def test_what_is_left_is_new_and_unambiguous(rows: list[Example], data: st.DataObject) -> None:
+    evaluation = data.draw(st.lists(st.sampled_from(rows), max_size=3)) if rows else []
+    left = without(rows, evaluation)
+    keys = [words(row.text) for row in left]
+    assert len(set(keys)) == len(keys)
+    assert not {words(row.text) for row in evaluation} & set(keys)
+    assert all({row.label for row in rows if words(row.text) == key} == {kept.label} for key, kept in zip(keys, left, strict=True))
+
+
+def test_ordinary_messages_are_split_by_topic() -> None:
+    train, held_out = corpora.ordinary(held_out=False), corpora.ordinary(held_out=True)
+    assert not {row.text for row in train} & {row.text for row in held_out}
+    assert min(Counter(row.label for row in train + held_out).values()) >= 400
+    assert set(Counter(row.label for row in held_out)) == set(range(6))
+
+
+def test_ordinary_messages_have_only_labelled_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    topics = ["work", *sorted(HELD_OUT_TOPICS), *sorted(UNLABELLED_TOPICS)]
+    for kind in ("messages", "personas"):
+        (tmp_path / kind).mkdir()
+        for label in GOEMOTIONS_STRICT:
+            rows = [f'{{"topic": "{topic}", "message": "{kind} {label} {topic}"}}\n' for topic in topics]
+            (tmp_path / kind / f"{label}.jsonl").write_text("".join(rows))
+    monkeypatch.setattr(corpora, "DATA", tmp_path)
+    for held_out, wanted in ((False, {"work"}), (True, HELD_OUT_TOPICS)):
+        found = {(row.text, row.label) for row in corpora.ordinary(held_out)}
+        assert found == {
+            (f"{kind} {name} {topic}", label)
+            for kind in ("messages", "personas")
+            for name, label in GOEMOTIONS_STRICT.items()
+            for topic in wanted
+        }

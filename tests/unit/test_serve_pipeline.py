@@ -1,0 +1,136 @@
+"""The way of one message: what happens in which order, what is left out, and what ends when the caller leaves."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.emotions import LABELS, Emotion
+from models.prompt import Turn
+from serve.detector import Scores
+from serve.errors import EngineError
+from serve.pipeline import Detected, Event, Finished, Message, Said, answer, collect, to_detected
+from serve.responder import Ask, Piece
+from stages import FakeStages, message, scores
+
+
+async def events(stages: FakeStages, asked: Message) -> list[Event]:
+    return [event async for event in answer(stages, asked)]
+
+
+async def test_the_emotion_comes_first_then_text_then_the_figures() -> None:
+    first, *said, last = await events(FakeStages(best=Emotion.FEAR), message("Who is there?"))
+    assert first == to_detected(scores(Emotion.FEAR))
+    assert said == [Said("Oh"), Said(" no")]
+    assert isinstance(last, Finished)
+    assert (last.finish_reason, last.prompt_tokens, last.completion_tokens) == ("stop", 5, 2)
+
+
+async def test_the_last_piece_may_carry_text_too() -> None:
+    kinds = [type(event) for event in await events(FakeStages((Piece("Oh no", "length", 5, 2),)), message("Hm."))]
+    assert kinds == [Detected, Said, Finished]
+
+
+async def test_the_detected_emotions_character_is_asked() -> None:
+    stages = FakeStages(best=Emotion.ANGER)
+    asked = message("You again!")
+    await events(stages, asked)
+    assert stages.asked == [Ask(asked.request_id, Emotion.ANGER, asked.turns, asked.sampling)]
+
+
+@pytest.mark.parametrize("emotion", LABELS)
+async def test_a_chosen_emotion_is_certain_and_never_detected(emotion: Emotion) -> None:
+    stages = FakeStages()
+    first, *_ = await events(stages, message("Hm.", emotion=emotion))
+    assert first == Detected(emotion, 1.0, {label: float(label is emotion) for label in LABELS})
+    assert stages.detected == []
+    assert stages.asked[0].persona is emotion
+
+
+async def test_the_bare_base_has_no_emotion_and_no_character() -> None:
+    stages = FakeStages()
+    kinds = [type(event) for event in await events(stages, message("Hm.", bare=True))]
+    assert kinds == [Said, Said, Finished]
+    assert stages.detected == []
+    assert stages.asked[0].persona is None
+
+
+@pytest.mark.parametrize("texts", [("one",), ("one", "answer", "two"), ("one", "answer", "two", "answer")])
+async def test_what_is_detected_is_the_users_last_turn(texts: tuple[str, ...]) -> None:
+    stages = FakeStages()
+    await events(stages, message(*texts))
+    assert stages.detected == [[text for text in texts if text != "answer"][-1]]
+    assert stages.asked[0].turns == tuple(Turn("assistant" if text == "answer" else "user", text) for text in texts)
+
+
+async def test_closing_early_closes_the_responders_generator() -> None:
+    stages = FakeStages()
+    async with aclosing(answer(stages, message("Hm."))) as running:
+        async for event in running:
+            if isinstance(event, Said):
+                break
+        assert not stages.closed
+    assert stages.closed
+
+
+async def test_leaving_before_any_text_never_asks_the_responder() -> None:
+    stages = FakeStages()
+    async with aclosing(answer(stages, message("Hm."))) as running:
+        await anext(running)
+    assert stages.asked == []
+
+
+async def test_times_count_from_the_start_and_only_grow() -> None:
+    class Slow(FakeStages):
+        async def detect(self, text: str) -> Scores:
+            await asyncio.sleep(0.02)
+            return await super().detect(text)
+
+    finished = (await events(Slow(), message("Hm.")))[-1]
+    assert isinstance(finished, Finished)
+    times = finished.timings_ms
+    assert 19 <= times["detect"] <= times["first_token"] <= times["total"]
+
+
+async def test_an_answer_without_text_has_no_first_token() -> None:
+    finished = (await events(FakeStages((Piece("", "stop", 5, 1),)), message("Hm.")))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.timings_ms["first_token"] == 0
+
+
+async def test_a_whole_answer_is_its_pieces_without_white_space_at_the_end() -> None:
+    stages = FakeStages((Piece("Oh"), Piece(" no \n"), Piece("", "stop", 5, 2)))
+    detected, text, finished = await collect(answer(stages, message("Hm.")))
+    assert detected == to_detected(scores(Emotion.FEAR))
+    assert text == "Oh no"
+    assert finished.completion_tokens == 2
+    assert stages.closed
+
+
+async def test_a_whole_answer_of_the_bare_base_has_no_emotion() -> None:
+    assert (await collect(answer(FakeStages(), message("Hm.", bare=True))))[0] is None
+
+
+async def test_an_answer_that_is_cut_is_an_error() -> None:
+    with pytest.raises(EngineError, match="without its figures"):
+        await collect(answer(FakeStages((Piece("Oh"),)), message("Hm.")))
+
+
+async def test_an_error_of_a_stage_comes_through() -> None:
+    with pytest.raises(EngineError, match="died"):
+        await collect(answer(FakeStages((Piece("Oh"),), fails=EngineError("died")), message("Hm.")))
+
+
+@given(rows=st.lists(st.floats(0, 1), min_size=6, max_size=6))
+def test_the_label_is_the_highest_of_the_scores_that_are_shown(rows: list[float]) -> None:
+    detected = to_detected(tuple(rows))
+    assert list(detected.scores) == list(LABELS)
+    assert detected.score == detected.scores[detected.label] == max(detected.scores.values())
+
+
+@pytest.mark.parametrize("count", [5, 7])
+def test_scores_of_another_length_are_an_error(count: int) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        to_detected((0.1,) * count)
