@@ -71,7 +71,7 @@ def find(name: str) -> BaseWeights:
     entries = catalog()
     if name in entries:
         return entries[name]
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         source = PathSource(kind="path", path=Path(name).resolve())
-        return BaseWeights(name=Path(name).name, purpose="given by path", licence="unknown", source=source)
+        return BaseWeights(name=str(source.path), purpose="given by path", licence="unknown", source=source)
     raise CatalogError(f"no base weights are called {name!r}; there are {', '.join(sorted(entries))}, or give a folder")

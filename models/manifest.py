@@ -118,6 +118,8 @@ def _check_adapter(folder: Path, manifest: AdapterManifest, base_hash: str, prom
         "bias": ("none", config.get("bias", "none")),
         "modules_to_save": (None, config.get("modules_to_save") or None),
         "use_dora": (False, bool(config.get("use_dora"))),
+        "rank_pattern": ({}, config.get("rank_pattern") or {}),
+        "alpha_pattern": ({}, config.get("alpha_pattern") or {}),
     }
     for what, (claimed, found) in claims.items():
         if claimed != found:

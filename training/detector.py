@@ -82,7 +82,7 @@ def training_examples(recipe: DetectorRecipe, data: Path | None) -> list[Example
     public = corpora.emotion("train", data) + draw.sample(unsplit, min(recipe.unsplit_rows, len(unsplit)))
     public += corpora.goemotions("train", data, corpora.GOEMOTIONS_BROAD)
     own = corpora.without(corpora.ordinary(held_out=False), *evaluation)
-    mixed = corpora.without(public, *evaluation) + own * recipe.ordinary_repeats
+    mixed = corpora.without(public, *evaluation, own) + own * recipe.ordinary_repeats
     draw.shuffle(mixed)
     return mixed
 

@@ -76,5 +76,5 @@ def test_a_folder_is_an_entry_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     for given in ("mine", "./mine", str(tmp_path / "mine")):
         entry = find(given)
-        assert entry.name == "mine"
+        assert entry.name == str((tmp_path / "mine").resolve())
         assert entry.source == PathSource(kind="path", path=(tmp_path / "mine").resolve())

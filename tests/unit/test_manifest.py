@@ -1,4 +1,4 @@
-"""Manifests: an artefact that is what it claims loads, and every untruth is refused by name."""
+"""Adapters: one that is what its manifest claims loads, and every untruth is refused by name."""
 
 import json
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from models.emotions import LABELS, Emotion
+from models.emotions import Emotion
 from models.errors import ManifestError
-from models.manifest import AdapterManifest, DetectorManifest, adapter_hash, load_adapter
+from models.manifest import AdapterManifest, adapter_hash, load_adapter
 
 BASE, OTHER, PROMPT = "a" * 64, "b" * 64, "friend-1"
 CONFIG = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "bias": "none", "use_rslora": False}
@@ -141,22 +141,3 @@ def test_a_setting_that_changes_nothing_keeps_the_hash(adapter: Path) -> None:
     before = adapter_hash(adapter)
     edit(adapter / "adapter_config.json", target_modules=["up_proj", "q_proj"], inference_mode=True)
     assert adapter_hash(adapter) == before
-
-
-def test_a_detector_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
-    written = detector_manifest()
-    written.write(tmp_path)
-    assert DetectorManifest.read(tmp_path) == written
-    assert written.labels == LABELS
-
-
-def test_a_detector_with_logits_in_another_order_is_refused(tmp_path: Path) -> None:
-    detector_manifest().write(tmp_path)
-    edit(tmp_path / "manifest.json", labels=list(reversed(LABELS)))
-    with pytest.raises(ManifestError, match="labels"):
-        DetectorManifest.read(tmp_path)
-
-
-def detector_manifest() -> DetectorManifest:
-    hashes = {"content_hash": BASE, "base_hash": BASE, "training_data_hash": OTHER}
-    return DetectorManifest(base="tiny", max_tokens=128, temperature=1.2, metrics={}, **hashes)

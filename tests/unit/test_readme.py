@@ -4,7 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer.main
 
@@ -13,7 +12,7 @@ from training.__main__ import app as training_app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
+COMMANDS = [line.split("  #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
 APPS = {"serve": serve_app, "training": training_app}
 
 
@@ -25,21 +24,20 @@ def test_there_are_commands() -> None:
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_make_targets_exist(line: str) -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert line.split("#")[0].split()[1] in targets
+    assert line.split()[1] in targets
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "python -m " in line])
-def test_commands_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_parse(line: str) -> None:
     """Every argument is read by the command itself; only whether paths exist is left out."""
-    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, context: value)
-    words = shlex.split(line, comments=True)
+    words = shlex.split(line)
     start = words.index("-m")
-    group = typer.main.get_command(APPS[words[start + 1]])
-    assert isinstance(group, click.Group)
     name, *arguments = words[start + 2 :]
-    command = group.get_command(click.Context(group), name)
-    assert command is not None, name
-    command.make_context(name, list(arguments))
+    command = typer.main.get_command(APPS[words[start + 1]]).commands[name]  # type: ignore[attr-defined]
+    for parameter in command.params:
+        if hasattr(parameter.type, "exists"):
+            parameter.type.exists = False
+    command.make_context(name, arguments)
 
 
 def test_the_tree_names_files_that_exist() -> None:

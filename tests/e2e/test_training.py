@@ -1,0 +1,105 @@
+"""The training commands on tiny models: they write what `models` loads, and a killed run goes on where it was."""
+
+import gzip
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from models.classifier import Classifier
+from models.emotions import LABELS
+from models.hashing import weights_sha256
+from models.manifest import load_adapter
+from models.prompt import PROMPT_VERSION
+from tiny import tiny_bert, tiny_gemma
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 300
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A few invented lines in the layout of the public sets."""
+    root = tmp_path / "data"
+    (root / "emotion").mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        lines = (f"{split} {label} number {number};{label}" for label in LABELS for number in range(4))
+        (root / "emotion" / f"{split}.txt").write_text("\n".join(lines), "utf-8")
+    (root / "emotion_unsplit").mkdir()
+    with gzip.open(root / "emotion_unsplit" / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write("text,label\n" + "\n".join(f"unsplit {label} line,{label.id}" for label in LABELS))
+    (root / "goemotions").mkdir()
+    (root / "goemotions" / "emotions.txt").write_text("\n".join(LABELS), "utf-8")
+    for split in ("train", "dev"):
+        (root / "goemotions" / f"{split}.tsv").write_text(f"{split} of reddit\t0\tid\n", "utf-8")
+    return root
+
+
+def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "training", *arguments]
+    with log.open("wb") as stream:
+        return subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
+
+
+def finish(log: Path, *arguments: str) -> str:
+    assert start(log, *arguments).wait(TIMEOUT_S) == 0, log.read_text()
+    return log.read_text()
+
+
+def kill_when(pattern: str, folder: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline_s, log.read_text()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def first_step(log: str, title: str) -> int:
+    found = re.search(rf"{title}  step (\d+)/", log)
+    assert found, log
+    return int(found[1])
+
+
+def test_a_killed_detector_run_goes_on_and_its_artefact_loads(tmp_path: Path, data: Path) -> None:
+    base, run, log = tiny_bert(tmp_path / "tiny-bert"), tmp_path / "run", tmp_path / "log.txt"
+    arguments = ("detector", "--data", str(data), "--base", str(base), "--run", str(run), "--epochs", "2")
+    kill_when("checkpoint-500/trainer_state.json", run, start(log, *arguments), log)
+    assert first_step(finish(log, *arguments), "detector") > 500
+    classifier = Classifier(run / "artifact")
+    scores = classifier.scores(["unsplit joy line", "a longer text than the other one, to be padded to"])
+    assert scores.shape == (2, 6)
+    assert scores.sum(-1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert "emotion_val_macro_f1" in json.loads((run / "metrics.json").read_text())["metrics"]
+    assert (run / "loss.png").stat().st_size > 1000
+
+
+def test_a_killed_persona_run_goes_on_and_its_adapter_loads(tmp_path: Path) -> None:
+    base, run, log = tiny_gemma(tmp_path / "tiny-gemma"), tmp_path / "run", tmp_path / "log.txt"
+    arguments = ("personas", "fear", "--base", str(base), "--run", str(run))
+    kill_when("shared/checkpoint-*/trainer_state.json", run, start(log, *arguments), log)
+    assert first_step(finish(log, *arguments), "shared") > 10
+    adapter = load_adapter(run / "fear" / "adapter", weights_sha256(base), PROMPT_VERSION)
+    assert adapter.manifest.metrics["held_out_nll"] > 0
+    assert json.loads((adapter.folder / "adapter_config.json").read_text())["base_model_name_or_path"] == base.name
+    assert "step" not in finish(log, *arguments), "a finished run was trained again"
+
+
+def test_the_same_seed_gives_the_same_loss_curve(tmp_path: Path, data: Path) -> None:
+    base = tiny_bert(tmp_path / "tiny-bert")
+    curves = []
+    for name in ("one", "two"):
+        run = tmp_path / name
+        finish(
+            tmp_path / "log.txt", "detector", "--data", str(data), "--base", str(base), "--run", str(run), "--epochs", "0.5", "--seed", "7"
+        )
+        history = json.loads((run / "metrics.json").read_text())["history"]
+        curves.append([row["loss"] for row in history if "loss" in row])
+    assert curves[0] == curves[1]
+    assert len(curves[0]) > 2

@@ -1,0 +1,38 @@
+"""The HTTP application on stages that are not there."""
+
+from collections.abc import AsyncGenerator
+
+import httpx
+from httpx_sse import EventSource
+
+from serve.detector import Scores
+from serve.http import make_http_app
+from serve.ingress import this_ingress
+from serve.pipeline import Event, Message, answer
+from stages import FakeStages, scores
+
+
+class FakeIngress(FakeStages):
+    """What the HTTP routes ask of an ingress."""
+
+    def answer(self, message: Message) -> AsyncGenerator[Event]:
+        return answer(self, message)
+
+    async def detect_many(self, texts: list[str]) -> tuple[str, list[Scores]]:
+        return "fake", [scores(self.best) for _ in texts]
+
+    async def probe(self) -> None:
+        if self.fails:
+            raise self.fails
+
+
+def http_client(ingress: FakeIngress) -> httpx.AsyncClient:
+    """A client of the HTTP application on an ingress. It holds nothing open, so it needs no closing."""
+    app = make_http_app()
+    app.dependency_overrides[this_ingress] = lambda: ingress
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
+
+
+def sse(reply: httpx.Response) -> list[tuple[str, str]]:
+    """Events of a stream, as the terminal client reads them: name and data."""
+    return [(event.event, event.data) for event in EventSource(reply).iter_sse()]

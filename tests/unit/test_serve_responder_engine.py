@@ -1,0 +1,88 @@
+"""What a responder asks of its encoder and its engine, and what it makes of an engine's troubles."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from models.emotions import Emotion
+from models.personas import personas
+from models.prompt import BASE_STOP, PERSONA_STOP, Turn
+from serve.backend import Backend, ScriptedEncoder
+from serve.config import HardwareProfile, ResponderConfig
+from serve.engine import Delta, Sampling
+from serve.errors import EngineError
+from serve.limits import derive_limits
+from serve.responder import Ask, Responder
+from serve.scripted_engine import ScriptedEngine
+
+CONFIG = ResponderConfig(kind="scripted", scripted_token_s=0, hardware=HardwareProfile(max_model_len=256))
+HELLO = (Turn("user", "hello there"),)
+
+
+class Recording(ScriptedEngine):
+    """Keeps what it was asked."""
+
+    sampling: Sampling
+
+    def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+        self.sampling = sampling
+        return super().generate(request_id, prompt, adapter, sampling)
+
+
+class Spelling(ScriptedEncoder):
+    """Keeps what it was asked."""
+
+    def prompt(self, speaker: str, turns: tuple[Turn, ...], instruction: str | None = None) -> list[int]:  # type: ignore[override]
+        self.asked = (speaker, turns, instruction)
+        return super().prompt(speaker, turns, instruction)
+
+
+def ask(persona: Emotion | None = Emotion.JOY, turns: tuple[Turn, ...] = HELLO, **sampling: object) -> Ask:
+    return Ask("a-1", persona, turns, Sampling(**sampling))  # type: ignore[arg-type]
+
+
+def backend(engine: ScriptedEngine, aliases: dict[Emotion, str] | None = None) -> Backend:
+    return Backend(engine, Spelling(), aliases or {}, derive_limits(CONFIG, []))
+
+
+async def text_of(responder: Responder, asked: Ask) -> str:
+    return "".join([piece.text async for piece in responder.respond(asked)])
+
+
+@pytest.mark.parametrize(("persona", "stop"), [(Emotion.JOY, PERSONA_STOP), (None, BASE_STOP)])
+async def test_the_voices_own_stop_string_is_added_to_the_askers(persona: Emotion | None, stop: str) -> None:
+    engine = Recording()
+    asked = ask(persona, stop=("THE END",), max_tokens=3, temperature=0.25, top_p=0.5, seed=11)
+    await text_of(Responder(CONFIG, backend(engine)), asked)
+    assert engine.sampling == Sampling(3, 0.25, 0.5, 11, (stop, "THE END"))
+
+
+async def test_a_persona_without_an_adapter_is_the_base_with_an_instruction() -> None:
+    parts = backend(ScriptedEngine((), 0), {Emotion.FEAR: "fear@1"})
+    text = await text_of(Responder(CONFIG, parts), ask(Emotion.JOY))
+    assert text.startswith("[base] ")
+    assert parts.encoder.asked == ("Joy", HELLO, personas()[Emotion.JOY].instruction)  # type: ignore[attr-defined]
+
+
+async def test_an_adapter_that_is_not_resident_is_an_error() -> None:
+    parts = backend(ScriptedEngine(("joy@1",), 0), {Emotion.JOY: "joy@2"})
+    with pytest.raises(EngineError, match="joy@2"):
+        await text_of(Responder(CONFIG, parts), ask(Emotion.JOY))
+
+
+async def test_a_dead_engine_fails_the_health_check_and_closing_stops_it() -> None:
+    class Mortal(ScriptedEngine):
+        alive = True
+
+        async def health(self) -> None:
+            if not self.alive:
+                raise EngineError("the engine is dead")
+
+        async def stop(self) -> None:
+            self.alive = False
+
+    responder = Responder(CONFIG, backend(Mortal()))
+    await responder.check_health()
+    await responder.close()
+    with pytest.raises(EngineError, match="dead"):
+        await responder.check_health()
