@@ -8,7 +8,7 @@ import typer
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Answers what people feel, as what they feel.")
 Host = Annotated[str, typer.Option(help="address to bind, or to talk to")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
-LOCAL = Path("deploy/local.yaml")
+LOCAL = Path(__file__).parents[1] / "deploy" / "local.yaml"
 
 
 @app.command()

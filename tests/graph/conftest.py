@@ -25,8 +25,9 @@ def graph() -> Iterator[Graph]:
         from ray import serve
 
         wait_ready(HOST, port, threading.Event())
-        stats = serve.get_deployment_handle("Responder", APP_NAME).stats
-        yield Graph(f"http://{HOST}:{port}", lambda: int(stats.remote().result(timeout_s=10).running))
+        responder = serve.get_deployment_handle("Responder", APP_NAME)
+        responder._init(_run_router_in_separate_loop=True)  # what Serve is set to needs a loop of the caller's, which a test has not
+        yield Graph(f"http://{HOST}:{port}", lambda: int(responder.stats.remote().result(timeout_s=10).running))
 
 
 @pytest.fixture
