@@ -58,7 +58,7 @@ def considered_vocabulary(model: Any, batches: list[dict[str, torch.Tensor]], la
     for inputs in batches:
         hidden, _ = _scored_positions(causal, inputs)
         mass += torch.softmax(_capped(causal.lm_head(hidden), _cap(causal)), -1).sum(0)
-    chosen = torch.tensor(sorted(labels | set(mass.topk(size).indices.tolist())))
+    chosen = torch.tensor(sorted(labels | set(mass.topk(min(size, len(mass))).indices.tolist())))
     return chosen, (mass[chosen].sum() / mass.sum()).item()
 
 

@@ -1,7 +1,9 @@
 """What a newcomer sees: the graph with real weights, from the command of `make serve` to Ctrl-C."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import httpx
 import openai
@@ -13,6 +15,7 @@ from ray import serve
 from models.emotions import LABELS
 from servers import Server, stop_server
 
+README = Path(__file__).parents[2] / "README.md"
 WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -25,6 +28,14 @@ def test_the_example_of_the_readme_is_answered_as_joy(client: httpx.Client) -> N
     assert len(body["text"].split()) >= 4
     assert body["finish_reason"] in {"stop", "length"}
     assert 0 < body["timings_ms"]["detect"] < body["timings_ms"]["first_token"] < body["timings_ms"]["total"]
+
+
+def test_every_curl_of_the_readme_is_answered(client: httpx.Client) -> None:
+    calls = re.findall(r"localhost:8000(/v1/\w+) .*?-d '(\{.*?\})'$", README.read_text("utf-8"), re.MULTILINE)
+    assert len(calls) >= 2
+    for path, body in calls:
+        reply = client.post(path, content=body.replace("'\"'\"'", "'"), headers={"content-type": "application/json"})
+        assert reply.status_code == 200, (body, reply.text)
 
 
 def test_a_stream_tells_the_emotion_before_any_text(client: httpx.Client) -> None:
