@@ -55,7 +55,7 @@ class Ingress:
         self._ready = True
 
 
-def this_ingress() -> Ingress:
+async def this_ingress() -> Ingress:
     """The ingress of the replica that runs this code: what the HTTP routes depend on."""
     ingress: Any = serve.get_replica_context().servable_object
     return ingress  # type: ignore[no-any-return]

@@ -21,7 +21,7 @@ LEAVES = [kind for kind in TREE if not kind.__subclasses__()]
 
 
 def test_the_tree_has_both_branches() -> None:
-    named = {"CatalogError", "FetchError", "ChecksumError", "ManifestError", "InvalidRequest", "UnknownModel", "EngineError", "Overloaded"}
+    named = {"CatalogError", "FetchError", "ChecksumError", "ManifestError", "InvalidRequest", "UnknownModel", "EngineError", "NotReady"}
     assert {kind.__name__ for kind in LEAVES} >= named
 
 

@@ -11,7 +11,7 @@ from ray.exceptions import RayTaskError
 
 from models.errors import FyeError, ManifestError
 from serve import problems
-from serve.errors import EngineError, InvalidRequest, NotReady, Overloaded, PromptTooLong, UnknownModel, WrongContentType
+from serve.errors import EngineError, InvalidRequest, NotReady, PromptTooLong, UnknownModel, WrongContentType
 from serve.problems import openai_error, problem_of
 from serve.schema import Problem
 
@@ -24,7 +24,6 @@ TABLE = [
     (WrongContentType, 415, "wrong-content-type", "Wrong content type"),
     (EngineError, 500, "engine", "Engine"),
     (NotReady, 503, "not-ready", "Not ready"),
-    (Overloaded, 503, "overloaded", "Overloaded"),
     (ManifestError, 500, "manifest", "Manifest"),
 ]
 
