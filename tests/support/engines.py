@@ -10,24 +10,23 @@ from serve.policy import BASE_VOICE, voice_of
 from serve.vllm_engine import VllmEngine
 
 TOP = 20
+Greedy = tuple[list[int], list[dict[int, float]]]  # token ids, and the `TOP` log-probabilities at each of their positions
 
 
-async def greedy(backend: Backend, persona: Emotion | None, text: str, max_tokens: int = 16) -> tuple[list[int], list[dict[int, float]]]:
+async def greedy(backend: Backend, persona: Emotion | None, text: str, max_tokens: int = 16) -> Greedy:
     """Token ids of a greedy answer, and the `TOP` log-probabilities at each of its positions."""
     voice = voice_of(persona, backend.aliases) if persona else BASE_VOICE
     prompt = backend.encoder.prompt(voice.speaker, [Turn("user", text)])
     return await greedy_tokens(backend, prompt, voice.adapter, max_tokens)
 
 
-async def bare(backend: Backend, persona: Emotion, text: str) -> tuple[list[int], list[dict[int, float]]]:
+async def bare(backend: Backend, persona: Emotion, text: str) -> Greedy:
     """The same prompt as the persona's, without its adapter."""
     prompt = backend.encoder.prompt(personas()[persona].name, [Turn("user", text)])
     return await greedy_tokens(backend, prompt, None, 16)
 
 
-async def greedy_tokens(
-    backend: Backend, prompt: list[int], adapter: str | None, max_tokens: int
-) -> tuple[list[int], list[dict[int, float]]]:
+async def greedy_tokens(backend: Backend, prompt: list[int], adapter: str | None, max_tokens: int) -> Greedy:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
