@@ -34,7 +34,7 @@ async def backend() -> AsyncIterator[Backend]:
     await opened.engine.stop()
 
 
-def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> None:
+async def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> None:
     assert backend.limits.max_loras == len(LABELS) + 1
     assert set(backend.aliases) == set(LABELS)
 
@@ -87,7 +87,7 @@ async def test_a_new_version_is_resident_beside_the_old_one(backend: Backend, tm
     await backend.engine.unload(adapter.manifest.versioned_name)
 
 
-def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
+async def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(ARTIFACTS / "adapters" / "joy", tmp_path / "joy")
     weights = bytearray((folder / ADAPTER_WEIGHTS).read_bytes())
     weights[-1] ^= 1

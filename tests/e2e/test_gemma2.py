@@ -110,7 +110,7 @@ async def test_gemma_2_with_an_adapter_agrees_with_transformers(backend: Backend
         assert largest_shift(logprobs[0], reference(base, folder, prompt)) < 0.15, adapter
 
 
-def test_the_reference_sees_caps_window_and_adapter(backend: Backend) -> None:
+async def test_the_reference_sees_caps_window_and_adapter(backend: Backend) -> None:
     """Otherwise agreeing with it would show nothing."""
     base = Path(backend.engine._base)  # type: ignore[attr-defined]
     prompt = backend.encoder.prompt("Anger", [Turn("user", LONG)])

@@ -87,7 +87,7 @@ def test_a_killed_persona_run_goes_on_and_its_adapter_loads(tmp_path: Path) -> N
     assert first_step(finish(log, *arguments), "shared") > 10
     adapter = load_adapter(run / "fear" / "adapter", weights_sha256(base), PROMPT_VERSION)
     assert adapter.manifest.metrics["held_out_nll"] > 0
-    assert json.loads((adapter.folder / "adapter_config.json").read_text())["base_model_name_or_path"] == base.name
+    assert json.loads((adapter.folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base.resolve())
     assert "step" not in finish(log, *arguments), "a finished run was trained again"
 
 
