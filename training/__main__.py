@@ -8,43 +8,21 @@ import typer
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Produces and measures detectors and persona adapters.")
 Data = Annotated[Path | None, typer.Option(help="folder with the public sets; without it they come from the hub", exists=True)]
 Run = Annotated[Path, typer.Option(help="folder of the run; an interrupted one is resumed")]
-Seed = Annotated[int, typer.Option(help="decides the order of the data and the initial weights")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; default: torch's own choice", min=1)]
+Set = Annotated[list[str] | None, typer.Option("--set", help="field=value, laid over the recipe; may be given often")]
 
 
 @app.command()
 def detector(
+    recipe: Annotated[str, typer.Option(help="a name in training/recipes, or a TOML file")] = "detector-mpnet-base",
     data: Data = None,
     run: Run = Path("runs/detector"),
-    base: Annotated[str, typer.Option(help="name in models/catalog.toml, or a folder")] = "minilm-l6",
-    epochs: float = 2,
-    learning_rate: Annotated[float, typer.Option(help="for a base of BERT's size take 3e-5")] = 1e-4,
-    seed: Seed = 0,
-    threads: Threads = None,
+    overrides: Set = None,
 ) -> None:
-    """Fine-tune an encoder into the six-way detector."""
-    from training.detector import DetectorRecipe, train_detector
+    """Fine-tune base weights into the six-way detector, or into the judge of the personas."""
+    from training.detector import train_detector
+    from training.recipe import DetectorRecipe
 
-    recipe = DetectorRecipe(base=base, epochs=epochs, learning_rate=learning_rate, seed=seed, threads=threads)
-    typer.echo(train_detector(recipe, data, run))
-
-
-@app.command()
-def personas(
-    persona: Annotated[list[str] | None, typer.Argument(help="which; default: all six")] = None,
-    run: Run = Path("runs/personas"),
-    base: Annotated[str, typer.Option(help="name in models/catalog.toml, or a folder")] = "gemma-3-270m",
-    epochs: float = 1,
-    seed: Seed = 0,
-    threads: Threads = None,
-) -> None:
-    """Train the persona adapters."""
-    from models.emotions import LABELS, Emotion
-    from training.personas import PersonaRecipe, train_personas
-
-    recipe = PersonaRecipe(base=base, epochs=epochs, seed=seed, threads=threads)
-    for folder in train_personas(recipe, run, [Emotion(name) for name in persona] if persona else LABELS):
-        typer.echo(folder)
+    typer.echo(train_detector(DetectorRecipe.read(recipe, overrides or ()), data, run))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Labelled text for the detector: two public sets, by path or from the hub, and the project's own ordinary messages.
 
-    emotion (tweets with "feel") + GoEmotions (Reddit) + ordinary messages -> deduplicated, checked for leaks -> examples
+    emotion (tweets with "feel"), GoEmotions (Reddit), ordinary messages -> examples; `training.mix` makes the training set of them
 
 A public set is never copied into the repository. Labels are ids of `models.emotions`.
 """
@@ -8,8 +8,7 @@ A public set is never copied into the repository. Labels are ids of `models.emot
 import csv
 import gzip
 import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ GOEMOTIONS_BROAD = {
     "surprise": 5,
 }  # fmt: skip
 GOEMOTIONS_STRICT = {str(label): label.id for label in LABELS}
+JUDGE_FILE = DATA / "judge.jsonl"
 HUB_EMOTION, HUB_GOEMOTIONS = "dair-ai/emotion", "google-research-datasets/go_emotions"
 
 
@@ -46,7 +46,7 @@ def emotion(split: str, root: Path | None) -> list[Example]:
 
 
 def emotion_unsplit(root: Path | None) -> list[Example]:
-    """The larger, noisier version of the same set. What stands in an evaluation split must still be removed: see `without`."""
+    """The larger, noisier version of the same set. What stands in an evaluation split must still be removed."""
     if root is None:
         return _hub_rows(HUB_EMOTION, "unsplit", "train")
     with gzip.open(root / "emotion_unsplit" / "train_noleak.csv.gz", "rt", encoding="utf-8", newline="") as stream:
@@ -76,20 +76,9 @@ def ordinary(held_out: bool) -> list[Example]:
     return examples
 
 
-def without(examples: Iterable[Example], *evaluation: Iterable[Example]) -> list[Example]:
-    """Unambiguous, deduplicated examples of which none stands in an evaluation split, compared by words alone."""
-    banned = {_key(example.text) for split in evaluation for example in split}
-    labels: dict[str, set[int]] = {}
-    first: dict[str, Example] = {}
-    for example in examples:
-        key = _key(example.text)
-        labels.setdefault(key, set()).add(example.label)
-        first.setdefault(key, example)
-    return [example for key, example in first.items() if key not in banned and len(labels[key]) == 1]
-
-
-def _key(text: str) -> str:
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+def judge_replies() -> list[Example]:
+    """Replies of a friend, labelled by the emotion they express: the judge's own data, unknown to detector and personas."""
+    return [Example(row["message"], Emotion(row["emotion"]).id) for row in map(json.loads, JUDGE_FILE.read_text("utf-8").splitlines())]
 
 
 def _local_goemotions(split: str, root: Path) -> Iterator[tuple[str, list[str]]]:

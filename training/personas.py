@@ -23,7 +23,8 @@ from models.materialize import Materialized, materialize
 from models.personas import personas
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from training.persona_data import Pair, data_hash, pairs
-from training.progress import ProgressLine, console, quiet_libraries, write_run
+from training.progress import ProgressLine, console, quiet_libraries
+from training.run_folder import write_results
 from training.sft import AnywhereSFTTrainer, considered_vocabulary
 
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -89,7 +90,7 @@ def _stage(
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
     metrics = {"held_out_nll": round(trainer.evaluate()["eval_loss"], 4), "held_out_pairs": float(len(held_out))}
     _save(model, base, run / "adapter")
-    write_run(run, trainer.state.log_history, metrics)
+    write_results(run, trainer.state.log_history, metrics)
     return metrics
 
 

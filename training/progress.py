@@ -1,10 +1,7 @@
-"""What a run prints while it trains, and what it leaves behind: `metrics.json` and `loss.png`."""
+"""What a run prints while it trains."""
 
-import json
 import time
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 from datasets import disable_progress_bars
 from rich.console import Console
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -40,17 +37,3 @@ class ProgressLine(TrainerCallback):  # type: ignore[misc]
         left_s = (time.monotonic() - self._began_s) / done * (state.max_steps - state.global_step)
         step = f"{state.global_step}/{state.max_steps}"
         console.print(f"{self.title}  step {step}  loss {float(logs['loss']):.3f}  {int(left_s) // 60}:{int(left_s) % 60:02d} left")
-
-
-def write_run(folder: Path, history: list[dict[str, float]], metrics: dict[str, float]) -> None:
-    """Writes the numbers and the loss curve of a finished run. `history` is the trainer's log."""
-    (folder / "metrics.json").write_text(json.dumps({"metrics": metrics, "history": history}, indent=2) + "\n", "utf-8")
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    for key, name in (("loss", "training"), ("eval_loss", "held out")):
-        points = [(row["step"], row[key]) for row in history if key in row]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=name)
-    axes.set(xlabel="step", ylabel="loss")
-    axes.legend()
-    figure.savefig(folder / "loss.png", dpi=120)
-    plt.close(figure)
