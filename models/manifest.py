@@ -38,6 +38,8 @@ class _Manifest(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The manifest of `folder`. Raises ManifestError naming what is wrong."""
+        if not folder.is_dir():
+            raise ManifestError(f"there is no artefact in {folder}: train one, then publish it or name its run (see training/recipes)")
         try:
             return cls.model_validate_json((folder / MANIFEST_FILE).read_bytes())
         except (OSError, ValidationError) as error:

@@ -61,6 +61,14 @@ class PromptEncoder:
         """Token ids of a whole answer, `<eos>` included: what a persona is trained to write."""
         return [*self._ids(f" {one_line(answer)}"), self.eos_id]
 
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of generated token ids, control tokens left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def line_end_ids(self) -> list[int]:
+        """Every token that ends a line: where a persona's turn is over."""
+        return sorted(number for word, number in self._tokenizer.get_vocab(with_added_tokens=True).items() if "\n" in word)
+
 
 def one_line(text: str) -> str:
     """A turn is one line: white space of any kind becomes one space, so that a text cannot forge a turn."""

@@ -24,16 +24,27 @@ class Replicas(_Frozen):
     gpus: float = Field(default=0, ge=0)
 
 
-class DetectorConfig(_Frozen):
-    """`artifact` is a folder that `training` wrote; the `scripted` kind needs none."""
+DETECTORS = {"bert": {"cpu": "mpnet-base", "cuda": "mpnet-base"}, "gemma": {"cpu": "gemma-3-270m", "cuda": "gemma-2-2b"}}
 
-    kind: Literal["model", "scripted"] = "model"
-    artifact: Path = ARTIFACTS / "detector"
-    device: str = "cpu"
+
+class DetectorConfig(_Frozen):
+    """`kind` is one word: `bert` an encoder, `gemma` a Gemma, each of the size that the device is for; `scripted` needs no weights.
+
+    `artifact` is a folder that `training` wrote, instead of the one that `models/artifacts/detectors` has for kind and device.
+    """
+
+    kind: Literal["bert", "gemma", "scripted"] = "bert"
+    artifact: Path | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
     batch_wait_ms: float = Field(default=2, ge=0)
     replicas: Replicas = Replicas()
+
+    @property
+    def folder(self) -> Path:
+        """Where the artefact lies. The scripted kind has none: KeyError."""
+        return self.artifact or ARTIFACTS / "detectors" / DETECTORS[self.kind][self.device]
 
 
 class HardwareProfile(_Frozen):

@@ -31,7 +31,7 @@ class ModelScorer:
         from models.classifier import Classifier
 
         torch.set_num_threads(config.threads)
-        self._classifier = Classifier(config.artifact, device=config.device)
+        self._classifier = Classifier(config.folder, device=config.device)
         manifest = self._classifier.manifest
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
 

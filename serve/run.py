@@ -76,8 +76,8 @@ def fetch_weights(config: ServeConfig) -> None:
     def say(line: str) -> None:
         console.print(f"  {line}")
 
-    if config.detector.kind == "model":
-        materialize(DetectorManifest.read(config.detector.artifact).base, say)
+    if config.detector.kind != "scripted":
+        materialize(DetectorManifest.read(config.detector.folder).base, say)
     if config.responder.kind == "vllm":
         materialize(config.responder.base, say)
 

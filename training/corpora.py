@@ -24,7 +24,6 @@ GOEMOTIONS_BROAD = {
     "surprise": 5,
 }  # fmt: skip
 GOEMOTIONS_STRICT = {str(label): label.id for label in LABELS}
-JUDGE_FILE = DATA / "judge.jsonl"
 HUB_EMOTION, HUB_GOEMOTIONS = "dair-ai/emotion", "google-research-datasets/go_emotions"
 
 
@@ -76,9 +75,18 @@ def ordinary(held_out: bool) -> list[Example]:
     return examples
 
 
+def fresh() -> list[Example]:
+    """Messages that were written after all training data, by a writer who saw neither them nor their brief. For reporting only."""
+    return _own_lines(DATA / "fresh.jsonl")
+
+
 def judge_replies() -> list[Example]:
     """Replies of a friend, labelled by the emotion they express: the judge's own data, unknown to detector and personas."""
-    return [Example(row["message"], Emotion(row["emotion"]).id) for row in map(json.loads, JUDGE_FILE.read_text("utf-8").splitlines())]
+    return _own_lines(DATA / "judge.jsonl")
+
+
+def _own_lines(file: Path) -> list[Example]:
+    return [Example(row["message"], Emotion(row["emotion"]).id) for row in map(json.loads, file.read_text("utf-8").splitlines())]
 
 
 def _local_goemotions(split: str, root: Path) -> Iterator[tuple[str, list[str]]]:

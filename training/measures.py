@@ -4,6 +4,8 @@ import torch
 from sklearn.metrics import f1_score
 from torch.nn.functional import cross_entropy
 
+from training.report_schema import Bin
+
 ECE_BINS = 15
 
 
@@ -15,17 +17,18 @@ def scores(logits: torch.Tensor, labels: list[int]) -> dict[str, float]:
     return {"accuracy": round(accuracy, 4), "macro_f1": round(float(macro), 4), "ece": round(calibration_error(logits, labels), 4)}
 
 
-def calibration_error(logits: torch.Tensor, labels: list[int]) -> float:
-    """Expected calibration error in equal-width bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
+def reliability(logits: torch.Tensor, labels: list[int]) -> list[Bin]:
+    """The filled ones of equal-width bins of the top class's confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
     confidence, predicted = torch.softmax(logits, -1).max(-1)
     right = (predicted == torch.tensor(labels)).float()
-    bins = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
-    error = 0.0
-    for number in range(ECE_BINS):
-        here = bins == number
-        if here.any():
-            error += here.float().mean().item() * abs(right[here].mean().item() - confidence[here].mean().item())
-    return error
+    number = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
+    filled = [number == bin_number for bin_number in range(ECE_BINS) if (number == bin_number).any()]
+    return [Bin(rows=int(here.sum()), confidence=confidence[here].mean().item(), accuracy=right[here].mean().item()) for here in filled]
+
+
+def calibration_error(logits: torch.Tensor, labels: list[int]) -> float:
+    """Expected calibration error over the bins of `reliability`."""
+    return sum(bin_.rows * abs(bin_.accuracy - bin_.confidence) for bin_ in reliability(logits, labels)) / len(labels)
 
 
 def fit_temperature(logits: torch.Tensor, labels: list[int]) -> float:

@@ -28,6 +28,7 @@ def evaluation_sets(data: Path | None) -> dict[str, list[Example]]:
         "goemotions_dev_strict": corpora.goemotions("dev", data, corpora.GOEMOTIONS_STRICT),
         "goemotions_dev_broad": corpora.goemotions("dev", data, corpora.GOEMOTIONS_BROAD),
         "ordinary_held_out_topics": corpora.ordinary(held_out=True),
+        "ordinary_fresh": corpora.fresh(),
     }
 
 

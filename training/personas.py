@@ -1,8 +1,8 @@
-"""Trains the six persona adapters with PEFT and TRL, anywhere.
+"""Trains the six persona adapters, with whichever backend the recipe and the machine allow.
 
     all pairs -> one shared LoRA (how a friend answers) -> per persona: continue on its own pairs -> PEFT folder + manifest
 
-The shared stage is what lets 240 pairs a persona do: a pretrained model first has to learn to answer at all.
+The shared stage is what lets a few hundred pairs a persona do: a pretrained model first has to learn to answer at all.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model
-from pydantic import BaseModel, ConfigDict
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers import PrinterCallback, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
@@ -22,90 +21,82 @@ from models.manifest import ADAPTER_WEIGHTS, MANIFEST_FILE, AdapterManifest, ada
 from models.materialize import Materialized, materialize
 from models.personas import personas
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
+from training.backends import choose_backend
+from training.duplicates import check_leaks
 from training.persona_data import Pair, data_hash, pairs
 from training.progress import ProgressLine, console, quiet_libraries
-from training.run_folder import write_results
+from training.recipe import PersonaRecipe
+from training.run_folder import open_run, write_results
 from training.sft import AnywhereSFTTrainer, considered_vocabulary
 
-TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-class PersonaRecipe(BaseModel):
-    """Everything that decides a run. Learning rates follow a cosine; the shared stage sees all personas' pairs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str = "gemma-3-270m"
-    seed: int = 0
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    batch_size: int = 8
-    shared_epochs: float = 1.5
-    shared_learning_rate: float = 4e-4
-    epochs: float = 1
-    learning_rate: float = 2e-4
-    vocabulary: int | None = 24_576
-    threads: int | None = None
+LEAK_JACCARD = 0.8
 
 
 def train_personas(recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS) -> list[Path]:
-    """Trains the shared stage and the chosen personas; what an earlier, killed run finished is kept. Returns artefact folders."""
+    """Trains the shared stage, then the chosen personas one after the other; what a killed run finished is kept. Returns their folders."""
+    open_personas_run(recipe, run)
+    train_shared(recipe, run)
+    return [train_persona(recipe, run, persona) for persona in chosen]
+
+
+def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
+    """Writes what decides the run. Raises LeakError if a held-out message, or one alike, is trained on."""
     quiet_libraries()
+    for persona in LABELS:
+        held_out = [pair.message for pair in pairs(persona, held_out=True)]
+        check_leaks((pair.message for pair in pairs(persona, held_out=False)), {f"{persona}, held out": held_out}, LEAK_JACCARD)
+    open_run(run, recipe, {persona: data_hash(pairs(persona, held_out=False)) for persona in LABELS})
+
+
+def train_shared(recipe: PersonaRecipe, run: Path) -> None:
+    """The stage that all personas share; nothing to do where the recipe has none or it is done."""
+    if recipe.shared_epochs and not (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists():
+        _stage("shared", list(LABELS), recipe, None, run / "shared")
+
+
+def train_persona(recipe: PersonaRecipe, run: Path, persona: Emotion) -> Path:
+    """A persona's own stage, after the shared one. Returns the adapter's folder."""
+    out = run / persona / "adapter"
+    if not (out / MANIFEST_FILE).exists():
+        start = run / "shared" / "adapter" if recipe.shared_epochs else None
+        metrics = _stage(persona, [persona], recipe, start, run / persona)
+        _manifest(persona, materialize(recipe.base), recipe, out, metrics).write(out)
+    return out
+
+
+def _stage(title: str, who: Sequence[Emotion], recipe: PersonaRecipe, start: Path | None, run: Path) -> dict[str, float]:
+    """One fine-tuning: from a new adapter or from `start`. Writes `run/adapter` and returns the metrics."""
+    set_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     base = materialize(recipe.base, console.print)
-    shared = run / "shared" / "adapter"
-    if recipe.shared_epochs and not (shared / ADAPTER_WEIGHTS).exists():
-        _stage("shared", list(LABELS), base, recipe, None, run / "shared")
-    artifacts = []
-    for persona in chosen:
-        out = run / persona / "adapter"
-        if not (out / MANIFEST_FILE).exists():
-            metrics = _stage(persona, [persona], base, recipe, shared if recipe.shared_epochs else None, run / persona)
-            _manifest(persona, base, recipe, out, metrics).write(out)
-        artifacts.append(out)
-    return artifacts
-
-
-def _stage(
-    title: str, who: Sequence[Emotion], base: Materialized, recipe: PersonaRecipe, start: Path | None, run: Path
-) -> dict[str, float]:
-    """One fine-tuning: from a new adapter or from `start`. Writes `run/adapter` and returns the metrics."""
-    set_seed(recipe.seed)
-    model = _model(base, recipe, start)
-    encoder = PromptEncoder(base.folder / "tokenizer.json")
-    train, held_out = (_rows(encoder, who, held) for held in (False, True))
-    held_out = held_out.select(range(0, len(held_out), len(who)))  # as many for the shared stage as for one persona
-    trainer = AnywhereSFTTrainer(
-        model=model,
-        args=_arguments(recipe, run, shared=len(who) > 1),
-        train_dataset=train,
-        eval_dataset=held_out,
-        processing_class=AutoTokenizer.from_pretrained(base.folder),
-        callbacks=[ProgressLine(title)],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.vocabulary = _vocabulary(trainer, recipe)
+    trainer = _trainer(title, who, recipe, base, start, run)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
-    metrics = {"held_out_nll": round(trainer.evaluate()["eval_loss"], 4), "held_out_pairs": float(len(held_out))}
-    _save(model, base, run / "adapter")
+    held_out = float(len(trainer.eval_dataset))
+    metrics = {"held_out_nll": round(trainer.evaluate()["eval_loss"], 4), "held_out_pairs": held_out}
+    save_adapter(trainer.model, base, run / "adapter")
     write_results(run, trainer.state.log_history, metrics)
     return metrics
 
 
-def _model(base: Materialized, recipe: PersonaRecipe, start: Path | None) -> PeftModel:
-    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.bfloat16)
-    if start is not None:
-        return PeftModel.from_pretrained(model, start, is_trainable=True)
-    lora = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=list(TARGET_MODULES),
-        task_type="CAUSAL_LM",
+def _trainer(
+    title: str, who: Sequence[Emotion], recipe: PersonaRecipe, base: Materialized, start: Path | None, run: Path
+) -> AnywhereSFTTrainer:
+    backend = choose_backend(recipe)
+    model, tokenizer = backend.load(recipe, base.folder, start)
+    encoder = PromptEncoder(base.folder / "tokenizer.json")
+    train, held_out = (_rows(encoder, who, held) for held in (False, True))
+    trainer = AnywhereSFTTrainer(
+        model=model,
+        args=_arguments(recipe, run, shared=len(who) > 1),
+        train_dataset=train,
+        eval_dataset=held_out.select(range(0, len(held_out), len(who))),  # as many for the shared stage as for one persona
+        processing_class=tokenizer,
+        callbacks=[ProgressLine(title)],
     )
-    return get_peft_model(model, lora)
+    trainer.remove_callback(PrinterCallback)
+    trainer.vocabulary = _vocabulary(trainer, recipe)
+    return trainer
 
 
 def _rows(encoder: PromptEncoder, who: Sequence[Emotion], held_out: bool) -> Dataset:
@@ -141,16 +132,16 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
         per_device_eval_batch_size=recipe.batch_size,
         learning_rate=recipe.shared_learning_rate if shared else recipe.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=10,
+        warmup_steps=recipe.warmup_steps,
         completion_only_loss=True,
-        max_length=256,
+        max_length=recipe.max_tokens,
         train_sampling_strategy="group_by_length",
         bf16=True,
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=False,
         eval_strategy="epoch",
         save_strategy="steps",
-        save_steps=20,
+        save_steps=recipe.save_steps,
         save_total_limit=1,
         logging_steps=10,
         seed=recipe.seed,
@@ -159,8 +150,8 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
     )
 
 
-def _save(model: PeftModel, base: Materialized, out: Path) -> None:
-    """A PEFT folder in bf16 that names the true base weights, not the folder they were read from."""
+def save_adapter(model: PeftModel, base: Materialized, out: Path) -> None:
+    """A PEFT folder in bf16 that names the true base weights, whatever the backend wrote there."""
     model.peft_config["default"].base_model_name_or_path = base.name
     model.save_pretrained(out, save_embedding_layers=False)
     file = out / ADAPTER_WEIGHTS
@@ -175,9 +166,9 @@ def _manifest(persona: Emotion, base: Materialized, recipe: PersonaRecipe, out: 
         content_hash=adapter_hash(out),
         base=base.name,
         base_hash=base.sha256,
-        rank=recipe.rank,
-        alpha=recipe.alpha,
-        target_modules=TARGET_MODULES,
+        rank=recipe.lora_rank,
+        alpha=recipe.lora_alpha,
+        target_modules=recipe.lora_modules,
         prompt_version=PROMPT_VERSION,
         training_data_hash=data_hash(pairs(persona, held_out=False)),
         metrics=metrics,

@@ -1,26 +1,31 @@
-"""Copies what a run made into `models/artifacts/`, each artefact with a model card that its manifest fills in."""
+"""Copies what a run made into `models/artifacts/`, each artefact with a model card that its manifest and its recipe fill in."""
 
+import json
 import shutil
 from pathlib import Path
 from string import Template
 
 from models.catalog import find
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
+from training.run_folder import RECIPE_FILE
 
 CARDS = Path(__file__).parent / "cards"
 KEPT = (MANIFEST_FILE, "model.safetensors", "adapter_model.safetensors", "adapter_config.json")
 
 
 def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:
-    """`run` holds an `artifact` (a detector), or a folder with an `adapter` for each persona. Returns the published folders."""
+    """`run` holds an `artifact` (a detector or the judge), or an `adapter` for each persona. Returns the published folders."""
+    recipe = json.loads((run / RECIPE_FILE).read_text("utf-8"))["recipe"]
     if (run / "artifact" / MANIFEST_FILE).exists():
         manifest = DetectorManifest.read(run / "artifact")
-        return [_publish(run / "artifact", artifacts / "detector", "detector.md", _facts(manifest))]
+        judge = recipe["part"] == "judge"
+        out = artifacts / "judge" if judge else artifacts / "detectors" / Path(manifest.base).name
+        return [_publish(run / "artifact", out, "judge.md" if judge else "detector.md", _facts(manifest, recipe))]
     published = []
     for file in sorted(run.glob(f"*/adapter/{MANIFEST_FILE}")):
         adapter = AdapterManifest.read(file.parent)
         out = artifacts / "adapters" / adapter.name
-        published.append(_publish(file.parent, out, "adapter.md", _facts(adapter)))
+        published.append(_publish(file.parent, out, "adapter.md", _facts(adapter, recipe)))
     return published
 
 
@@ -34,9 +39,10 @@ def _publish(source: Path, out: Path, card: str, facts: dict[str, str]) -> Path:
     return out
 
 
-def _facts(manifest: DetectorManifest | AdapterManifest) -> dict[str, str]:
-    """What a card may name: every field of the manifest, and where the base weights come from."""
+def _facts(manifest: DetectorManifest | AdapterManifest, recipe: dict[str, object]) -> dict[str, str]:
+    """What a card may name: every field of the manifest, the recipe, and where the base weights come from."""
     facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
     facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
+    facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items())
     facts["licence"] = find(manifest.base).licence
     return facts

@@ -1,0 +1,218 @@
+"""The linter of the persona pairs: what the base model is never to learn from them, and what it cannot learn without.
+
+A rule looks at the lines of all personas and yields what it finds; RULES, at the end, holds every rule. The shipped data have no finding,
+and there is no list of exceptions: where a rule and a line disagree, the line is written anew or the rule is mended here.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from models.emotions import LABELS, Emotion
+from training.duplicates import near_pairs
+from training.persona_data import DATA, HELD_OUT_TOPICS, UNLABELLED_TOPICS, Pair
+
+NEAR = 0.7  # Jaccard
+ECHO = 6  # words in a row
+WORDS, SENTENCES = (8, 50), (1, 3)  # the least and the most of an answer
+PAIRS, HELD_OUT, PER_TOPIC = 250, 40, 10  # the least of a persona, what it holds out exactly, the least of each topic
+TOPICS = ("daily_life", "work", "school", "family", "love", "loss", "health", "money", "news", "small_wins")
+FORMS = ("nonsense", "one_word", "rambling", "bad_spelling", "crossed")  # topics of the data that are rather a way to write
+NAMING, OPENING, TRIGRAM = 0.08, 0.05, 0.04  # the largest share of a persona's answers that may have a word, or a run of words, in common
+VOCABULARY, SAMPLE = 0.3, 2000  # the least share of different words among a persona's first so many
+
+# Patterns of whole words, without case; an apostrophe stands for the curly one too.
+PHRASES = (  # an assistant's, a therapist's
+    r"as an? (ai|assistant|chatbot)|language model|i('m| am) (just |only )?an? (ai|assistant|chatbot|bot|program)",
+    r"i (completely |totally |truly )?understand (how|what) you|i('m| am) (always )?here (for you|to (help|listen|support))",
+    r"i('m| am) (so |very |truly )?sorry (to hear|for your loss|you('re| are))|thank you for (sharing|reaching out|opening up)",
+    r"(can|may) i (help|assist)|i (can't|cannot|can not) (assist|help) with|feel free to|i hope (this|that) helps|let me know (if|how)",
+    r"(great|good) question|it sounds like you|i hear you|(safe|hold(ing)?) space|you('re| are) not alone|take a deep breath",
+    r"feelings? (is|are) (completely |totally |perfectly )?(valid|normal)|it('s| is) (ok|okay|alright|all right|normal) (not )?to",
+    r"that (must|has to) (be|have been|feel) (so |really |very |incredibly )?(hard|difficult|tough)|one (day|step) at a time",
+    r"(be|go) (kind|gentle|easy) (to|with|on) yourself|self[- ]care|time (heals|will heal)|happens? for a reason|set(ting)? boundaries",
+    r"(healing|grief) journey|coping (mechanism|strategy|strategies)|mental health|professional help|therap(y|ist)",
+    r"process(ing)? (your|the|these|those) (feelings?|emotions?|grief)",
+)
+STRIKE = (
+    r"(hit|kick|punch|slap|smack|thump|whack|wallop|clobber|beat|bash|batter|bit|claw|shov|hurl|drown|burn|crush|destroy|harm|shoot|knif"
+    r"|whip|flog|poison|smash|attack|fight|skin|ruin|chok)"
+)
+PERSON = r"(him|her|them|someone|somebody|anyone|everyone|(his|her|their) (face|head|nose|teeth|neck|throat|legs?|skull|guts))"
+SUFFER = r"(pay for|suffer|regret|bleed|beg|dies?|chokes?|rots?|burns?|hurts?|squirm)"
+HARM = (  # what a small model could turn into a threat, a wish or an urge to do harm; not "killed the mood", "punched the air", "punchline"
+    r"kill(s|ed|ing)?(?! (the (mood|vibe|engine|lights?|music|silence)|time))|murder\w*|stab(s|bed|bing)?(?! of)|wring\w* \w+ neck",
+    r"(strangl|throttl|behead|lynch|slaughter|massacr|guillotin)(e|es|ed|ing|s)?|(noose|gallows)|drop dead|go to hell",
+    rf"{STRIKE}(?!\w*ed\b)\w* {PERSON}|(have|had|'ve) {STRIKE}\w* {PERSON}|an? (good )?(slap|punch|beating|thrashing)",
+    r"(want(s|ed)?|could|should|ready|tempted|itching|dying|about|let's|i'd|i'll) (to )?(kick|punch|hit|bite|slam|smash|knock|hurl|fling"
+    r"|burn|slap|thump|rip|torch|wreck|trash|break|hurt) (?!off\b|on\b|into song|bread|the (air|road|ice|news|high)|(\w+ )?hearts?\b)\w+",
+    r"(burn|blow)\w* (it|them|\w+ \w+|\w+ \w+ \w+) (all )?(down|up)|set\w* (fire to|\w+( \w+)? (on fire|alight))",
+    r"revenge|venge(ance|ful)|payback|get even|get (him|her|them|your own) back|hurt (him|her|them) back|teach (him|her|them) a lesson",
+    rf"(make|let|hope|wish|want|may|deserves? to|(want|like|love|wait) to (see|watch)) ((he|she|they|him|her|them) )?(to )?(all )?{SUFFER}",
+    r"(can|should|ought to|must|will|deserves? to) (all )?(choke|rot|suffer|bleed|die|pay for)",
+    r"fists?\b[^.!?]{0,30}\b(at|on|into) (him|her|them)|(knife|gun|axe|bat|hammer|claws?) (in|into|to|at|for) (him|her|them|his|their)",
+    r"(kill|hurt|harm|cut|starve|punish)(ing)? (your|my)self|end (it all|your life|my life|everything)|worth living|can't go on",
+    r"(don't|do not|no longer) want to (be here|live|wake up|go on|exist)|better off (dead|without (you|me|us))",
+    r"no (point|reason) (in |to )?(living|going on|live|go on)|(want to|could) (die|disappear|vanish)|join (him|her|them) (soon|there)",
+)
+NAME = rf"({'|'.join(LABELS)})"
+ROLE = (
+    rf"as {NAME}\b(?= ?([,.!?;:]|i\b|$))|(i'm|i am|call me|speaking as|in the role of) {NAME}\b(?![-'])|(it's|this is) {NAME} here",
+    rf"{NAME} (speaking|personified)|persona|role-?play\w*|my character",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    persona: Emotion
+    rule: str
+    where: tuple[int, ...]  # lines of the persona's file, counted from 1; none where a rule speaks of the whole file
+    what: str
+
+
+@dataclass(frozen=True)
+class Line:
+    persona: Emotion
+    number: int
+    pair: Pair
+
+
+Lines = Mapping[Emotion, Sequence[Line]]
+Spots = Iterable[tuple[tuple[int, ...], str]]  # a finding without its persona
+Found = tuple[Emotion, tuple[int, ...], str]
+Rule = Callable[[Lines], Iterator[Found]]
+
+
+def lint_personas(folder: Path | None = None) -> list[Finding]:
+    """What the rules find in the files of `folder`, in the shipped ones without it. Raises ValidationError for a line that is no pair."""
+    folder = folder or DATA / "personas"
+    files = {persona: (folder / f"{persona}.jsonl").read_text("utf-8").splitlines() for persona in LABELS}
+    return lint({who: [Line(who, row, Pair.model_validate_json(text)) for row, text in enumerate(files[who], 1)] for who in LABELS})
+
+
+def lint(lines: Lines) -> list[Finding]:
+    return [Finding(persona, name, where, what) for name, rule in RULES.items() for persona, where, what in rule(lines)]
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    table = Table("persona", "rule", "lines", "what", title=f"findings: {len(findings)}")
+    for finding in findings:
+        table.add_row(finding.persona, finding.rule, ", ".join(map(str, finding.where)), Text(finding.what))
+    Console().print(table if findings else "no findings")
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower().replace("’", "'"))
+
+
+def runs(text: str, length: int) -> set[str]:
+    found = words(text)
+    return {" ".join(found[start : start + length]) for start in range(len(found) - length + 1)}
+
+
+def sentences(text: str) -> int:
+    """How often a text comes to an end; a voice that trails off goes on."""
+    return len(re.findall(r"[.!?]+[\"'”’)]*(?=\s+[^a-z]|$)", re.sub(r"\.\.\.|…", ",", text)))
+
+
+def each_line(look: Callable[[Line], Iterable[str]]) -> Rule:
+    """A rule that looks at one line at a time."""
+    return lambda lines: ((line.persona, (line.number,), what) for own in lines.values() for line in own for what in look(line))
+
+
+def each_persona(look: Callable[[Sequence[Line]], Spots]) -> Rule:
+    """A rule that looks at all lines of one persona at a time."""
+    return lambda lines: ((persona, where, what) for persona, own in lines.items() for where, what in look(own))
+
+
+def duplicate_answers(lines: Lines) -> Iterator[Found]:
+    return _alike([line for own in lines.values() for line in own], lambda pair: pair.answer)
+
+
+def duplicate_messages(lines: Lines) -> Iterator[Found]:
+    """Crossed and nonsense messages may come back with another persona: that it answers in its own way is what they teach."""
+    labelled = [line for own in lines.values() for line in own if line.pair.topic not in UNLABELLED_TOPICS]
+    found: dict[tuple[Emotion, tuple[int, ...]], str] = {}
+    for scope in (labelled, *lines.values()):
+        for persona, where, what in _alike(scope, lambda pair: pair.message):
+            found.setdefault((persona, where), what)
+    return ((persona, where, what) for (persona, where), what in found.items())
+
+
+def _alike(scope: Sequence[Line], part: Callable[[Pair], str]) -> Iterator[Found]:
+    for earlier, later in near_pairs([part(line.pair) for line in scope], NEAR):
+        yield scope[later].persona, (scope[later].number,), f"like line {scope[earlier].number} of {scope[earlier].persona}"
+
+
+def echo(line: Line) -> Iterator[str]:
+    for run in sorted(runs(line.pair.answer, ECHO) & runs(line.pair.message, ECHO))[:1]:
+        yield f"repeats “{run}”"
+
+
+def length(line: Line) -> Iterator[str]:
+    for unit, count, (least, most) in (
+        ("words", len(words(line.pair.answer)), WORDS),
+        ("sentences", sentences(line.pair.answer), SENTENCES),
+        ("lines", len(line.pair.answer.splitlines()), (1, 1)),
+    ):
+        if not least <= count <= most:
+            yield f"{count} {unit}"
+
+
+def says(patterns: Iterable[str]) -> Callable[[Line], Iterator[str]]:
+    pattern = re.compile(rf"\b({'|'.join(patterns)})\b", re.IGNORECASE)
+    return lambda line: (f"says “{hit[0]}”" for hit in [pattern.search(line.pair.answer.replace("’", "'"))] if hit)
+
+
+def counts(own: Sequence[Line]) -> Spots:
+    topics = Counter(line.pair.topic for line in own)
+    held_out = sum(topics[topic] for topic in HELD_OUT_TOPICS)
+    if len(own) < PAIRS:
+        yield (), f"{len(own)} pairs of at least {PAIRS}"
+    if held_out != HELD_OUT:
+        yield (), f"{held_out} held-out pairs instead of {HELD_OUT}"
+    yield from (
+        ((), f"{topics[topic]} pairs of {topic}, at least {PER_TOPIC}")
+        for topic in (*TOPICS, *FORMS, *sorted(HELD_OUT_TOPICS))
+        if topics[topic] < PER_TOPIC
+    )
+
+
+def vocabulary(own: Sequence[Line]) -> Spots:
+    sample = [word for line in own for word in words(line.pair.answer)][:SAMPLE]
+    if len(set(sample)) < VOCABULARY * len(sample):
+        yield (), f"{len(set(sample))} different words among {len(sample)}"
+
+
+def common(most: float, traits: Callable[[Line], set[str]]) -> Callable[[Sequence[Line]], Spots]:
+    """Finds each trait that more than a share `most` of a persona's answers have."""
+
+    def look(own: Sequence[Line]) -> Spots:
+        counted = Counter(trait for line in own for trait in traits(line))
+        for trait in (trait for trait, count in counted.items() if count > most * len(own)):
+            where = tuple(line.number for line in own if trait in traits(line))
+            yield where, f"“{trait}” in {len(where) / len(own):.1%} of the answers, at most {most:.0%}"
+
+    return look
+
+
+RULES: dict[str, Rule] = {
+    "duplicate answer": duplicate_answers,
+    "duplicate message": duplicate_messages,
+    "echo": each_line(echo),
+    "length": each_line(length),
+    "phrase": each_line(says(PHRASES)),
+    "harm": each_line(says(HARM)),
+    "role": each_line(says(ROLE)),
+    "emotion word": each_persona(common(NAMING, lambda line: {line.persona.value} & set(words(line.pair.answer)))),
+    "opening": each_persona(common(OPENING, lambda line: {" ".join(words(line.pair.answer)[:2])})),
+    "three words": each_persona(common(TRIGRAM, lambda line: runs(line.pair.answer, 3))),
+    "vocabulary": each_persona(vocabulary),
+    "counts": each_persona(counts),
+}
