@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check lock clean
+.PHONY: serve chat test check lock train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -30,8 +30,14 @@ test: $(VENV)/.dev
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile
 
+# Unsloth will not import without an accelerator and pins its own versions: an environment of its own. RECIPE= and RUN= choose another run.
+RECIPE ?= personas-gemma-2-2b
+RUN ?= runs/$(RECIPE)
+train-gpu: $(VENV)-train-gpu/.ready
+	@exec $(VENV)-train-gpu/bin/python -m training $(if $(filter personas-%,$(RECIPE)),personas,detector) --recipe $(RECIPE) --run $(RUN)
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-train-gpu
 
 # torch has no hash: its +cpu wheel comes from wherever pip is configured to look, and only then from the PyTorch index.
 $(VENV)/.torch:
@@ -46,4 +52,11 @@ $(VENV)/.cpu $(VENV)/.dev: $(VENV)/.%: requirements/%.txt | $(VENV)/.torch
 	@$(PIP_INSTALL) --require-hashes --requirement $< 2>&1 \
 	    | awk -v all=$$(grep -c '==' $<) '/^ERROR/ {print} /^(Collecting|Requirement already)/ {if (++n % 10 == 0) {printf "\r  %d of %d packages", n, all; fflush()}} END {print ""}'
 	@$(PIP_INSTALL) --quiet --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)-train-gpu/.ready: requirements/train-gpu.txt
+	@echo "Making the environment in $(VENV)-train-gpu, some minutes ..."
+	@$(PYTHON) -m venv $(VENV)-train-gpu
+	@$(VENV)-train-gpu/bin/python -m pip install --quiet --no-deps --require-hashes --requirement $<
+	@$(VENV)-train-gpu/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

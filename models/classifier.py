@@ -44,7 +44,7 @@ class Classifier:
             raise ManifestError(f"{folder.name}: trained on other base weights than {base.name} {base.sha256[:12]}")
         self.device = device
         self.tokenizer = load_tokenizer(base.folder)
-        self.model = _overlay(blank_model(base.folder), folder, self.manifest.lora_scale).to(device, dtype).eval()
+        self.model = _overlay(_base_model(base.folder, self.manifest), folder, self.manifest.lora_scale).to(device, dtype).eval()
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
@@ -66,6 +66,11 @@ class Classifier:
             rows = order[start : start + NORMAL_BATCH]
             out[rows] = self.logits([texts[i] for i in rows])
         return out
+
+
+def _base_model(base: Path, manifest: DetectorManifest) -> PreTrainedModel:
+    """In float32, to be laid over. LoRA was trained on weights in bf16, so it is merged into the same."""
+    return blank_model(base, torch.float32 if manifest.lora_scale is None else torch.bfloat16).float()
 
 
 def _overlay(model: PreTrainedModel, folder: Path, lora_scale: float | None) -> PreTrainedModel:

@@ -62,19 +62,23 @@ def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare
     console.print(f"{len(examples)} training rows, base {base.name}")
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
     if trainer.is_world_process_zero():
-        _export(model, base, recipe, data, data_hash, run)
-        write_results(run, trainer.state.log_history, DetectorManifest.read(run / "artifact").metrics)
+        export(model, base, recipe, data_hash, run / "artifact")
+        write_results(run, trainer.state.log_history, calibrate(run / "artifact", data).metrics)
     return run / "artifact"
 
 
 def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | PeftModel:
     """The base with a new head, of which the recipe's part requires gradients."""
     dropout = {} if recipe.dropout is None else {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": recipe.dropout}
+    dtype = torch.float32 if recipe.lora_rank is None else torch.bfloat16
+    return with_trainable_part(recipe, blank_model(base, dtype, dropout))
+
+
+def with_trainable_part(recipe: DetectorRecipe, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
+    """The model, of which the recipe's part requires gradients: LoRA matrices and head, or all but the word embeddings."""
     if recipe.lora_rank is None:
-        model = blank_model(base, config=dropout)
         model.get_input_embeddings().weight.requires_grad_(False)
         return model
-    model = blank_model(base, torch.bfloat16, dropout)
     lora = LoraConfig(
         r=recipe.lora_rank,
         lora_alpha=recipe.lora_alpha,
@@ -128,14 +132,14 @@ def trained_tensors(model: PreTrainedModel | PeftModel) -> dict[str, torch.Tenso
     return renamed
 
 
-def _export(
-    model: PreTrainedModel | PeftModel, base: Materialized, recipe: DetectorRecipe, data: Path | None, data_hash: str, run: Path
-) -> None:
-    """Writes tensors and manifest, then loads them back: temperature and metrics are those of what ships."""
-    out = run / "artifact"
+def export(model: PreTrainedModel | PeftModel, base: Materialized, recipe: DetectorRecipe, data_hash: str, out: Path) -> DetectorManifest:
+    """Writes the trained tensors in bf16 and their manifest. `model` is rounded too: it then gives what the artefact gives."""
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in trained_tensors(model).items()}
-    save_file(tensors, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
+    tensors = {}
+    for name, parameter in trained_tensors(model).items():
+        tensors[name] = parameter.detach().to(torch.bfloat16).contiguous()
+        parameter.data.copy_(tensors[name])
+    save_file({name: tensor.cpu() for name, tensor in tensors.items()}, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
     manifest = DetectorManifest(
         content_hash=file_sha256(out / DETECTOR_WEIGHTS),
         base=base.name,
@@ -147,9 +151,17 @@ def _export(
         metrics={},
     )
     manifest.write(out)
+    return manifest
+
+
+def calibrate(artifact: Path, data: Path | None) -> DetectorManifest:
+    """Loads what ships, fits its temperature on the validation split, and writes it and the metrics into the manifest."""
     validation = corpora.emotion("val", data)
-    logits = Classifier(out).all_logits([example.text for example in validation])
+    classifier = Classifier(artifact)
+    logits = classifier.all_logits([example.text for example in validation])
     labels = [example.label for example in validation]
     temperature = fit_temperature(logits, labels)
     metrics = {f"emotion_val_{name}": value for name, value in scores(logits / temperature, labels).items()}
-    manifest.model_copy(update={"temperature": temperature, "metrics": metrics}).write(out)
+    manifest = classifier.manifest.model_copy(update={"temperature": temperature, "metrics": metrics})
+    manifest.write(artifact)
+    return manifest

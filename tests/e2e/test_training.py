@@ -40,6 +40,10 @@ def data(tmp_path: Path) -> Path:
     return root
 
 
+def detector_arguments(data: Path, base: Path, run: Path) -> tuple[str, ...]:
+    return ("detector", "--recipe", "detector-minilm-l6", "--data", str(data), "--run", str(run), "--set", f"base={base}")
+
+
 def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "training", *arguments]
     with log.open("wb") as stream:
@@ -69,9 +73,9 @@ def first_step(log: str, title: str) -> int:
 
 def test_a_killed_detector_run_goes_on_and_its_artefact_loads(tmp_path: Path, data: Path) -> None:
     base, run, log = tiny_bert(tmp_path / "tiny-bert"), tmp_path / "run", tmp_path / "log.txt"
-    arguments = ("detector", "--data", str(data), "--base", str(base), "--run", str(run), "--epochs", "2")
-    kill_when("checkpoint-500/trainer_state.json", run, start(log, *arguments), log)
-    assert first_step(finish(log, *arguments), "detector") > 500
+    arguments = (*detector_arguments(data, base, run), "--set", "epochs=2")
+    kill_when("checkpoint-100/trainer_state.json", run, start(log, *arguments), log)
+    assert first_step(finish(log, *arguments), "detector") > 100
     classifier = Classifier(run / "artifact")
     scores = classifier.scores(["unsplit joy line", "a longer text than the other one, to be padded to"])
     assert scores.shape == (2, 6)
@@ -82,7 +86,7 @@ def test_a_killed_detector_run_goes_on_and_its_artefact_loads(tmp_path: Path, da
 
 def test_a_killed_persona_run_goes_on_and_its_adapter_loads(tmp_path: Path) -> None:
     base, run, log = tiny_gemma(tmp_path / "tiny-gemma"), tmp_path / "run", tmp_path / "log.txt"
-    arguments = ("personas", "fear", "--base", str(base), "--run", str(run))
+    arguments = ("personas", "fear", "--run", str(run), "--set", f"base={base}")
     kill_when("shared/checkpoint-*/trainer_state.json", run, start(log, *arguments), log)
     assert first_step(finish(log, *arguments), "shared") > 10
     adapter = load_adapter(run / "fear" / "adapter", weights_sha256(base), PROMPT_VERSION)
@@ -96,9 +100,7 @@ def test_the_same_seed_gives_the_same_loss_curve(tmp_path: Path, data: Path) -> 
     curves = []
     for name in ("one", "two"):
         run = tmp_path / name
-        finish(
-            tmp_path / "log.txt", "detector", "--data", str(data), "--base", str(base), "--run", str(run), "--epochs", "0.5", "--seed", "7"
-        )
+        finish(tmp_path / "log.txt", *detector_arguments(data, base, run), "--set", "epochs=0.5", "--set", "seed=7")
         history = json.loads((run / "metrics.json").read_text())["history"]
         curves.append([row["loss"] for row in history if "loss" in row])
     assert curves[0] == curves[1]
