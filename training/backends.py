@@ -31,8 +31,6 @@ class PeftBackend:
     name = "peft"
 
     def load(self, recipe: PersonaRecipe, base: Path, start: Path | None) -> tuple[PeftModel, Any]:
-        if recipe.four_bit:
-            raise BackendError("four_bit needs the unsloth backend")
         lora = LoraConfig(
             r=recipe.lora_rank,
             lora_alpha=recipe.lora_alpha,
@@ -78,7 +76,10 @@ def continue_from(model: PeftModel, start: Path | None) -> PeftModel:
     """Lays an earlier stage's LoRA matrices into the model's own. Raises BackendError if they do not fit it."""
     if start is None:
         return model
-    result = set_peft_model_state_dict(model, load_file(start / ADAPTER_WEIGHTS))
+    try:
+        result = set_peft_model_state_dict(model, load_file(start / ADAPTER_WEIGHTS))
+    except RuntimeError as error:  # another shape
+        raise BackendError(f"{start} does not fit the model: {error}") from error
     untouched = [name for name in result.missing_keys if "lora_" in name]
     if result.unexpected_keys or untouched:
         raise BackendError(f"{start} does not fit the model: {(result.unexpected_keys or untouched)[:3]}")
@@ -90,4 +91,7 @@ def choose_backend(recipe: PersonaRecipe) -> Backend:
     able = torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
     if recipe.backend == "unsloth" and not able:
         raise BackendError("the unsloth backend needs a GPU and the packages of requirements/train-gpu.txt: make train-gpu")
-    return UnslothBackend() if able and recipe.backend != "peft" else PeftBackend()
+    unsloth = able and recipe.backend != "peft"
+    if recipe.four_bit and not unsloth:
+        raise BackendError("four_bit needs the unsloth backend")
+    return UnslothBackend() if unsloth else PeftBackend()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.utils.data import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
@@ -21,6 +21,7 @@ from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.materialize import Materialized, materialize
 from training import corpora
 from training.corpora import Example
+from training.errors import RecipeError
 from training.measures import fit_temperature, scores
 from training.mix import training_examples
 from training.progress import ProgressLine, console, quiet_libraries
@@ -58,7 +59,9 @@ def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare
     data_hash = json_sha256([[example.text, example.label] for example in examples])
     open_run(run, recipe, {"training": data_hash})
     model = trainable_model(recipe, base.folder)
-    trainer = prepare(_trainer(model, Rows(examples, base.folder, recipe.max_tokens), base, recipe, run))
+    if recipe.start:
+        go_on_from(model, Path(recipe.start))
+    trainer = prepare(make_trainer(model, Rows(examples, base.folder, recipe.max_tokens), base, recipe, run))
     console.print(f"{len(examples)} training rows, base {base.name}")
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
     if trainer.is_world_process_zero():
@@ -93,7 +96,16 @@ def with_trainable_part(recipe: DetectorRecipe, model: PreTrainedModel) -> PreTr
     return wrapped
 
 
-def _trainer(model: PreTrainedModel | PeftModel, rows: Rows, base: Materialized, recipe: DetectorRecipe, run: Path) -> Trainer:
+def go_on_from(model: PreTrainedModel | PeftModel, artifact: Path) -> None:
+    """Lays an earlier run's tensors into the model. Raises RecipeError if they are not those that this recipe trains."""
+    tensors, trained = load_file(artifact / DETECTOR_WEIGHTS), trained_tensors(model)
+    if {name: tensor.shape for name, tensor in tensors.items()} != {name: parameter.shape for name, parameter in trained.items()}:
+        raise RecipeError(f"{artifact} was trained by a recipe of another shape")
+    for name, parameter in trained.items():
+        parameter.data.copy_(tensors[name])
+
+
+def make_trainer(model: PreTrainedModel | PeftModel, rows: Rows, base: Materialized, recipe: DetectorRecipe, run: Path) -> Trainer:
     arguments = TrainingArguments(
         output_dir=str(run),
         num_train_epochs=recipe.epochs,

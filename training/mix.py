@@ -38,6 +38,8 @@ def training_examples(recipe: DetectorRecipe, data: Path | None) -> list[Example
     evaluation = {name: [row.text for row in rows] for name, rows in evaluation_sets(data).items()}
     own = corpora.judge_replies() if recipe.part == "judge" else corpora.ordinary(held_out=False)
     banned = [text for texts in evaluation.values() for text in texts]
+    if recipe.part == "judge":  # unsplit rows stand in emotion/train too, which is all the detector's
+        banned += [row.text for row in corpora.emotion("train", data) + corpora.ordinary(held_out=False)]
     rows = distinct(own + _public(recipe, data, draw), banned, recipe.near_duplicate_jaccard)
     ours = set(own)
     mixed = [row for row in rows for _ in range(recipe.ordinary_repeats if row in ours else 1)]

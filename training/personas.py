@@ -24,7 +24,7 @@ from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from training.backends import choose_backend
 from training.duplicates import check_leaks
 from training.persona_data import Pair, data_hash, pairs
-from training.progress import ProgressLine, console, quiet_libraries
+from training.progress import ProgressLine, Report, console, quiet_libraries
 from training.recipe import PersonaRecipe
 from training.run_folder import open_run, write_results
 from training.sft import AnywhereSFTTrainer, considered_vocabulary
@@ -48,29 +48,31 @@ def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
     open_run(run, recipe, {persona: data_hash(pairs(persona, held_out=False)) for persona in LABELS})
 
 
-def train_shared(recipe: PersonaRecipe, run: Path) -> None:
-    """The stage that all personas share; nothing to do where the recipe has none or it is done."""
+def train_shared(recipe: PersonaRecipe, run: Path, report: Report | None = None) -> None:
+    """The stage that all personas share; nothing to do where the recipe has none or it is done. `report` takes the steps, else lines."""
     if recipe.shared_epochs and not (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists():
-        _stage("shared", list(LABELS), recipe, None, run / "shared")
+        _stage("shared", list(LABELS), recipe, None, run / "shared", report)
 
 
-def train_persona(recipe: PersonaRecipe, run: Path, persona: Emotion) -> Path:
-    """A persona's own stage, after the shared one. Returns the adapter's folder."""
+def train_persona(recipe: PersonaRecipe, run: Path, persona: Emotion, report: Report | None = None) -> Path:
+    """A persona's own stage, after the shared one. Returns the adapter's folder. `report` takes the steps, else lines."""
     out = run / persona / "adapter"
     if not (out / MANIFEST_FILE).exists():
         start = run / "shared" / "adapter" if recipe.shared_epochs else None
-        metrics = _stage(persona, [persona], recipe, start, run / persona)
+        metrics = _stage(persona, [persona], recipe, start, run / persona, report)
         _manifest(persona, materialize(recipe.base), recipe, out, metrics).write(out)
     return out
 
 
-def _stage(title: str, who: Sequence[Emotion], recipe: PersonaRecipe, start: Path | None, run: Path) -> dict[str, float]:
+def _stage(
+    title: str, who: Sequence[Emotion], recipe: PersonaRecipe, start: Path | None, run: Path, report: Report | None
+) -> dict[str, float]:
     """One fine-tuning: from a new adapter or from `start`. Writes `run/adapter` and returns the metrics."""
     set_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     base = materialize(recipe.base, console.print)
-    trainer = _trainer(title, who, recipe, base, start, run)
+    trainer = make_trainer(title, who, recipe, base, start, run, report)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
     held_out = float(len(trainer.eval_dataset))
     metrics = {"held_out_nll": round(trainer.evaluate()["eval_loss"], 4), "held_out_pairs": held_out}
@@ -79,33 +81,39 @@ def _stage(title: str, who: Sequence[Emotion], recipe: PersonaRecipe, start: Pat
     return metrics
 
 
-def _trainer(
-    title: str, who: Sequence[Emotion], recipe: PersonaRecipe, base: Materialized, start: Path | None, run: Path
+def make_trainer(
+    title: str,
+    who: Sequence[Emotion],
+    recipe: PersonaRecipe,
+    base: Materialized,
+    start: Path | None,
+    run: Path,
+    report: Report | None = None,
 ) -> AnywhereSFTTrainer:
     backend = choose_backend(recipe)
     model, tokenizer = backend.load(recipe, base.folder, start)
     encoder = PromptEncoder(base.folder / "tokenizer.json")
-    train, held_out = (_rows(encoder, who, held) for held in (False, True))
+    train, held_out = (tokenised_pairs(encoder, who, held) for held in (False, True))
     trainer = AnywhereSFTTrainer(
         model=model,
         args=_arguments(recipe, run, shared=len(who) > 1),
         train_dataset=train,
         eval_dataset=held_out.select(range(0, len(held_out), len(who))),  # as many for the shared stage as for one persona
         processing_class=tokenizer,
-        callbacks=[ProgressLine(title)],
+        callbacks=[ProgressLine(title, report)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.vocabulary = _vocabulary(trainer, recipe)
     return trainer
 
 
-def _rows(encoder: PromptEncoder, who: Sequence[Emotion], held_out: bool) -> Dataset:
+def tokenised_pairs(encoder: PromptEncoder, who: Sequence[Emotion], held_out: bool) -> Dataset:
     """Token ids and the mask of the answer: the loss is taken there alone."""
-    rows = [_row(encoder, persona, pair) for persona in who for pair in pairs(persona, held_out)]
+    rows = [tokenised_pair(encoder, persona, pair) for persona in who for pair in pairs(persona, held_out)]
     return Dataset.from_list(rows)
 
 
-def _row(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
+def tokenised_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
     prompt = encoder.prompt(personas()[persona].name, [Turn("user", pair.message)])
     answer = encoder.completion(pair.answer)
     return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}

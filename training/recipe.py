@@ -24,7 +24,6 @@ class _Recipe(BaseModel):
     max_tokens: int = Field(default=128, ge=8, le=8192, description="tokens; what is longer is cut")
     threads: int | None = Field(default=None, ge=1, description="CPU threads; none: torch's own choice")
     save_steps: int = Field(default=100, ge=1, description="steps from one checkpoint to the next; a killed run resumes at the last")
-    workers: int = Field(default=1, ge=1, description="processes of one training with data parallelism, under ray.train")
     worker_cpus: float = Field(default=1, gt=0, description="CPUs that Ray reserves for one worker, or for one persona's task")
     worker_gpus: float = Field(default=0, ge=0, description="GPUs that Ray reserves for one worker, or for one persona's task")
 
@@ -60,12 +59,14 @@ class DetectorRecipe(_Recipe):
     part: Literal["detector", "judge"] = Field(
         default="detector", description="which of the disjoint parts of the data: the serving detector's, or the independent judge's"
     )
+    start: str | None = Field(default=None, description="folder of a run's artefact to go on from; none: the base weights and a new head")
     lora_rank: int | None = Field(default=None, ge=1, description="rank of the LoRA matrices; none: all but the embeddings is trained")
     lora_alpha: int = Field(default=16, ge=1, description="the LoRA update is scaled by alpha / rank")
     lora_modules: tuple[str, ...] = Field(default=(), description="names of the linear layers that get LoRA matrices")
     lora_skip_layers: int = Field(default=0, ge=0, description="layers next to the embeddings that get none: no backward pass there")
     epochs: float = Field(default=2, gt=0, description="passes over the mix")
     batch_size: int = Field(default=32, ge=1, description="rows a step and device")
+    workers: int = Field(default=1, ge=1, description="processes of one training with data parallelism, under ray.train")
     learning_rate: float = Field(default=1e-4, gt=0, description="peak, after the warm-up; it then falls to 0 in a line")
     warmup_steps: int = Field(default=200, ge=0, description="steps in which the learning rate rises")
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW's")

@@ -65,6 +65,7 @@ def write_results(run: Path, history: list[dict[str, float]], metrics: dict[str,
         if points:
             axes.plot(*zip(*points, strict=True), label=name)
     axes.set(xlabel="step", ylabel="loss")
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     figure.savefig(run / "loss.png", dpi=120)
     plt.close(figure)

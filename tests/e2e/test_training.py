@@ -1,6 +1,5 @@
 """The training commands on tiny models: they write what `models` loads, and a killed run goes on where it was."""
 
-import gzip
 import json
 import re
 import signal
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from models.classifier import Classifier
-from models.emotions import LABELS
 from models.hashing import weights_sha256
 from models.manifest import load_adapter
 from models.prompt import PROMPT_VERSION
@@ -20,24 +18,6 @@ from tiny import tiny_bert, tiny_gemma
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A few invented lines in the layout of the public sets."""
-    root = tmp_path / "data"
-    (root / "emotion").mkdir(parents=True)
-    for split in ("train", "val", "test"):
-        lines = (f"{split} {label} number {number};{label}" for label in LABELS for number in range(4))
-        (root / "emotion" / f"{split}.txt").write_text("\n".join(lines), "utf-8")
-    (root / "emotion_unsplit").mkdir()
-    with gzip.open(root / "emotion_unsplit" / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
-        stream.write("text,label\n" + "\n".join(f"unsplit {label} line,{label.id}" for label in LABELS))
-    (root / "goemotions").mkdir()
-    (root / "goemotions" / "emotions.txt").write_text("\n".join(LABELS), "utf-8")
-    for split in ("train", "dev"):
-        (root / "goemotions" / f"{split}.tsv").write_text(f"{split} of reddit\t0\tid\n", "utf-8")
-    return root
 
 
 def detector_arguments(data: Path, base: Path, run: Path) -> tuple[str, ...]:

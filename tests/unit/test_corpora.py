@@ -1,19 +1,13 @@
-"""The detector's data: how the public sets are read, and that nothing leaks into training."""
+"""The detector's data: how the public sets and the project's own messages are read."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from training import corpora
-from training.corpora import GOEMOTIONS_BROAD, GOEMOTIONS_STRICT, Example, without
+from training.corpora import GOEMOTIONS_BROAD, GOEMOTIONS_STRICT, Example
 from training.persona_data import HELD_OUT_TOPICS, UNLABELLED_TOPICS
-
-
-def words(text: str) -> str:
-    return " ".join("".join(character if character.isalnum() else " " for character in text.lower()).split())
 
 
 def test_an_emotion_split_is_read_up_to_its_last_semicolon(public_sets: Path) -> None:
@@ -44,28 +38,6 @@ def test_the_strict_mapping_keeps_only_the_six_names(public_sets: Path) -> None:
 def test_the_mappings_agree_on_the_six_names() -> None:
     assert GOEMOTIONS_STRICT == {"sadness": 0, "joy": 1, "love": 2, "anger": 3, "fear": 4, "surprise": 5}
     assert GOEMOTIONS_BROAD.items() >= GOEMOTIONS_STRICT.items()
-
-
-@pytest.mark.parametrize("spelling", ["I feel like toast!", "i  feel -- like TOAST", "_i_ feel like toast"])
-def test_an_evaluation_text_is_removed_however_it_is_spelt(spelling: str) -> None:
-    assert without([Example(spelling, 1), Example("i feel like bread", 1)], [Example("i feel like toast", 2)]) == [
-        Example("i feel like bread", 1)
-    ]
-
-
-def test_duplicates_are_kept_once_and_contradictions_not_at_all() -> None:
-    rows = [Example("Hello!", 1), Example("hello", 1), Example("Bye", 0), Example("bye.", 3), Example("Oh", 5)]
-    assert without(rows) == [Example("Hello!", 1), Example("Oh", 5)]
-
-
-@given(st.lists(st.builds(Example, st.sampled_from(["a", "A", "a!", "b c", "B, c", "d", "é", "É?"]), st.integers(0, 5))), st.data())
-def test_what_is_left_is_new_and_unambiguous(rows: list[Example], data: st.DataObject) -> None:
-    evaluation = data.draw(st.lists(st.sampled_from(rows), max_size=3)) if rows else []
-    left = without(rows, evaluation)
-    keys = [words(row.text) for row in left]
-    assert len(set(keys)) == len(keys)
-    assert not {words(row.text) for row in evaluation} & set(keys)
-    assert all({row.label for row in rows if words(row.text) == key} == {kept.label} for key, kept in zip(keys, left, strict=True))
 
 
 def test_ordinary_messages_are_split_by_topic() -> None:
