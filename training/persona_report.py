@@ -28,7 +28,7 @@ PROBE_MESSAGES = 36  # answered by all six personas, so that a probe cannot tell
 FOLDS = 6
 WORST = 10
 TRAINED_ON = (
-    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees, and 1,201 replies written for it alone;"
+    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees, and 3,600 replies written for it alone;"
     " it has seen no persona pair and no answer of a persona"
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import serve.errors  # noqa: F401 (the request branch of the tree)
+import training.errors  # noqa: F401 (the training branch)
 from models.errors import FyeError
 
 
@@ -16,12 +17,22 @@ def descendants(kind: type[FyeError]) -> Iterator[type[FyeError]]:
         yield from descendants(child)
 
 
-TREE = sorted((kind for kind in descendants(FyeError) if kind.__module__ in {"models.errors", "serve.errors"}), key=str)
+TREE = sorted((kind for kind in descendants(FyeError) if kind.__module__ in {"models.errors", "serve.errors", "training.errors"}), key=str)
 LEAVES = [kind for kind in TREE if not kind.__subclasses__()]
 
 
 def test_the_tree_has_both_branches() -> None:
-    named = {"CatalogError", "FetchError", "ChecksumError", "ManifestError", "InvalidRequest", "UnknownModel", "EngineError", "NotReady"}
+    named = {
+        "CatalogError",
+        "FetchError",
+        "ChecksumError",
+        "ManifestError",
+        "InvalidRequest",
+        "UnknownModel",
+        "EngineError",
+        "NotReady",
+        "LeakError",
+    }
     assert {kind.__name__ for kind in LEAVES} >= named
 
 

