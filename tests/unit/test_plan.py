@@ -10,12 +10,13 @@ from models.emotions import LABELS, Emotion
 from models.materialize import materialize
 from models.prompt import PromptEncoder
 from tiny import tiny_bert, tiny_gemma
-from training import corpora, personas, plan
+from training import corpora, personas, plan, plan_cost
 from training.corpora import Example
 from training.detector import train_detector, trainable_model
 from training.errors import BackendError
 from training.persona_data import Pair, pairs
-from training.plan import GIB, Plan, plan_detector, plan_personas, print_plan
+from training.plan import Plan, plan_detector, plan_personas, print_plan
+from training.plan_cost import GIB, matmul_rate
 from training.recipe import DetectorRecipe, PersonaRecipe
 
 LORA = {"lora_rank": 2, "lora_modules": ("query", "dense")}
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine of a known speed."""
-    monkeypatch.setattr(plan, "_matmul_rate", lambda: RATE)
+    monkeypatch.setattr(plan_cost, "matmul_rate", lambda: RATE)
 
 
 @pytest.fixture
@@ -213,5 +214,5 @@ def test_a_plan_is_printed(gemma: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_rate_of_this_machine_is_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(plan, "MATMUL_S", 0.01)
-    assert 1e8 < plan._matmul_rate() < 1e17
+    monkeypatch.setattr(plan_cost, "MATMUL_S", 0.01)
+    assert 1e8 < matmul_rate() < 1e17
