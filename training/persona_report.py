@@ -13,24 +13,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from models.classifier import Classifier
 from models.emotions import LABELS, Emotion
 from models.manifest import ADAPTER_WEIGHTS
 from models.materialize import materialize
 from training.corpora import Example
 from training.generate import Arm, Settings, Writer, Written
+from training.judge import Judge, judge_report
 from training.persona_data import pairs
-from training.report_schema import Answer, ArmReport, ChainReport, Interval, JudgeReport, PersonaReport, PersonasReport
+from training.report_schema import Answer, ArmReport, ChainReport, Interval, PersonaReport, PersonasReport
 from training.statistics import accuracy_interval, paired
 from training.text_measures import distinct, echoes, mask_emotion_words, repetition, words
 
 PROBE_MESSAGES = 36  # answered by all six personas, so that a probe cannot tell them apart by subject
 FOLDS = 6
 WORST = 10
-TRAINED_ON = (
-    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees, and 3,600 replies written for it alone;"
-    " it has seen no persona pair and no answer of a persona"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +39,6 @@ class Told:
 
 
 Hits = dict[Arm, list[bool]]
-
-
-class Judge:
-    """The independent classifier."""
-
-    def __init__(self, folder: Path) -> None:
-        self.classifier = Classifier(folder)
-
-    def scores(self, texts: Sequence[str]) -> list[list[float]]:
-        """Scores `(len(texts), 6)`. An empty answer gets the scores of an empty text."""
-        logits = self.classifier.all_logits(list(texts)) / self.classifier.manifest.temperature
-        return [list(map(float, row)) for row in logits.softmax(-1)]
-
-    def labels(self, texts: Sequence[str]) -> list[Emotion]:
-        return [LABELS[row.index(max(row))] for row in self.scores(texts)]
-
-    def hits(self, texts: Sequence[str], emotion: Emotion) -> list[bool]:
-        return [label is emotion for label in self.labels(texts)]
 
 
 def adapter_folders(folder: Path) -> dict[Emotion, Path]:
@@ -105,23 +83,6 @@ def personas_report(
 
 def _tell(messages: Sequence[str], written: Sequence[Written]) -> list[Told]:
     return [Told(message, answer.text, answer.ended) for message, answer in zip(messages, written, strict=True)]
-
-
-def judge_report(judge: Judge, unseen: dict[str, list[Example]]) -> JudgeReport:
-    """How far the judge can be trusted: on sets that it never saw, and on the answers that were written for the held-out messages."""
-    accuracy = {}
-    for name, rows in unseen.items():
-        labels = judge.labels([row.text for row in rows])
-        accuracy[name] = accuracy_interval([label.id == row.label for label, row in zip(labels, rows, strict=True)])
-    written = {p: accuracy_interval(judge.hits([pair.answer for pair in pairs(p, held_out=True)], p)) for p in LABELS}
-    manifest = judge.classifier.manifest
-    return JudgeReport(
-        name=f"{manifest.base}, LoRA and a head",
-        content_hash=manifest.content_hash,
-        trained_on=TRAINED_ON,
-        accuracy=accuracy,
-        written_answers=written,
-    )
 
 
 def persona_report(judge: Judge, persona: Emotion, told: dict[Arm, list[Told]]) -> PersonaReport:
