@@ -43,6 +43,6 @@ def _facts(manifest: DetectorManifest | AdapterManifest, recipe: dict[str, objec
     """What a card may name: every field of the manifest, the recipe, and where the base weights come from."""
     facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
     facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
-    facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items())
+    facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items() if value is not None)
     facts["licence"] = find(manifest.base).licence
     return facts
