@@ -41,14 +41,11 @@ async def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> No
 
 @pytest.mark.parametrize("persona", LABELS)
 async def test_each_adapter_changes_logits_and_greedy_output(backend: Backend, persona: Emotion) -> None:
-    shifts = []
     for message in MESSAGES:
         tokens, logprobs = await greedy(backend, persona, message)
         base_tokens, base_logprobs = await bare(backend, persona, message)
-        shifts.append(largest_shift(logprobs[0], base_logprobs[0]))
+        assert largest_shift(logprobs[0], base_logprobs[0]) > 4 * CLOSE
         assert tokens != base_tokens
-    assert min(shifts) > 2 * CLOSE
-    assert max(shifts) > 4 * CLOSE
 
 
 async def test_a_mixed_batch_gives_each_row_what_it_gets_alone(backend: Backend) -> None:
