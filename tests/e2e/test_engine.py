@@ -2,8 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from math import exp, inf
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from models.errors import ArtifactError, ManifestError
 from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest, adapter_hash, load_adapter
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION, Turn
-from serve.backend import Backend, admit, largest_shift, open_backend
+from serve.backend import Backend, admit, open_backend
 from serve.config import ResponderConfig
 from serve.engine import Sampling
 from serve.responder import Ask, Responder
@@ -24,7 +25,7 @@ from serve.responder import Ask, Responder
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
 CONFIG = ResponderConfig()
-CLOSE = 0.25  # bf16 sums in another order when the batch is larger
+CLOSE = 0.06  # total variation; bf16 sums in another order when the batch is larger, by one or two steps of 0.125 in a logit
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,7 +45,7 @@ async def test_each_adapter_changes_logits_and_greedy_output(backend: Backend, p
     for message in MESSAGES:
         tokens, logprobs = await greedy(backend, persona, message)
         base_tokens, base_logprobs = await bare(backend, persona, message)
-        assert largest_shift(logprobs[0], base_logprobs[0]) > 4 * CLOSE
+        assert total_variation(logprobs[0], base_logprobs[0]) > 4 * CLOSE
         assert tokens != base_tokens
 
 
@@ -97,13 +98,18 @@ async def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path
 
 
 def same_answer(expected: Greedy, found: Greedy) -> bool:
-    """Log-probabilities agree at every position up to the first other token, and that one is a near-tie."""
+    """Distributions agree at every position up to the first other token, and that one is a near-tie."""
     for token, other, here, there in zip(expected[0], found[0], expected[1], found[1], strict=False):
-        if largest_shift(here, there) >= CLOSE:
+        if total_variation(here, there) >= CLOSE:
             return False
         if token != other:
-            return other in here and here[token] - here[other] < CLOSE
+            return other in here and exp(here[token]) - exp(here[other]) < CLOSE
     return True
+
+
+def total_variation(left: Mapping[int, float], right: Mapping[int, float]) -> float:
+    """Of two distributions, between 0 and 1. Not a difference of log-probabilities: that of a token of 1e-5 is all rounding."""
+    return sum(abs(exp(left.get(token, -inf)) - exp(right.get(token, -inf))) for token in left.keys() | right.keys()) / 2
 
 
 def changed_joy(tmp_path: Path, factor: float) -> Adapter:
