@@ -7,7 +7,8 @@ The serving detector and the judge that evaluates the personas are trained on di
 
 import hashlib
 import random
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -50,9 +51,22 @@ def training_examples(recipe: DetectorRecipe, data: Path | None) -> list[Example
 
 def _public(recipe: DetectorRecipe, data: Path | None, draw: random.Random) -> list[Example]:
     unsplit = of_part(corpora.emotion_unsplit(data), recipe.part)
-    rows = draw.sample(unsplit, min(recipe.unsplit_rows, len(unsplit)))
+    if recipe.unsplit_classes == "natural":
+        rows = with_shares_of(corpora.emotion("train", data), unsplit, recipe.unsplit_rows, draw)
+    else:
+        rows = draw.sample(unsplit, min(recipe.unsplit_rows, len(unsplit)))
     rows += of_part(corpora.goemotions("train", data, corpora.GOEMOTIONS_BROAD), recipe.part)
     return rows if recipe.part == "judge" else corpora.emotion("train", data) + rows
+
+
+def with_shares_of(model: Sequence[Example], rows: Sequence[Example], most: int, draw: random.Random) -> list[Example]:
+    """At most `most` of `rows`, each class with the share that it has in `model`, or all its rows where they are fewer."""
+    shares = Counter(row.label for row in model)
+    drawn = []
+    for label in sorted(shares):
+        alike = [row for row in rows if row.label == label]
+        drawn += draw.sample(alike, min(len(alike), most * shares[label] // len(model)))
+    return drawn
 
 
 def of_part(rows: Iterable[Example], part: Part) -> list[Example]:

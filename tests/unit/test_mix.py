@@ -1,5 +1,6 @@
 """The mix that a detector is trained on: disjoint parts, no evaluation text, no contradiction, and the same again by its seed."""
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from training import corpora, mix
 from training.corpora import Example
 from training.errors import LeakError
-from training.mix import distinct, evaluation_sets, of_part, training_examples
+from training.mix import distinct, evaluation_sets, of_part, training_examples, with_shares_of
 from training.recipe import DetectorRecipe
 
 EVALUATION = ("i feel like toast", "i feel watched", "rude cat", "yes")
@@ -155,3 +156,24 @@ def test_what_is_left_is_new_and_unambiguous(rows: list[Example], data: st.DataO
     assert len(set(keys)) == len(keys)
     assert not {words(text) for text in banned} & set(keys)
     assert all({row.label for row in rows if words(row.text) == key} == {kept.label} for key, kept in zip(keys, left, strict=True))
+
+
+def test_natural_shares_are_those_of_the_train_split() -> None:
+    model = [Example("sad", 0)] * 6 + [Example("glad", 1)] * 3 + [Example("oh", 5)]
+    rows = [Example(f"row {number}", label) for label in (0, 1, 2, 5) for number in range(40)]
+    drawn = Counter(row.label for row in with_shares_of(model, rows, 50, random.Random(0)))
+    assert drawn == {0: 30, 1: 15, 5: 5}
+
+
+def test_a_class_with_too_few_rows_gives_all_it_has() -> None:
+    model = [Example("sad", 0), Example("glad", 1)]
+    rows = [Example("low", 0), *(Example(f"row {number}", 1) for number in range(9))]
+    drawn = with_shares_of(model, rows, 10, random.Random(0))
+    assert Counter(row.label for row in drawn) == {0: 1, 1: 5}
+    assert len(set(drawn)) == 6
+
+
+def test_the_recipe_decides_whether_shares_are_natural(sets: Path) -> None:
+    natural = made(sets, unsplit_rows=2, unsplit_classes="natural")
+    assert not {Example("i feel shocked", 5)} & set(natural)
+    assert Example("i feel shocked", 5) in made(sets, unsplit_rows=2)
