@@ -74,7 +74,7 @@ class DetectorRecipe(_Recipe):
     label_smoothing: float = Field(default=0.05, ge=0, lt=1, description="probability mass taken from the label and spread over all six")
     unsplit_rows: int = Field(default=20_000, ge=0, description="rows drawn from the larger, noisier version of dair-ai/emotion")
     unsplit_classes: Literal["given", "natural"] = Field(
-        default="given", description="shares of the classes in these rows: as the file has them, or as dair-ai/emotion's train split has them"
+        default="given", description="shares of the classes in these rows: as given, or as in dair-ai/emotion's train split"
     )
     ordinary_repeats: int = Field(default=2, ge=0, description="how often an epoch shows each of the project's own messages")
     near_duplicate_jaccard: float = Field(
