@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -51,21 +50,26 @@ class Written:
 
 
 class Nucleus(LogitsProcessor):  # type: ignore[misc]
-    """Temperature and top-p (Holtzman et al. 2019, https://arxiv.org/abs/1904.09751) without sorting 262,144 logits for every token.
+    """Draws the next token by temperature and top-p (Holtzman et al. 2019, https://arxiv.org/abs/1904.09751) for greedy search to take.
 
-    Probabilities are exact; a nucleus of more than `NUCLEUS_MOST` tokens is cut there.
+    Neither sorting nor drawing goes over all 262,144 tokens. Probabilities are exact; a nucleus of more than `NUCLEUS_MOST` is cut there.
     """
 
     def __init__(self, temperature: float, top_p: float) -> None:
         self.temperature, self.top_p = temperature, top_p
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """`scores` `(batch, vocabulary)`; the same with minus infinity outside of the nucleus."""
-        scaled = scores.float() / self.temperature
-        best, tokens = scaled.topk(min(NUCLEUS_MOST, scaled.shape[-1]), dim=-1)
-        share = (best - scaled.logsumexp(-1, keepdim=True)).exp()
-        outside = share.cumsum(-1) - share >= self.top_p
-        return torch.full_like(scaled, -torch.inf).scatter(-1, tokens, best.masked_fill(outside, -torch.inf))
+        """`scores` `(batch, vocabulary)`; the same with infinity at one token of each row, the one drawn."""
+        tokens, shares = self.nucleus(scores)
+        drawn = tokens.gather(-1, torch.multinomial(shares, 1))
+        return scores.scatter_(-1, drawn, torch.inf)
+
+    def nucleus(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and their probabilities, both `(batch, at most NUCLEUS_MOST)`, likeliest first, 0 outside of the nucleus."""
+        best, tokens = scores.float().topk(min(NUCLEUS_MOST, scores.shape[-1]), dim=-1)
+        whole = (scores.float() / self.temperature).logsumexp(-1, keepdim=True)
+        shares = (best / self.temperature - whole).exp()
+        return tokens, shares.masked_fill(shares.cumsum(-1) - shares >= self.top_p, 0)
 
 
 class Writer:
@@ -75,6 +79,7 @@ class Writer:
         self.encoder = PromptEncoder(base.folder / "tokenizer.json")
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.bfloat16).to(device)
+        model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         first, *others = [persona for persona in LABELS if persona in adapters]
         self.model = PeftModel.from_pretrained(model, adapters[first], adapter_name=first).eval()
         for persona in others:
@@ -101,18 +106,16 @@ class Writer:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.encoder.eos_id] * (width - len(prompt)) + prompt for prompt in prompts], device=self.model.device)
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=self.model.device)
-        sampling: dict[str, Any] = {"do_sample": False}
-        if settings.temperature > 0:
-            nucleus = LogitsProcessorList([Nucleus(settings.temperature, settings.top_p)])
-            sampling = {"do_sample": True, "top_k": 0, "top_p": 1.0, "temperature": 1.0, "logits_processor": nucleus}
+        draw = LogitsProcessorList([Nucleus(settings.temperature, settings.top_p)] if settings.temperature > 0 else [])
+        sampling = {"do_sample": False, "logits_processor": draw, "max_new_tokens": settings.max_tokens}
         stops = self.encoder.line_end_ids() if arm is Arm.ADAPTER else []
         ends = {"eos_token_id": [self.encoder.eos_id, *stops], "pad_token_id": self.encoder.eos_id}
         if arm is Arm.ADAPTER:
             self.model.set_adapter(persona)
-            made = self.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=settings.max_tokens, **sampling, **ends)
+            made = self.model.generate(input_ids=ids, attention_mask=mask, **sampling, **ends)
         else:
             with self.model.disable_adapter():
-                made = self.model.generate(input_ids=ids, attention_mask=mask, max_new_tokens=settings.max_tokens, **sampling, **ends)
+                made = self.model.generate(input_ids=ids, attention_mask=mask, **sampling, **ends)
         return [self._written(arm, row) for row in made[:, width:].tolist()]
 
     def _written(self, arm: Arm, ids: list[int]) -> Written:
@@ -120,3 +123,8 @@ class Writer:
         text = self.encoder.text(ids[: ids.index(self.encoder.eos_id)] if eos else ids)
         before, stop, _ = text.partition(PERSONA_STOP if arm is Arm.ADAPTER else BASE_STOP)
         return Written(before.strip(), eos or bool(stop))
+
+
+def _contiguous(_head: torch.nn.Module, hidden: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    """The last positions, cut from a prompt's, are not: for such, torch copies the head's weights once a row, 13 GB for a batch."""
+    return (hidden[0].contiguous(),)

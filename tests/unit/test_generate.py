@@ -28,38 +28,36 @@ GREEDY = Settings(max_tokens=12, temperature=0)
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def nucleus(logits: Sequence[float], temperature: float, top_p: float) -> list[float]:
-    """By definition: the likeliest tokens, as few as have a probability of `top_p` together."""
+def by_sorting(logits: Sequence[float], temperature: float, top_p: float) -> list[float]:
+    """By definition: the likeliest tokens, as few as have a probability of `top_p` together, with their probabilities."""
     scaled = [logit / temperature for logit in logits]
     total = sum(math.exp(one) for one in scaled)
-    kept, mass = [-math.inf] * len(logits), 0.0
+    kept, mass = [0.0] * len(logits), 0.0
     for token in sorted(range(len(logits)), key=lambda token: -scaled[token]):
         assume(abs(mass - top_p) > 1e-5)  # float32 may round that either way
         if mass >= top_p:
             break
-        kept[token] = scaled[token]
-        mass += math.exp(scaled[token]) / total
+        kept[token] = math.exp(scaled[token]) / total
+        mass += kept[token]
     return kept
 
 
-def processed(rows: Sequence[Sequence[float]], temperature: float, top_p: float) -> list[list[float]]:
-    found: list[list[float]] = Nucleus(temperature, top_p)(torch.zeros(len(rows), 1), torch.tensor(rows)).tolist()
-    return found
+def shares(rows: Sequence[Sequence[float]], temperature: float, top_p: float) -> list[list[float]]:
+    tokens, found = Nucleus(temperature, top_p).nucleus(torch.tensor(rows))
+    return torch.zeros(len(rows), len(rows[0])).scatter(-1, tokens, found).tolist()  # type: ignore[no-any-return]
 
 
 def test_a_nucleus_by_hand() -> None:
-    logits = [math.log(share) for share in (0.1, 0.5, 0.15, 0.25)]
+    given = (0.1, 0.5, 0.15, 0.25)
     for top_p, kept in {0.05: {1}, 0.49: {1}, 0.51: {1, 3}, 0.74: {1, 3}, 0.76: {1, 2, 3}, 0.99: {0, 1, 2, 3}, 1.0: {0, 1, 2, 3}}.items():
-        row = processed([logits], 1.0, top_p)[0]
-        assert {token for token, logit in enumerate(row) if logit > -math.inf} == kept
-        assert [row[token] for token in kept] == pytest.approx([logits[token] for token in kept])
+        (row,) = shares([[math.log(share) for share in given]], 1.0, top_p)
+        assert row == pytest.approx([share if token in kept else 0 for token, share in enumerate(given)])
 
 
 def test_temperature_comes_before_the_nucleus() -> None:
     logits = [math.log(share) for share in (0.6, 0.4)]
-    assert -math.inf in processed([logits], 0.5, 0.65)[0]
-    assert -math.inf not in processed([logits], 1.0, 0.65)[0]
-    assert processed([logits], 0.5, 1.0)[0] == pytest.approx([2 * logit for logit in logits])
+    assert shares([logits], 0.5, 0.65) == [pytest.approx([0.36 / 0.52, 0])]
+    assert shares([logits], 1.0, 0.65) == [pytest.approx([0.6, 0.4])]
 
 
 @given(
@@ -68,20 +66,28 @@ def test_temperature_comes_before_the_nucleus() -> None:
     st.floats(0.01, 0.999),
 )
 def test_the_nucleus_is_that_of_sorting(rows: list[list[float]], temperature: float, top_p: float) -> None:
-    for found, row in zip(processed(rows, temperature, top_p), rows, strict=True):
-        assert found == pytest.approx(nucleus(row, temperature, top_p), rel=1e-5)
+    for found, row in zip(shares(rows, temperature, top_p), rows, strict=True):
+        assert found == pytest.approx(by_sorting(row, temperature, top_p), rel=1e-4, abs=1e-6)
 
 
 @given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=40), st.floats(0.01, 1))
-def test_the_likeliest_token_is_always_there_and_nothing_is_added(row: list[float], top_p: float) -> None:
-    found = processed([row], 1.0, top_p)[0]
-    assert max(found) == max(row)
-    assert all(one in (-math.inf, given_one) for one, given_one in zip(found, row, strict=True))
+def test_the_likeliest_token_is_always_in_the_nucleus(row: list[float], top_p: float) -> None:
+    (found,) = shares([row], 1.0, top_p)
+    assert max(share for share, logit in zip(found, row, strict=True) if logit == max(row)) == max(found) > 0
 
 
 def test_a_nucleus_is_cut_where_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate, "NUCLEUS_MOST", 3)
-    assert processed([[0.4, 0.1, 0.3, 0.2, 0.0]], 1.0, 1.0)[0] == pytest.approx([0.4, -math.inf, 0.3, 0.2, -math.inf])
+    assert [share > 0 for share in shares([[0.4, 0.1, 0.3, 0.2, 0.0]], 1.0, 1.0)[0]] == [True, False, True, True, False]
+
+
+def test_tokens_are_drawn_with_their_shares() -> None:
+    torch.manual_seed(0)
+    rows = torch.tensor([0.1, 0.5, 0.15, 0.25]).log().repeat(4000, 1)
+    drawn = Nucleus(1.0, 0.8)(torch.zeros(4000, 1), rows)
+    counts = torch.bincount(drawn.argmax(-1), minlength=4) / 4000
+    assert counts.tolist() == pytest.approx([0, 0.5 / 0.9, 0.15 / 0.9, 0.25 / 0.9], abs=0.03)
+    assert torch.isinf(drawn).sum(-1).tolist() == [1] * 4000
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +226,15 @@ def test_sampling_is_by_the_settings_alone(writer: Writer) -> None:
     echo = Echo(writer)
     writer.write(Arm.ADAPTER, Emotion.JOY, MESSAGES[:1], Settings(max_tokens=5, temperature=0.4, top_p=0.3))
     given = echo.given[0]
-    assert (given["max_new_tokens"], given["do_sample"], given["top_k"], given["top_p"], given["temperature"]) == (5, True, 0, 1, 1)
+    assert (given["max_new_tokens"], given["do_sample"]) == (5, False)
     (processor,) = given["logits_processor"]
     assert (processor.temperature, processor.top_p) == (0.4, 0.3)
+
+
+def test_the_head_reads_contiguous_positions(writer: Writer) -> None:
+    """Others make torch copy its weights, once a row."""
+    seen = []
+    writer.model.get_output_embeddings().register_forward_pre_hook(lambda head, hidden: seen.append(hidden[0].is_contiguous()))
+    writer.write(Arm.ADAPTER, Emotion.JOY, MESSAGES, GREEDY)
+    assert len(seen) > 1
+    assert all(seen)
