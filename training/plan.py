@@ -24,8 +24,8 @@ from training.backends import choose_backend
 from training.detector import Rows, trainable_model, with_trainable_part
 from training.detector import make_trainer as detector_trainer
 from training.mix import training_examples
-from training.personas import make_trainer as persona_trainer
-from training.personas import tokenised_pairs as persona_rows
+from training.persona_trainer import make_trainer as persona_trainer
+from training.persona_trainer import tokenised_pairs as persona_rows
 from training.plan_cost import (
     LAYER_BYTES,
     Frozen,

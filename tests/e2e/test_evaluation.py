@@ -10,7 +10,8 @@ from models.emotions import LABELS
 from models.materialize import Materialized, materialize
 from tiny import tiny_bert, tiny_gemma
 from training.backends import PeftBackend
-from training.detector import export, trainable_model
+from training.detector import trainable_model
+from training.detector_artifact import export
 from training.evaluate import evaluate
 from training.generate import Arm
 from training.personas import save_adapter

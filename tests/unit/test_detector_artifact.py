@@ -12,7 +12,8 @@ from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.materialize import Materialized, materialize
 from tiny import tiny_bert, tiny_gemma
-from training.detector import export, trainable_model
+from training.detector import trainable_model
+from training.detector_artifact import export
 from training.recipe import DetectorRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from models.emotions import LABELS, Emotion
-from training.lint import RULES, Finding, Line, lint, lint_personas, print_findings
+from training.lint import Finding, lint, lint_personas, print_findings
+from training.lint_rules import RULES, Line
 from training.persona_data import Pair, pairs
 
 ANGER, FEAR = Emotion.ANGER, Emotion.FEAR

@@ -10,7 +10,7 @@ from models.emotions import LABELS, Emotion
 from models.materialize import materialize
 from models.prompt import PromptEncoder
 from tiny import tiny_bert, tiny_gemma
-from training import corpora, personas, plan, plan_cost
+from training import corpora, persona_trainer, plan, plan_cost
 from training.corpora import Example
 from training.detector import train_detector, trainable_model
 from training.errors import BackendError
@@ -43,7 +43,7 @@ def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     def few(persona: Emotion, held_out: bool) -> list[Pair]:
         return pairs(persona, held_out)[: 5 if held_out else 11]
 
-    monkeypatch.setattr(personas, "pairs", few)
+    monkeypatch.setattr(persona_trainer, "pairs", few)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_time_is_estimated_from_flops(bert: Path, sets: Path, fields: dict[str, 
 @pytest.mark.parametrize("limit", [256, 110], ids=["some answers cut", "some rows dropped"])
 def test_the_plan_of_a_persona_stage_is_what_training_does(gemma: Path, tmp_path: Path, limit: int) -> None:
     recipe = persona(gemma, max_tokens=limit)
-    trainer = personas.make_trainer("shared", LABELS, recipe, materialize(str(gemma)), None, tmp_path / "run")
+    trainer = persona_trainer.make_trainer("shared", LABELS, recipe, materialize(str(gemma)), None, tmp_path / "run")
     trainer.args.include_num_input_tokens_seen = "non_padding"
     trainer.train()
     found = plan_personas(recipe)
@@ -162,7 +162,7 @@ def test_the_stages_are_the_shared_one_and_the_chosen(gemma: Path) -> None:
         ("joy", 11, 0.5, 1),
     ]
     encoder = PromptEncoder(gemma / "tokenizer.json")
-    rows = [personas.tokenised_pair(encoder, Emotion.FEAR, pair) for pair in personas.pairs(Emotion.FEAR, False)]
+    rows = [persona_trainer.tokenised_pair(encoder, Emotion.FEAR, pair) for pair in persona_trainer.pairs(Emotion.FEAR, False)]
     assert found.stages[1].tokens == sum(len(row["input_ids"]) for row in rows)
     assert found.stages[1].answer_tokens == sum(sum(row["completion_mask"]) for row in rows)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from models.emotions import LABELS, Emotion
-from training.report import findings, interval, ordered, p_value, points, render, title, write_report
+from training.report import render, write_report
+from training.report_findings import findings
+from training.report_format import interval, ordered, p_value, points, title
 from training.report_schema import (
     Answer,
     ArmReport,
