@@ -6,6 +6,7 @@ HTTP -> Ingress -> Detector
 
 from typing import Any
 
+from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
 
@@ -13,31 +14,39 @@ from serve.config import Replicas, ServeConfig
 from serve.detector import Detector
 from serve.http import make_http_app
 from serve.ingress import Ingress
+from serve.limits import TEXTS_AHEAD, derive_gates
 from serve.responder import ResponderReplica
 
-GRACEFUL_SHUTDOWN_S = 60  # longer than the longest stream
+DRAIN_S = 5  # on top of the longest stream
 
 
 def build(config: ServeConfig) -> Application:
     """The application of one configuration; what `import_path: serve.app:build` names in a Serve config file."""
-    detector = _deployment(Detector, config.detector.replicas, 4 * config.detector.batch_size).bind(config.detector)
+
+    def http_app() -> FastAPI:
+        return make_http_app(config.ingress)
+
+    drain_s = config.ingress.max_timeout_ms / 1000 + DRAIN_S
+    gates = derive_gates(config)
+    detector = _deployment(Detector, config.detector.replicas, TEXTS_AHEAD * config.detector.batch_size, gates.texts[0], drain_s)
     ongoing = config.responder.hardware.max_num_seqs + config.responder.queue
-    responder = _deployment(ResponderReplica, config.responder.replicas, ongoing, name="Responder").bind(config.responder)
-    ingress = serve.ingress(make_http_app)(Ingress)
-    bound: Application = _deployment(ingress, config.ingress.replicas, config.ingress.max_ongoing_requests, name="Ingress").bind(
-        detector, responder
+    responder = _deployment(ResponderReplica, config.responder.replicas, ongoing, gates.answers[0], drain_s, name="Responder")
+    ingress = _deployment(
+        serve.ingress(http_app)(Ingress), config.ingress.replicas, config.ingress.max_ongoing_requests, -1, drain_s, name="Ingress"
     )
+    bound: Application = ingress.bind(gates, detector.bind(config.detector), responder.bind(config.responder))
     return bound
 
 
-def _deployment(plain: type, replicas: Replicas, max_ongoing_requests: int, name: str | None = None) -> Any:
+def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drain_s: float, name: str | None = None) -> Any:
     scaling: dict[str, Any] = {"num_replicas": replicas.minimum}
     if replicas.maximum > replicas.minimum:
         scaling = {"autoscaling_config": {"min_replicas": replicas.minimum, "max_replicas": replicas.maximum}}
     return serve.deployment(
         name=name or plain.__name__,
-        max_ongoing_requests=max_ongoing_requests,
-        graceful_shutdown_timeout_s=GRACEFUL_SHUTDOWN_S,
+        max_ongoing_requests=ongoing,
+        max_queued_requests=queued,
+        graceful_shutdown_timeout_s=drain_s,
         health_check_timeout_s=60,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         **scaling,

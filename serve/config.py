@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.manifest import ARTIFACTS
 
+MAX_TEXTS = 256  # of one call that detects
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class DetectorConfig(_Frozen):
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
     batch_wait_ms: float = Field(default=2, ge=0)
+    queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that may wait at a replica")
     replicas: Replicas = Replicas()
 
     @property
@@ -73,10 +76,15 @@ class ResponderConfig(_Frozen):
 
 
 class IngressConfig(_Frozen):
-    """The stage that speaks HTTP."""
+    """The stage that speaks HTTP, and what it takes of one request."""
 
     replicas: Replicas = Replicas(cpus=0.1)
-    max_ongoing_requests: int = Field(default=512, ge=1)
+    max_ongoing_requests: int = Field(default=1024, ge=1, description="of a replica, those included that it is about to refuse")
+    default_timeout_ms: int = Field(default=60_000, ge=1, description="of a request that sends no x-request-timeout-ms")
+    max_timeout_ms: int = Field(default=120_000, ge=1, description="the highest x-request-timeout-ms; a drain waits as long")
+    max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
+    body_timeout_s: float = Field(default=10, gt=0, description="in which a whole body must have come")
+    send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each event of a stream")
 
 
 class ServeConfig(_Frozen):

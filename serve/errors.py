@@ -4,10 +4,14 @@ FyeError                        500
 ├── RequestError                400   the client can mend it
 │   ├── InvalidJson             400   the body is not JSON
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
+│   ├── BodyTooLarge            413   more bytes than a request may have
+│   ├── Overloaded              429   no place is free; says when to return
 │   ├── PromptTooLong           413   more tokens than the model can read
+│   ├── SlowBody                408   the body did not come in time
 │   ├── UnknownModel            404   no persona or model of that name
 │   └── WrongContentType        415   the body is not application/json
 └── ServingError                500   the server can mend it
+    ├── DeadlineExceeded        504   the request's timeout ended before the answer
     ├── EngineError             500   the engine failed while it generated
     └── NotReady                503   a stage has not answered yet
 """
@@ -29,9 +33,31 @@ class InvalidRequest(RequestError):
     type = "invalid-request"
 
 
+class BodyTooLarge(RequestError):
+    status = 413
+    type = "body-too-large"
+
+
+class Overloaded(RequestError):
+    status = 429
+    type = "overloaded"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s)  # both in `args`, so that it survives the way between processes
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class PromptTooLong(RequestError):
     status = 413
     type = "prompt-too-long"
+
+
+class SlowBody(RequestError):
+    status = 408
+    type = "slow-body"
 
 
 class UnknownModel(RequestError):
@@ -47,6 +73,11 @@ class WrongContentType(RequestError):
 class ServingError(FyeError):
     status = 500
     type = "serving"
+
+
+class DeadlineExceeded(ServingError):
+    status = 504
+    type = "deadline-exceeded"
 
 
 class EngineError(ServingError):

@@ -4,39 +4,38 @@ import json
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from functools import partial
+from typing import Any
 
-from fastapi import Depends, FastAPI, Request
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from fastapi import Depends, FastAPI, Request, Response
+from sse_starlette import ServerSentEvent
 
 from models.emotions import Emotion
 from models.personas import personas
 from models.prompt import Turn
 from serve import openai_api, problems
+from serve.config import IngressConfig
+from serve.dependencies import Deadline, TheIngress, require_json
+from serve.edge import Edge
 from serve.engine import Sampling
-from serve.errors import EngineError, WrongContentType
-from serve.ingress import Ingress, this_ingress
-from serve.pipeline import Detected, Message, Said, collect, to_detected
+from serve.errors import EngineError
+from serve.pipeline import Detected, Event, Message, Said, collect, to_detected
 from serve.schema import DetectReply, DetectRequest, EmotionOut, PersonaOut, Problem, RespondReply, RespondRequest, done_out, emotion_out
+from serve.streams import emotion_headers, stream_of
 
-TheIngress = Annotated[Ingress, Depends(this_ingress)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 413, 415, 422, 500, 503)
+    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 408, 413, 415, 422, 429, 500, 503, 504)
 }
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, delta, done, error"}
 }
 
 
-async def require_json(request: Request) -> None:
-    """A body must say that it is JSON. Raises WrongContentType."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise WrongContentType("send content-type: application/json")
-
-
-def make_http_app() -> FastAPI:
+def make_http_app(limits: IngressConfig) -> FastAPI:
     """Made inside each replica, since a FastAPI application does not travel well between processes."""
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
+    app.state.limits = limits
+    app.add_middleware(Edge, limits=limits)
     problems.install(app)
     app.include_router(openai_api.router, dependencies=[Depends(require_json)])
     app.post("/v1/respond", response_model=RespondReply, responses=PROBLEMS | STREAM, dependencies=[Depends(require_json)])(respond)
@@ -48,20 +47,21 @@ def make_http_app() -> FastAPI:
     return app
 
 
-async def respond(body: RespondRequest, ingress: TheIngress) -> Any:
+async def respond(body: RespondRequest, request: Request, response: Response, deadline: Deadline, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
-    message = _message(body)
+    message = _message(body, deadline)
     if body.stream:
-        return EventSourceResponse(_events(ingress, message), ping=15)
+        return await stream_of(request, ingress.answer(message), partial(_events, message))
     detected, text, finished = await collect(ingress.answer(message))
     if detected is None:
         raise EngineError("the answer came without its emotion")
+    response.headers.update(emotion_headers(detected))
     return RespondReply(text=text, **done_out(message.request_id, detected, finished).model_dump())
 
 
-async def detect(body: DetectRequest, ingress: TheIngress) -> DetectReply:
+async def detect(body: DetectRequest, deadline: Deadline, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text))
+    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text), deadline)
     return DetectReply(model=name, results=[emotion_out(to_detected(row)) for row in scores])
 
 
@@ -81,20 +81,21 @@ async def ready(ingress: TheIngress) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def _message(body: RespondRequest) -> Message:
+def _message(body: RespondRequest, deadline: float) -> Message:
     return Message(
         request_id=f"resp-{uuid.uuid4().hex}",
         turns=(Turn("user", body.text),),
         sampling=Sampling(body.max_tokens, body.temperature, body.top_p, body.seed),
+        deadline_s=deadline,
         emotion=None if body.emotion == "auto" else Emotion(body.emotion),
     )
 
 
-async def _events(ingress: Ingress, message: Message) -> AsyncGenerator[ServerSentEvent]:
+async def _events(message: Message, answer: AsyncGenerator[Event]) -> AsyncGenerator[ServerSentEvent]:
     """The stream of `/v1/respond`. An error after the first event becomes an `error` event: never a silent cut."""
     detected = None
     try:
-        async with aclosing(ingress.answer(message)) as events:
+        async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, Detected):
                     detected = event

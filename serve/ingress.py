@@ -1,14 +1,17 @@
 """The stage that HTTP reaches: it holds the handles of the other two and walks a message through them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from serve.admission import Gate, Gates
+from serve.deadline import until, within
 from serve.detector import Scores
-from serve.errors import NotReady
+from serve.errors import NotReady, Overloaded
 from serve.pipeline import Event, Message, answer
 from serve.responder import Ask, Piece
 
@@ -16,30 +19,39 @@ PROBE_TIMEOUT_S = 5
 
 
 class Ingress:
-    """A replica. Its HTTP routes are in `serve.http`."""
+    """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it."""
 
-    def __init__(self, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+    def __init__(self, gates: Gates, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+        self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._detector, self._responder = detector, responder
         self._streaming = responder.options(stream=True)
         self._ready = False
 
-    def answer(self, message: Message) -> AsyncGenerator[Event]:
-        return answer(self, message)
+    async def answer(self, message: Message) -> AsyncGenerator[Event]:
+        """The events of an answer. Raises Overloaded before the first, DeadlineExceeded at the message's deadline."""
+        with self._answers.enter():
+            async with aclosing(until(message.deadline_s, answer(self, message))) as events:
+                async for event in events:
+                    yield event
 
     async def detect(self, text: str) -> Scores:
-        scores: Scores = await self._detector.detect.remote(text)
-        return scores
+        with _refusals():
+            scores: Scores = await self._detector.detect.remote(text)
+            return scores
 
-    async def detect_many(self, texts: list[str]) -> tuple[str, list[Scores]]:
-        """The detector's name, and the scores of each text."""
-        name, scores = await asyncio.gather(self._detector.describe.remote(), self._detector.detect_many.remote(texts))
-        return name, scores
+    async def detect_many(self, texts: list[str], deadline_s: float) -> tuple[str, list[Scores]]:
+        """The detector's name, and the scores of each text. Raises Overloaded or DeadlineExceeded."""
+        with self._texts.enter(len(texts)), _refusals():
+            both = asyncio.gather(self._detector.describe.remote(), self._detector.detect_many.remote(texts))
+            name, scores = await within(deadline_s, both)
+            return name, scores
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         pieces: Any = self._streaming.respond.remote(ask)
         try:
-            async for piece in pieces:
-                yield piece
+            with _refusals():
+                async for piece in pieces:
+                    yield piece
         finally:
             pieces.cancel()  # does nothing to a stream that has ended
 
@@ -53,6 +65,15 @@ class Ingress:
         except (TimeoutError, serve.exceptions.RayServeException) as error:
             raise NotReady("a stage has not answered yet") from error
         self._ready = True
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Serve's own limit is the last resort, where several ingresses share a stage. Raises Overloaded."""
+    try:
+        yield
+    except serve.exceptions.BackPressureError as error:
+        raise Overloaded("too many requests at once; come back when Retry-After says") from error
 
 
 async def this_ingress() -> Ingress:

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from models.manifest import AdapterManifest
-from serve.config import ResponderConfig
+from serve.admission import Gates
+from serve.config import MAX_TEXTS, ResponderConfig, ServeConfig
 
 ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
 SPARE_ADAPTERS = 1  # so that a new version can be resident beside the old one
+
+TEXTS_AHEAD = 4  # batches that a detector replica takes in, so that the next one is full when the last is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +36,16 @@ def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) 
         max_num_seqs=hardware.max_num_seqs,
         max_model_len=hardware.max_model_len,
         max_ongoing_requests=hardware.max_num_seqs + config.queue,
+    )
+
+
+def derive_gates(config: ServeConfig) -> Gates:
+    """What one ingress replica may have under way: its share of what all replicas of a stage can hold once they are scaled up."""
+    ingresses = config.ingress.replicas.minimum
+    responders, detectors = config.responder.replicas.maximum, config.detector.replicas.maximum
+    served = responders * config.responder.hardware.max_num_seqs
+    texts = detectors * config.detector.batch_size
+    return Gates(
+        answers=(ceil((served + responders * config.responder.queue) / ingresses), ceil(served / ingresses)),
+        texts=(max(ceil((texts + detectors * config.detector.queue) / ingresses), MAX_TEXTS), ceil(texts / ingresses)),
     )

@@ -9,20 +9,22 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, Tag
 from sse_starlette import EventSourceResponse
 
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
+from serve.dependencies import Deadline, TheIngress
 from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
-from serve.ingress import Ingress, this_ingress
-from serve.pipeline import Detected, Finished, Message, Said, collect
+from serve.pipeline import Detected, Event, Finished, Message, Said, collect
 from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out
+from serve.streams import emotion_headers, stream_of
 
 router = APIRouter()
 MODELS = ("auto", *LABELS, "base")
@@ -74,18 +76,25 @@ async def list_models() -> dict[str, Any]:
 
 
 @router.post("/v1/chat/completions", response_model=None)
-async def chat_completions(body: ChatRequest, ingress: Annotated[Ingress, Depends(this_ingress)]) -> dict[str, Any] | EventSourceResponse:
+async def chat_completions(
+    body: ChatRequest,
+    request: Request,
+    response: Response,
+    deadline: Deadline,
+    ingress: TheIngress,
+) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
-    message = _message(body)
+    message = _message(body, deadline)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return EventSourceResponse(_chunks(ingress, message, body.model, usage))
+        return await stream_of(request, ingress.answer(message), partial(_chunks, message, body.model, usage))
     detected, text, finished = await collect(ingress.answer(message))
+    response.headers.update(emotion_headers(detected))
     choice = {"index": 0, "finish_reason": finished.finish_reason, "message": {"role": "assistant", "content": text}}
     return _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(finished)} | _emotion(detected)
 
 
-def _message(body: ChatRequest) -> Message:
+def _message(body: ChatRequest, deadline: float) -> Message:
     if body.model not in MODELS:
         raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
     turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
@@ -97,16 +106,17 @@ def _message(body: ChatRequest) -> Message:
         request_id=f"chatcmpl-{uuid.uuid4().hex}",
         turns=turns,
         sampling=Sampling(tokens, body.temperature, body.top_p, body.seed, stop),
+        deadline_s=deadline,
         emotion=Emotion(body.model) if body.model in LABELS else None,
         bare=body.model == "base",
     )
 
 
-async def _chunks(ingress: Ingress, message: Message, model: str, include_usage: bool) -> AsyncGenerator[str]:
+async def _chunks(message: Message, model: str, include_usage: bool, answer: AsyncGenerator[Event]) -> AsyncGenerator[str]:
     """Chunks as the client expects them. The first one carries the emotion and no text; an error becomes an `error` object."""
     head = _head(message, model, "chat.completion.chunk")
     try:
-        async with aclosing(ingress.answer(message)) as events:
+        async with aclosing(answer) as events:
             if message.bare:
                 yield _chunk(head, {"role": "assistant", "content": ""})
             async for event in events:

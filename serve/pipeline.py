@@ -20,11 +20,12 @@ from serve.responder import Ask, Piece
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`emotion` None asks to detect it; `bare` asks for the base model, without detection."""
+    """`emotion` None asks to detect it; `bare` asks for the base model, without detection. `deadline_s` is of `time.monotonic`."""
 
     request_id: str
     turns: tuple[Turn, ...]
     sampling: Sampling
+    deadline_s: float
     emotion: Emotion | None = None
     bare: bool = False
 
@@ -71,7 +72,7 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
         clock.mark("detect")
         yield detected
         persona = persona_for(detected.label)
-    ask = Ask(message.request_id, persona, message.turns, message.sampling)
+    ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic())
     async with aclosing(stages.respond(ask)) as pieces:
         async for piece in pieces:
             if piece.text:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
-from serve.errors import InvalidJson, InvalidRequest
+from serve.errors import InvalidJson, InvalidRequest, Overloaded
 from serve.schema import UNION_TAGS, Problem
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,10 @@ TYPE_PREFIX = "urn:face-your-emotions:"
 
 def install(app: FastAPI) -> None:
     """Registers the handlers."""
-    app.add_exception_handler(FyeError, _ours)
+    app.add_exception_handler(FyeError, _any)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _any)
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -57,12 +57,9 @@ def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
     return {"error": {"message": detail, "type": kind, "param": None, "code": problem.type.removeprefix(TYPE_PREFIX)}}
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
-    return respond_with(request, problem_of(error))
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    return respond_with(request, problem_of(error))
+async def _any(request: Request, error: Exception) -> JSONResponse:
+    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, Overloaded) else None
+    return respond_with(request, problem_of(error), headers)
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ It does not know of detection or HTTP.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from models.emotions import Emotion
 from models.prompt import Turn
 from serve.backend import Backend, open_backend
 from serve.config import ResponderConfig
+from serve.deadline import until
 from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import PromptTooLong
 from serve.policy import BASE_VOICE, voice_of
@@ -19,12 +21,13 @@ from serve.policy import BASE_VOICE, voice_of
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer to generate. `persona` None is the bare base model."""
+    """One answer to generate. `persona` None is the bare base model. `timeout_s` is what is left: clocks of machines differ."""
 
     request_id: str
     persona: Emotion | None
     turns: tuple[Turn, ...]
     sampling: Sampling
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,13 @@ class Responder:
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         """The answer as it is generated. The first piece is passed on at once; under load later ones are joined.
 
-        Raises PromptTooLong or EngineError. Closing the generator ends the generation.
+        Raises PromptTooLong, DeadlineExceeded or EngineError. Closing the generator ends the generation.
         """
+        deadline_s = time.monotonic() + ask.timeout_s
         prompt, adapter, sampling = self._prepare(ask)
         written, first = 0, True
-        async with aclosing(self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)) as deltas:
+        generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)
+        async with aclosing(until(deadline_s, generation)) as deltas:
             async for delta in deltas:
                 written += delta.tokens
                 piece = _piece(delta, first, len(prompt), written)

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from models.emotions import Emotion
+from serve.config import MAX_TEXTS
 from serve.pipeline import Detected, Finished
 
 MAX_TEXT = 4000
-MAX_TEXTS = 256
 STRING, LIST = UNION_TAGS = ("(string)", "(list)")  # the two members of a union; no part of a field's path
 
 

@@ -65,7 +65,7 @@ async def test_the_comparison_tells_personas_apart(backend: Backend) -> None:
 
 async def test_closing_a_stream_ends_the_generation(backend: Backend) -> None:
     responder = Responder(CONFIG, backend)
-    ask = Ask("left", Emotion.JOY, (Turn("user", "Tell me everything."),), Sampling(max_tokens=200, temperature=2.0))
+    ask = Ask("left", Emotion.JOY, (Turn("user", "Tell me everything."),), Sampling(max_tokens=200, temperature=2.0), 60)
     async with aclosing(responder.respond(ask)) as pieces:
         await anext(pieces)
     await asyncio.sleep(0.5)

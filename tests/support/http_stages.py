@@ -1,10 +1,12 @@
 """The HTTP application on stages that are not there."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 
 import httpx
 from httpx_sse import EventSource
 
+from serve.config import IngressConfig
 from serve.detector import Scores
 from serve.http import make_http_app
 from serve.ingress import this_ingress
@@ -12,13 +14,19 @@ from serve.pipeline import Event, Message, answer
 from stages import FakeStages, scores
 
 
+@dataclass
 class FakeIngress(FakeStages):
     """What the HTTP routes ask of an ingress."""
 
+    messages: list[Message] = field(default_factory=list)
+    deadlines_s: list[float] = field(default_factory=list)
+
     def answer(self, message: Message) -> AsyncGenerator[Event]:
+        self.messages.append(message)
         return answer(self, message)
 
-    async def detect_many(self, texts: list[str]) -> tuple[str, list[Scores]]:
+    async def detect_many(self, texts: list[str], deadline_s: float) -> tuple[str, list[Scores]]:
+        self.deadlines_s.append(deadline_s)
         return "fake", [scores(self.best) for _ in texts]
 
     async def probe(self) -> None:
@@ -26,9 +34,9 @@ class FakeIngress(FakeStages):
             raise self.fails
 
 
-def http_client(ingress: FakeIngress) -> httpx.AsyncClient:
+def http_client(ingress: FakeIngress, limits: IngressConfig | None = None) -> httpx.AsyncClient:
     """A client of the HTTP application on an ingress. It holds nothing open, so it needs no closing."""
-    app = make_http_app()
+    app = make_http_app(limits or IngressConfig())
     app.dependency_overrides[this_ingress] = lambda: ingress
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
 

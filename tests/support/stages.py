@@ -1,5 +1,6 @@
 """Stages and manifests that unit tests of `serve` put in the place of the real ones."""
 
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ class FakeStages:
 def message(*texts: str, emotion: Emotion | None = None, bare: bool = False) -> Message:
     """Turns alternate, beginning with the user's."""
     turns = tuple(Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
-    return Message("m-1", turns, Sampling(max_tokens=9), emotion, bare)
+    return Message("m-1", turns, Sampling(max_tokens=9), time.monotonic() + 60, emotion, bare)
 
 
 def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:

@@ -16,7 +16,7 @@ from serve.scripted_engine import ScriptedEngine
 
 CONFIG = ResponderConfig(kind="scripted", coalesce_ms=15, coalesce_from=8)
 TOKENS = 12
-ASK = Ask("a-1", Emotion.JOY, (Turn("user", "hello"),), Sampling())
+ASK = Ask("a-1", Emotion.JOY, (Turn("user", "hello"),), Sampling(), 60)
 
 
 class Clock:

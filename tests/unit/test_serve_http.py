@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from http_stages import FakeIngress, http_client, sse
+from models.emotions import Emotion
 from serve.errors import EngineError, NotReady
 from serve.responder import Piece
 from stages import ANSWER
@@ -24,12 +25,25 @@ async def test_a_stream_that_breaks_ends_with_the_problem() -> None:
     assert events[-1][1]["detail"] == "the engine failed"
 
 
-async def test_a_stream_that_cannot_even_detect_ends_with_the_problem() -> None:
+@pytest.mark.parametrize(("path", "body"), [("/v1/respond", {"text": "hello"}), (CHAT, HELLO)])
+async def test_a_stream_that_cannot_even_detect_is_an_error_with_a_status(path: str, body: dict[str, Any]) -> None:
     client = http_client(FakeIngress((), fails=ValueError(SECRET)))
-    reply = await client.post("/v1/respond", json={"text": "hello", "stream": True})
-    [(name, data)] = sse(reply)
-    assert (name, json.loads(data)["type"]) == ("error", "urn:face-your-emotions:internal")
+    reply = await client.post(path, json=body | {"stream": True})
+    assert reply.status_code == 500
+    assert "internal" in reply.text
     assert SECRET not in reply.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "body"), [("/v1/respond", {"text": "hello"}), (CHAT, HELLO)])
+async def test_the_emotion_is_a_header_too(path: str, body: dict[str, Any], stream: bool) -> None:
+    reply = await http_client(FakeIngress(best=Emotion.LOVE)).post(path, json=body | {"stream": stream})
+    assert reply.headers["x-emotion"] == "love"
+
+
+async def test_the_bare_base_has_no_emotion_header() -> None:
+    reply = await http_client(FakeIngress()).post(CHAT, json=HELLO | {"model": "base"})
+    assert (reply.status_code, "x-emotion" in reply.headers) == (200, False)
 
 
 @pytest.mark.parametrize("path", ["/v1/respond", CHAT])

@@ -37,7 +37,9 @@ async def test_the_detected_emotions_character_is_asked() -> None:
     stages = FakeStages(best=Emotion.ANGER)
     asked = message("You again!")
     await events(stages, asked)
-    assert stages.asked == [Ask(asked.request_id, Emotion.ANGER, asked.turns, asked.sampling)]
+    [ask] = stages.asked
+    assert ask == Ask(asked.request_id, Emotion.ANGER, asked.turns, asked.sampling, ask.timeout_s)
+    assert 59 < ask.timeout_s < 60
 
 
 @pytest.mark.parametrize("emotion", LABELS)

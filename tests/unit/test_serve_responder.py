@@ -19,7 +19,7 @@ HELLO = (Turn("user", "hello there"),)
 
 
 def ask(persona: Emotion | None = Emotion.JOY, turns: tuple[Turn, ...] = HELLO, **sampling: object) -> Ask:
-    return Ask("a-1", persona, turns, Sampling(**sampling))  # type: ignore[arg-type]
+    return Ask("a-1", persona, turns, Sampling(**sampling), 60)  # type: ignore[arg-type]
 
 
 async def pieces(responder: Responder, asked: Ask) -> list[Piece]:

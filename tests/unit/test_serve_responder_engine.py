@@ -38,7 +38,7 @@ class Spelling(ScriptedEncoder):
 
 
 def ask(persona: Emotion | None = Emotion.JOY, turns: tuple[Turn, ...] = HELLO, **sampling: object) -> Ask:
-    return Ask("a-1", persona, turns, Sampling(**sampling))  # type: ignore[arg-type]
+    return Ask("a-1", persona, turns, Sampling(**sampling), 60)  # type: ignore[arg-type]
 
 
 def backend(engine: ScriptedEngine, aliases: dict[Emotion, str] | None = None) -> Backend:

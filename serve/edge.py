@@ -1,0 +1,84 @@
+"""What is done to a request before and after its route, whatever the route: its time begins, it gets an id, its body is taken in whole.
+
+A body that is too large or too slow is refused here, before anything is parsed.
+"""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.config import IngressConfig
+from serve.errors import BodyTooLarge, RequestError, SlowBody
+from serve.problems import problem_of, respond_with
+
+REQUEST_ID = "x-request-id"
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Edge:
+    """ASGI middleware. `scope["state"]` gets `began_s` of `time.monotonic` and `request_id`."""
+
+    def __init__(self, app: ASGIApp, limits: IngressConfig) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = _request_id(request.headers.get(REQUEST_ID))
+        scope.setdefault("state", {}).update(began_s=time.monotonic(), request_id=request_id)
+
+        async def tagged(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
+            await send(message)
+
+        try:
+            body = await self._body(request.headers.get("content-length", ""), receive)
+        except RequestError as error:
+            await respond_with(request, problem_of(error), {"connection": "close"})(scope, receive, tagged)
+        else:
+            await self._app(scope, _replayed(body, receive), tagged)
+
+    async def _body(self, declared: str, receive: Receive) -> bytes:
+        """The whole body. Raises BodyTooLarge or SlowBody."""
+        most = self._limits.max_body_bytes
+        if declared.isdigit() and int(declared) > most:
+            raise BodyTooLarge(f"a body may have {most} bytes")
+        parts, size, more = [], 0, True
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                while more:
+                    message = await receive()
+                    parts.append(message.get("body", b""))
+                    size, more = size + len(parts[-1]), message.get("more_body", False)
+                    if size > most:
+                        raise BodyTooLarge(f"a body may have {most} bytes")
+        except TimeoutError as error:
+            raise SlowBody(f"the body did not come within {self._limits.body_timeout_s:g} s") from error
+        return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives the body at once, then what comes after it: that the client has left."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

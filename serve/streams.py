@@ -1,0 +1,39 @@
+"""Streams of both APIs: server-sent events that begin with a status of their own, and never end without a word."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import Request
+from sse_starlette import EventSourceResponse
+
+from serve.errors import EngineError
+from serve.pipeline import Detected, Event
+
+EMOTION_HEADER = "x-emotion"
+PING_S = 15
+Wire = Callable[[AsyncGenerator[Event]], AsyncGenerator[Any]]
+
+
+async def stream_of(request: Request, events: AsyncGenerator[Event], wire: Wire) -> EventSourceResponse:
+    """The events as `wire` writes them. What fails before the first one is an HTTP error like any other; its emotion is a header.
+
+    A reader who does not take an event in time is dropped, which ends the generation.
+    """
+    try:
+        first = await anext(events)
+    except StopAsyncIteration as error:
+        raise EngineError("the answer ended before it began") from error
+    limits = request.app.state.limits
+    return EventSourceResponse(wire(_all(first, events)), headers=emotion_headers(first), ping=PING_S, send_timeout=limits.send_timeout_s)
+
+
+def emotion_headers(event: Event | None) -> dict[str, str]:
+    return {EMOTION_HEADER: event.label} if isinstance(event, Detected) else {}
+
+
+async def _all(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    async with aclosing(rest):
+        yield first
+        async for event in rest:
+            yield event

@@ -1,0 +1,93 @@
+"""The edge: bodies that are too large or too slow, ids of requests, and the deadline that a client asks for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from http_stages import FakeIngress, http_client
+from serve.config import IngressConfig
+from serve.errors import Overloaded
+
+LIMITS = IngressConfig(max_body_bytes=1024, body_timeout_s=0.2)
+BODY = b'{"text": "hello"}'
+JSON = {"content-type": "application/json"}
+CHAT = "/v1/chat/completions"
+
+
+async def pieces(*parts: bytes, each_s: float = 0) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(each_s)
+        yield part
+
+
+async def post(content: Any, path: str = "/v1/respond", **headers: str) -> httpx.Response:
+    return await http_client(FakeIngress(), LIMITS).post(path, content=content, headers=JSON | headers)
+
+
+async def test_a_body_in_pieces_is_read_whole() -> None:
+    assert (await post(pieces(BODY[:5], b"", BODY[5:]))).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/respond", CHAT])
+async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(path: str) -> None:
+    declared = await post(b" " * 1025, path)
+    found = await post(pieces(*[b" " * 100] * 11), path)
+    assert [reply.status_code for reply in (declared, found)] == [413, 413]
+    assert "1024 bytes" in declared.text
+    assert ("error" in declared.json()) is (path == CHAT)
+
+
+async def test_a_body_of_just_the_limit_is_read() -> None:
+    assert (await post(BODY + b" " * (1024 - len(BODY)))).status_code == 200
+
+
+async def test_a_body_that_comes_too_slowly_is_refused() -> None:
+    began_s = time.monotonic()
+    reply = await post(pieces(BODY, *[b" "] * 50, each_s=0.05))
+    assert (reply.status_code, reply.json()["type"]) == (408, "urn:face-your-emotions:slow-body")
+    assert time.monotonic() - began_s < 1
+
+
+async def test_a_clients_id_comes_back_and_others_get_one() -> None:
+    assert (await post(BODY, **{"x-request-id": "Abc-1.2_3"})).headers["x-request-id"] == "Abc-1.2_3"
+    made = {(await post(BODY)).headers["x-request-id"] for _ in range(3)}
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("hostile", ["", "a b", "x" * 65, "<script>", "a;b"])
+async def test_an_id_that_is_none_is_replaced(hostile: str) -> None:
+    found = (await post(BODY, **{"x-request-id": hostile})).headers["x-request-id"]
+    assert found != hostile
+    assert found.isalnum()
+
+
+async def test_an_id_comes_with_errors_too() -> None:
+    assert (await post(b" " * 1025)).headers["x-request-id"]
+    assert (await post(b"{")).headers["x-request-id"]
+
+
+@pytest.mark.parametrize(("asked", "timeout_s"), [(None, 60), ("1500", 1.5), ("120000", 120)])
+@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
+async def test_the_deadline_is_the_clients_or_the_default(path: str, asked: str | None, timeout_s: float) -> None:
+    ingress, began_s = FakeIngress(), time.monotonic()
+    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
+    reply = await http_client(ingress).post(path, json=body, headers={"x-request-timeout-ms": asked} if asked else {})
+    [deadline_s] = [*(message.deadline_s for message in ingress.messages), *ingress.deadlines_s]
+    assert reply.status_code == 200
+    assert deadline_s - began_s == pytest.approx(timeout_s, abs=1)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "120001", "1.5"])
+async def test_a_timeout_that_is_none_is_refused(value: str) -> None:
+    reply = await http_client(FakeIngress()).post("/v1/respond", json={"text": "hi"}, headers={"x-request-timeout-ms": value})
+    assert (reply.status_code, "x-request-timeout-ms" in reply.text) == (422, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_refused_is_429_and_says_when_to_return(stream: bool) -> None:
+    reply = await http_client(FakeIngress((), fails=Overloaded("full", 7))).post("/v1/respond", json={"text": "hi", "stream": stream})
+    assert (reply.status_code, reply.headers["retry-after"], reply.json()["type"]) == (429, "7", "urn:face-your-emotions:overloaded")
