@@ -129,13 +129,19 @@ def chain_report(
     settings: Settings,
 ) -> ChainReport:
     """Detector and persona together. Where the detector is right the answer is the one already given."""
-    detected, hits = [], []
-    for persona in LABELS:
-        found = detect([one.message for one in answers[persona]])
-        for one, label in zip(answers[persona], found, strict=True):
-            answer = one.answer if label is persona else writer.write(Arm.ADAPTER, label, [one.message], settings)[0].text
-            detected.append(label is persona)
-            hits.append(judge.hits([answer], persona)[0])
+    found = {persona: detect([one.message for one in told]) for persona, told in answers.items()}
+    texts = {(persona, one.message): one.answer for persona, told in answers.items() for one in told}
+    for label in LABELS:
+        mistaken = [
+            (persona, one.message)
+            for persona, told in answers.items()
+            for one, detected in zip(told, found[persona], strict=True)
+            if detected is label is not persona
+        ]
+        written = writer.write(Arm.ADAPTER, label, [message for _, message in mistaken], settings)
+        texts |= {key: answer.text for key, answer in zip(mistaken, written, strict=True)}
+    detected = [label is persona for persona in answers for label in found[persona]]
+    hits = [hit for persona, told in answers.items() for hit in judge.hits([texts[persona, one.message] for one in told], persona)]
     return ChainReport(messages=len(hits), detected=accuracy_interval(detected), hit_rate=accuracy_interval(hits))
 
 

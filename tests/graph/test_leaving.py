@@ -1,26 +1,17 @@
 """A client that leaves ends its generation: the responder is free long before the answer would have ended."""
 
 import asyncio
-import time
 
 import httpx
 import pytest
 
-from running_graph import Graph
+from running_graph import Graph, until_running
 from serve.scripted_engine import SENTENCE
 
 FREE_S = 2.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
 BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
 PATHS = pytest.mark.parametrize("path", [OWN, CHAT])
-
-
-async def until(graph: Graph, running: int, limit_s: float) -> None:
-    """Returns when the responder generates so many answers."""
-    deadline_s = time.monotonic() + limit_s
-    while (found := await asyncio.to_thread(graph.running)) != running:
-        assert time.monotonic() < deadline_s, f"{found} answers are generated, not {running}"
-        await asyncio.sleep(0.05)
 
 
 async def leave(client: httpx.AsyncClient, path: str, after_deltas: int) -> None:
@@ -35,7 +26,7 @@ async def leave(client: httpx.AsyncClient, path: str, after_deltas: int) -> None
 @PATHS
 async def test_a_client_that_leaves_a_stream_frees_the_responder(graph: Graph, async_client: httpx.AsyncClient, path: str) -> None:
     await leave(async_client, path, after_deltas=2)
-    await until(graph, 0, FREE_S)
+    await until_running(graph, 0, FREE_S)
 
 
 @PATHS
@@ -43,16 +34,16 @@ async def test_a_client_that_stops_waiting_for_a_whole_answer_frees_the_responde
     graph: Graph, async_client: httpx.AsyncClient, path: str
 ) -> None:
     waiting = asyncio.create_task(async_client.post(path, json=BODIES[path]))
-    await until(graph, 1, FREE_S)
+    await until_running(graph, 1, FREE_S)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await until(graph, 0, FREE_S)
+    await until_running(graph, 0, FREE_S)
 
 
 async def test_those_who_stay_are_answered_in_full(graph: Graph, async_client: httpx.AsyncClient) -> None:
     stays = asyncio.create_task(async_client.post(OWN, json=BODIES[OWN]))
     await asyncio.gather(*(leave(async_client, OWN, after_deltas=1) for _ in range(5)))
-    await until(graph, 1, FREE_S)
+    await until_running(graph, 1, FREE_S)
     assert (await stays).json()["text"] == f"[sadness@scripted] {SENTENCE}"
-    await until(graph, 0, FREE_S)
+    await until_running(graph, 0, FREE_S)

@@ -1,5 +1,7 @@
 """What a test of the running graph holds."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,3 +12,11 @@ class Graph:
 
     url: str
     running: Callable[[], int]
+
+
+async def until_running(graph: Graph, running: int, limit_s: float) -> None:
+    """Returns when the responder generates so many answers."""
+    deadline_s = time.monotonic() + limit_s
+    while (found := await asyncio.to_thread(graph.running)) != running:
+        assert time.monotonic() < deadline_s, f"{found} answers are generated, not {running}"
+        await asyncio.sleep(0.05)
