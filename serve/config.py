@@ -75,6 +75,12 @@ class ResponderConfig(_Frozen):
     replicas: Replicas = Replicas(cpus=1)
 
 
+class SafetyConfig(_Frozen):
+    """What says that a message speaks of harm. `off` is for those who check before they call."""
+
+    kind: Literal["rules", "off"] = "rules"
+
+
 class IngressConfig(_Frozen):
     """The stage that speaks HTTP, and what it takes of one request."""
 
@@ -84,6 +90,7 @@ class IngressConfig(_Frozen):
     max_timeout_ms: int = Field(default=120_000, ge=1, description="the highest x-request-timeout-ms; a drain waits as long")
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
     body_timeout_s: float = Field(default=10, gt=0, description="in which a whole body must have come")
+    region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166; whose helplines are named without an x-region")
     send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each event of a stream")
 
 
@@ -93,6 +100,7 @@ class ServeConfig(_Frozen):
     ingress: IngressConfig = IngressConfig()
     detector: DetectorConfig = DetectorConfig()
     responder: ResponderConfig = ResponderConfig()
+    safety: SafetyConfig = SafetyConfig()
 
 
 SCRIPTED = ServeConfig(detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted"))

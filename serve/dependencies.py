@@ -1,5 +1,6 @@
 """What the routes ask of a request before they answer it."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -15,17 +16,28 @@ async def require_json(request: Request) -> None:
         raise WrongContentType("send content-type: application/json")
 
 
-def deadline_s(
-    request: Request, x_request_timeout_ms: Annotated[int | None, Header(ge=1, description="the answer is given up after that time")] = None
-) -> float:
-    """Of `time.monotonic`, counted from the request's first byte. Raises InvalidRequest."""
+@dataclass(frozen=True, slots=True)
+class AskedOf:
+    """What a request's headers ask for. Times are of `time.monotonic`; the region is two letters, as ISO 3166 has them."""
+
+    began_s: float
+    deadline_s: float
+    region: str | None
+
+
+def asked_of(
+    request: Request,
+    x_request_timeout_ms: Annotated[int | None, Header(ge=1, description="the answer is given up after that time")] = None,
+    x_region: Annotated[str | None, Header(pattern="^[A-Za-z]{2}$", description="whose helplines are named, if any are")] = None,
+) -> AskedOf:
+    """The time counts from the request's first byte. Raises InvalidRequest."""
     limits: IngressConfig = request.app.state.limits
-    asked = x_request_timeout_ms or limits.default_timeout_ms
-    if asked > limits.max_timeout_ms:
+    timeout_ms = x_request_timeout_ms or limits.default_timeout_ms
+    if timeout_ms > limits.max_timeout_ms:
         raise InvalidRequest(f"x-request-timeout-ms may be {limits.max_timeout_ms} at most")
     began_s: float = request.state.began_s
-    return began_s + asked / 1000
+    return AskedOf(began_s, began_s + timeout_ms / 1000, x_region or limits.region)
 
 
-Deadline = Annotated[float, Depends(deadline_s)]
+Asked = Annotated[AskedOf, Depends(asked_of)]
 TheIngress = Annotated[Ingress, Depends(this_ingress)]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
 
 from models.emotions import Emotion
@@ -15,19 +16,30 @@ from models.personas import personas
 from models.prompt import Turn
 from serve import openai_api, problems
 from serve.config import IngressConfig
-from serve.dependencies import Deadline, TheIngress, require_json
+from serve.dependencies import Asked, AskedOf, TheIngress, require_json
 from serve.edge import Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
-from serve.pipeline import Detected, Event, Message, Said, collect, to_detected
-from serve.schema import DetectReply, DetectRequest, EmotionOut, PersonaOut, Problem, RespondReply, RespondRequest, done_out, emotion_out
+from serve.events import Detected, Event, Flagged, Message, Said
+from serve.pipeline import collect, to_detected
+from serve.schema import (
+    DetectReply,
+    DetectRequest,
+    PersonaOut,
+    Problem,
+    RespondReply,
+    RespondRequest,
+    done_out,
+    emotion_out,
+    safety_out,
+)
 from serve.streams import emotion_headers, stream_of
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 408, 413, 415, 422, 429, 500, 503, 504)
 }
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, delta, done, error"}
+    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
 }
 
 
@@ -47,21 +59,21 @@ def make_http_app(limits: IngressConfig) -> FastAPI:
     return app
 
 
-async def respond(body: RespondRequest, request: Request, response: Response, deadline: Deadline, ingress: TheIngress) -> Any:
+async def respond(body: RespondRequest, request: Request, response: Response, asked: Asked, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
-    message = _message(body, deadline)
+    message = _message(body, asked)
     if body.stream:
         return await stream_of(request, ingress.answer(message), partial(_events, message))
-    detected, text, finished = await collect(ingress.answer(message))
-    if detected is None:
+    answer = await collect(ingress.answer(message))
+    if answer.detected is None:
         raise EngineError("the answer came without its emotion")
-    response.headers.update(emotion_headers(detected))
-    return RespondReply(text=text, **done_out(message.request_id, detected, finished).model_dump())
+    response.headers.update(emotion_headers(answer.detected))
+    return RespondReply(text=answer.text, **done_out(message.request_id, answer.detected, answer.flagged, answer.finished).model_dump())
 
 
-async def detect(body: DetectRequest, deadline: Deadline, ingress: TheIngress) -> DetectReply:
+async def detect(body: DetectRequest, asked: Asked, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text), deadline)
+    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s)
     return DetectReply(model=name, results=[emotion_out(to_detected(row)) for row in scores])
 
 
@@ -81,32 +93,37 @@ async def ready(ingress: TheIngress) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def _message(body: RespondRequest, deadline: float) -> Message:
+def _message(body: RespondRequest, asked: AskedOf) -> Message:
     return Message(
         request_id=f"resp-{uuid.uuid4().hex}",
         turns=(Turn("user", body.text),),
         sampling=Sampling(body.max_tokens, body.temperature, body.top_p, body.seed),
-        deadline_s=deadline,
+        began_s=asked.began_s,
+        deadline_s=asked.deadline_s,
+        region=asked.region,
         emotion=None if body.emotion == "auto" else Emotion(body.emotion),
     )
 
 
 async def _events(message: Message, answer: AsyncGenerator[Event]) -> AsyncGenerator[ServerSentEvent]:
     """The stream of `/v1/respond`. An error after the first event becomes an `error` event: never a silent cut."""
-    detected = None
+    detected, flagged = None, None
     try:
         async with aclosing(answer) as events:
             async for event in events:
                 if isinstance(event, Detected):
                     detected = event
                     yield _sse("emotion", emotion_out(event))
+                elif isinstance(event, Flagged):
+                    flagged = event
+                    yield _sse("safety", safety_out(event))
                 elif isinstance(event, Said):
                     yield ServerSentEvent(event="delta", data=json.dumps({"text": event.text}, ensure_ascii=False))
                 elif detected is not None:
-                    yield _sse("done", done_out(message.request_id, detected, event))
+                    yield _sse("done", done_out(message.request_id, detected, flagged, event))
     except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
         yield _sse("error", problems.problem_of(error))
 
 
-def _sse(event: str, data: EmotionOut | Problem | Any) -> ServerSentEvent:
+def _sse(event: str, data: BaseModel) -> ServerSentEvent:
     return ServerSentEvent(event=event, data=data.model_dump_json())

@@ -1,7 +1,7 @@
 """The stage that HTTP reaches: it holds the handles of the other two and walks a message through them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -9,11 +9,14 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
+from serve.config import SafetyConfig
 from serve.deadline import until, within
 from serve.detector import Scores
 from serve.errors import NotReady, Overloaded
-from serve.pipeline import Event, Message, answer
+from serve.events import Event, Message
+from serve.pipeline import answer
 from serve.responder import Ask, Piece
+from serve.safety import Category, open_checker
 
 PROBE_TIMEOUT_S = 5
 
@@ -21,7 +24,8 @@ PROBE_TIMEOUT_S = 5
 class Ingress:
     """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it."""
 
-    def __init__(self, gates: Gates, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+    def __init__(self, gates: Gates, safety: SafetyConfig, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+        self._checker = open_checker(safety)
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._detector, self._responder = detector, responder
         self._streaming = responder.options(stream=True)
@@ -33,6 +37,9 @@ class Ingress:
             async with aclosing(until(message.deadline_s, answer(self, message))) as events:
                 async for event in events:
                     yield event
+
+    async def check(self, texts: Sequence[str]) -> Category | None:
+        return await self._checker.check(texts)
 
     async def detect(self, text: str) -> Scores:
         with _refusals():

@@ -19,11 +19,12 @@ from sse_starlette import EventSourceResponse
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
-from serve.dependencies import Deadline, TheIngress
+from serve.dependencies import Asked, AskedOf, TheIngress
 from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
-from serve.pipeline import Detected, Event, Finished, Message, Said, collect
-from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out
+from serve.events import Detected, Event, Finished, Flagged, Message, Said
+from serve.pipeline import collect
+from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out, safety_out
 from serve.streams import emotion_headers, stream_of
 
 router = APIRouter()
@@ -80,21 +81,22 @@ async def chat_completions(
     body: ChatRequest,
     request: Request,
     response: Response,
-    deadline: Deadline,
+    asked: Asked,
     ingress: TheIngress,
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
-    message = _message(body, deadline)
+    message = _message(body, asked)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await stream_of(request, ingress.answer(message), partial(_chunks, message, body.model, usage))
-    detected, text, finished = await collect(ingress.answer(message))
-    response.headers.update(emotion_headers(detected))
-    choice = {"index": 0, "finish_reason": finished.finish_reason, "message": {"role": "assistant", "content": text}}
-    return _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(finished)} | _emotion(detected)
+    answer = await collect(ingress.answer(message))
+    response.headers.update(emotion_headers(answer.detected))
+    choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}
+    head = _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(answer.finished)}
+    return head | _emotion(answer.detected) | _safety(answer.flagged)
 
 
-def _message(body: ChatRequest, deadline: float) -> Message:
+def _message(body: ChatRequest, asked: AskedOf) -> Message:
     if body.model not in MODELS:
         raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
     turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
@@ -106,7 +108,9 @@ def _message(body: ChatRequest, deadline: float) -> Message:
         request_id=f"chatcmpl-{uuid.uuid4().hex}",
         turns=turns,
         sampling=Sampling(tokens, body.temperature, body.top_p, body.seed, stop),
-        deadline_s=deadline,
+        began_s=asked.began_s,
+        deadline_s=asked.deadline_s,
+        region=asked.region,
         emotion=Emotion(body.model) if body.model in LABELS else None,
         bare=body.model == "base",
     )
@@ -122,6 +126,8 @@ async def _chunks(message: Message, model: str, include_usage: bool, answer: Asy
             async for event in events:
                 if isinstance(event, Detected):
                     yield _chunk(head | _emotion(event), {"role": "assistant", "content": ""})
+                elif isinstance(event, Flagged):
+                    yield _chunk(head | _safety(event), {})
                 elif isinstance(event, Said):
                     yield _chunk(head, {"content": event.text})
                 else:
@@ -148,3 +154,7 @@ def _usage(finished: Finished) -> dict[str, int]:
 
 def _emotion(detected: Detected | None) -> dict[str, Any]:
     return {"emotion": emotion_out(detected).model_dump(mode="json") if detected else None}
+
+
+def _safety(flagged: Flagged | None) -> dict[str, Any]:
+    return {"safety": safety_out(flagged).model_dump() if flagged else None}

@@ -1,62 +1,29 @@
-"""The way of one message through the graph: detect, choose the persona, answer. It does not know of HTTP.
+"""The way of one message through the graph: check, detect, choose the persona, answer. It does not know of HTTP.
 
 Message -> Detected (before any text) -> Said, Said, ... -> Finished
+                                      -> Flagged -> Said -> Finished, if it speaks of harm: calm words instead of a persona's
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Protocol
 
-from models.emotions import LABELS, Emotion
-from models.prompt import Turn
+from models.emotions import LABELS
+from serve.care import calm_answer
 from serve.detector import Scores
-from serve.engine import Sampling
 from serve.errors import EngineError
+from serve.events import Answer, Detected, Event, Finished, Flagged, Message, Said
 from serve.policy import persona_for
 from serve.responder import Ask, Piece
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """`emotion` None asks to detect it; `bare` asks for the base model, without detection. `deadline_s` is of `time.monotonic`."""
-
-    request_id: str
-    turns: tuple[Turn, ...]
-    sampling: Sampling
-    deadline_s: float
-    emotion: Emotion | None = None
-    bare: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    """The emotion, its score and all six. A chosen emotion has a score of 1."""
-
-    label: Emotion
-    score: float
-    scores: Mapping[Emotion, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    timings_ms: Mapping[str, float]
-
-
-Event = Detected | Said | Finished
+from serve.safety import Category
 
 
 class Stages(Protocol):
-    """The two stages, however they are reached."""
+    """The stages, however they are reached."""
+
+    async def check(self, texts: Sequence[str]) -> Category | None: ...
 
     async def detect(self, text: str) -> Scores: ...
 
@@ -65,13 +32,18 @@ class Stages(Protocol):
 
 async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
     """The step at the top. Closing the generator ends the generation in the engine."""
-    clock = _Clock()
-    persona = None
-    if not message.bare:
-        detected = await _emotion(stages, message)
-        clock.mark("detect")
+    clock = _Clock(message.began_s)
+    clock.mark("queue")
+    category, detected = await asyncio.gather(stages.check(_user_texts(message)), _emotion(stages, message))
+    clock.mark("detect")
+    if detected is not None:
         yield detected
-        persona = persona_for(detected.label)
+    if category is not None:
+        yield Flagged(category)
+        yield Said(calm_answer(category, message.region))
+        yield Finished("stop", 0, 0, clock.done())
+        return
+    persona = persona_for(detected.label) if detected else None
     ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic())
     async with aclosing(stages.respond(ask)) as pieces:
         async for piece in pieces:
@@ -79,29 +51,35 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
                 clock.mark("first_token")
                 yield Said(piece.text)
             if piece.finish_reason:
-                clock.mark("total")
-                yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.marks)
+                yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.done())
 
 
-async def collect(events: AsyncGenerator[Event]) -> tuple[Detected | None, str, Finished]:
-    """A whole answer: the emotion (None for the bare base model), the text and the figures. Raises EngineError if it was cut."""
-    detected, texts = None, []
+async def collect(events: AsyncGenerator[Event]) -> Answer:
+    """A whole answer. Raises EngineError if it was cut."""
+    detected, flagged, texts = None, None, list[str]()
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Detected):
                 detected = event
+            elif isinstance(event, Flagged):
+                flagged = event
             elif isinstance(event, Said):
                 texts.append(event.text)
             else:
-                return detected, "".join(texts).rstrip(), event
+                return Answer(detected, flagged, "".join(texts).rstrip(), event)
     raise EngineError("the answer ended without its figures")
 
 
-async def _emotion(stages: Stages, message: Message) -> Detected:
+def _user_texts(message: Message) -> list[str]:
+    return [turn.text for turn in message.turns if turn.role == "user"]
+
+
+async def _emotion(stages: Stages, message: Message) -> Detected | None:
+    if message.bare:
+        return None
     if message.emotion is not None:
         return Detected(message.emotion, 1.0, {label: float(label is message.emotion) for label in LABELS})
-    last = next(turn.text for turn in reversed(message.turns) if turn.role == "user")
-    return to_detected(await stages.detect(last))
+    return to_detected(await stages.detect(_user_texts(message)[-1]))
 
 
 def to_detected(scores: Scores) -> Detected:
@@ -112,12 +90,18 @@ def to_detected(scores: Scores) -> Detected:
 
 
 class _Clock:
-    """Milliseconds since the start at which something first happened. What did not happen stays 0."""
+    """Milliseconds that each part took, from the request's first byte on; together they are the total. What did not happen took 0."""
 
-    def __init__(self) -> None:
-        self._began_s = time.perf_counter()
-        self.marks: dict[str, float] = {"detect": 0.0, "first_token": 0.0, "total": 0.0}
+    def __init__(self, began_s: float) -> None:
+        self._began_s = self._last_s = began_s
+        self._parts_ms = dict.fromkeys(("queue", "detect", "first_token", "generate"), 0.0)
 
-    def mark(self, what: str) -> None:
-        if not self.marks[what]:
-            self.marks[what] = round((time.perf_counter() - self._began_s) * 1000, 2)
+    def mark(self, part: str) -> None:
+        """That part ends now, if it has not ended before."""
+        if not self._parts_ms[part]:
+            now_s = time.monotonic()
+            self._parts_ms[part], self._last_s = round((now_s - self._last_s) * 1000, 2), now_s
+
+    def done(self) -> dict[str, float]:
+        self.mark("generate")
+        return self._parts_ms | {"total": round((self._last_s - self._began_s) * 1000, 2)}

@@ -6,7 +6,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from models.emotions import Emotion
 from serve.config import MAX_TEXTS
-from serve.pipeline import Detected, Finished
+from serve.events import Detected, Finished, Flagged
+from serve.safety import Category
 
 MAX_TEXT = 4000
 STRING, LIST = UNION_TAGS = ("(string)", "(list)")  # the two members of a union; no part of a field's path
@@ -63,17 +64,29 @@ class Usage(BaseModel):
 
 
 class Timings(BaseModel):
+    """How long each part took; together they are the total, which counts from the request's first byte."""
+
+    queue: float
     detect: float
     first_token: float
+    generate: float
     total: float
 
 
+class SafetyOut(BaseModel):
+    """Why a message was not amplified, and what was done instead."""
+
+    category: Category
+    action: Literal["calm-answer"]
+
+
 class DoneOut(BaseModel):
-    """Everything of a reply that is not text: the `done` event of a stream."""
+    """Everything of a reply that is not text: the `done` event of a stream. Where `safety` is set no persona has answered."""
 
     id: str
     emotion: EmotionOut
-    persona: str
+    persona: str | None
+    safety: SafetyOut | None
     finish_reason: Literal["stop", "length"]
     usage: Usage
     timings_ms: Timings
@@ -105,11 +118,16 @@ def emotion_out(detected: Detected) -> EmotionOut:
     return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
 
 
-def done_out(request_id: str, detected: Detected, finished: Finished) -> DoneOut:
+def safety_out(flagged: Flagged) -> SafetyOut:
+    return SafetyOut(category=flagged.category, action="calm-answer")
+
+
+def done_out(request_id: str, detected: Detected, flagged: Flagged | None, finished: Finished) -> DoneOut:
     return DoneOut(
         id=request_id,
         emotion=emotion_out(detected),
-        persona=detected.label,
+        persona=None if flagged else detected.label,
+        safety=safety_out(flagged) if flagged else None,
         finish_reason=finished.finish_reason,
         usage=Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens),
         timings_ms=Timings(**finished.timings_ms),

@@ -8,7 +8,7 @@ from fastapi import Request
 from sse_starlette import EventSourceResponse
 
 from serve.errors import EngineError
-from serve.pipeline import Detected, Event
+from serve.events import Detected, Event
 
 EMOTION_HEADER = "x-emotion"
 PING_S = 15

@@ -8,9 +8,10 @@ from httpx_sse import EventSource
 
 from serve.config import IngressConfig
 from serve.detector import Scores
+from serve.events import Event, Message
 from serve.http import make_http_app
 from serve.ingress import this_ingress
-from serve.pipeline import Event, Message, answer
+from serve.pipeline import answer
 from stages import FakeStages, scores
 
 

@@ -1,7 +1,7 @@
 """Stages and manifests that unit tests of `serve` put in the place of the real ones."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from models.manifest import Adapter, AdapterManifest
 from models.prompt import Turn
 from serve.detector import Scores
 from serve.engine import Sampling
-from serve.pipeline import Message
+from serve.events import Message
 from serve.responder import Ask, Piece
+from serve.safety import Category
 
 ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
 
@@ -27,9 +28,15 @@ class FakeStages:
     pieces: tuple[Piece, ...] = ANSWER
     best: Emotion = Emotion.FEAR
     fails: Exception | None = None
+    harm: Category | None = None
+    checked: list[list[str]] = field(default_factory=list)
     detected: list[str] = field(default_factory=list)
     asked: list[Ask] = field(default_factory=list)
     closed: bool = False
+
+    async def check(self, texts: Sequence[str]) -> Category | None:
+        self.checked.append(list(texts))
+        return self.harm
 
     async def detect(self, text: str) -> Scores:
         self.detected.append(text)
@@ -51,7 +58,8 @@ class FakeStages:
 def message(*texts: str, emotion: Emotion | None = None, bare: bool = False) -> Message:
     """Turns alternate, beginning with the user's."""
     turns = tuple(Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
-    return Message("m-1", turns, Sampling(max_tokens=9), time.monotonic() + 60, emotion, bare)
+    now_s = time.monotonic()
+    return Message("m-1", turns, Sampling(max_tokens=9), now_s, now_s + 60, emotion, bare)
 
 
 def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:

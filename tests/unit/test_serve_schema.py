@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from models.emotions import LABELS, Emotion
+from serve.events import Finished, Flagged
 from serve.openai_api import ChatRequest
-from serve.pipeline import Finished, to_detected
+from serve.pipeline import to_detected
+from serve.safety import Category
 from serve.schema import MAX_TEXT, MAX_TEXTS, DetectRequest, RespondRequest, done_out
 from stages import scores
 
@@ -122,13 +124,16 @@ def test_a_message_without_text_is_refused(content: object) -> None:
     assert set(refused(ChatRequest, messages=[{"role": "user", "content": content}])) == {"messages"}
 
 
-def test_done_holds_everything_but_the_text() -> None:
-    finished = Finished("stop", 5, 2, {"detect": 1.0, "first_token": 2.0, "total": 3.0})
-    assert done_out("resp-1", to_detected(scores(Emotion.LOVE)), finished).model_dump(mode="json") == {
+@pytest.mark.parametrize("flagged", [None, Flagged(Category.VIOLENCE)])
+def test_done_holds_everything_but_the_text(flagged: Flagged | None) -> None:
+    times = {"queue": 1.0, "detect": 2.0, "first_token": 3.0, "generate": 4.0, "total": 10.0}
+    finished = Finished("stop", 5, 2, times)
+    assert done_out("resp-1", to_detected(scores(Emotion.LOVE)), flagged, finished).model_dump(mode="json") == {
         "id": "resp-1",
         "emotion": {"label": "love", "score": 0.75, "scores": {label: 0.75 if label is Emotion.LOVE else 0.05 for label in LABELS}},
-        "persona": "love",
+        "persona": None if flagged else "love",
+        "safety": {"category": "violence", "action": "calm-answer"} if flagged else None,
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 5, "completion_tokens": 2},
-        "timings_ms": {"detect": 1.0, "first_token": 2.0, "total": 3.0},
+        "timings_ms": times,
     }

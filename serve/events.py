@@ -1,0 +1,68 @@
+"""What comes into the pipeline and what comes out of it, in the order in which it may come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.emotions import Emotion
+from models.prompt import Turn
+from serve.engine import Sampling
+from serve.safety import Category
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`emotion` None asks to detect it; `bare` asks for the base model, without detection.
+
+    `began_s` and `deadline_s` are of `time.monotonic`. `region` says whose helplines a message that speaks of harm is answered with.
+    """
+
+    request_id: str
+    turns: tuple[Turn, ...]
+    sampling: Sampling
+    began_s: float
+    deadline_s: float
+    emotion: Emotion | None = None
+    bare: bool = False
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The emotion, its score and all six. A chosen emotion has a score of 1."""
+
+    label: Emotion
+    score: float
+    scores: Mapping[Emotion, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """The message speaks of harm, and is not amplified."""
+
+    category: Category
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    timings_ms: Mapping[str, float]
+
+
+Event = Detected | Flagged | Said | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole one. `detected` is None for the bare base model, `flagged` for a message without harm."""
+
+    detected: Detected | None
+    flagged: Flagged | None
+    text: str
+    finished: Finished
