@@ -1,5 +1,6 @@
 """Commands: `python -m serve run` starts the graph, `python -m serve chat` talks to it."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,19 @@ def run(
     from serve.run import start
 
     raise typer.Exit(start(config, scripted, host, port))
+
+
+@app.command()
+def new_key(
+    name: Annotated[str, typer.Argument(help="who gets it")],
+    scope: Annotated[list[str], typer.Option(help="respond, detect or admin; may be given often")] = ["respond", "detect"],  # noqa: B006
+) -> None:
+    """Print a new API key, once, and the lines that go into the file of keys."""
+    from serve.keys import new_secret, sha256_of
+
+    secret = new_secret()
+    typer.echo(f"# the key, which nobody can show again: {secret}", err=True)
+    typer.echo(f'[[keys]]\nname = "{name}"\nsha256 = "{sha256_of(secret)}"\nscopes = {json.dumps(scope)}')
 
 
 @app.command()

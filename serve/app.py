@@ -12,8 +12,10 @@ from ray.serve import Application
 
 from serve.config import Replicas, ServeConfig
 from serve.detector import Detector
+from serve.errors import NotReady
 from serve.http import make_http_app
 from serve.ingress import Ingress
+from serve.keys import open_keys
 from serve.limits import TEXTS_AHEAD, derive_gates
 from serve.responder import ResponderReplica
 
@@ -24,7 +26,7 @@ def build(config: ServeConfig) -> Application:
     """The application of one configuration; what `import_path: serve.app:build` names in a Serve config file."""
 
     def http_app() -> FastAPI:
-        return make_http_app(config.ingress)
+        return make_http_app(config.ingress, open_keys(config.api_keys, listening_host()))
 
     drain_s = config.ingress.max_timeout_ms / 1000 + DRAIN_S
     gates = derive_gates(config)
@@ -36,6 +38,16 @@ def build(config: ServeConfig) -> Application:
     )
     bound: Application = ingress.bind(gates, config.safety, detector.bind(config.detector), responder.bind(config.responder))
     return bound
+
+
+def listening_host() -> str:
+    """The address on which this Serve listens, asked from within a replica."""
+    from ray.serve.context import _get_global_client
+
+    client = _get_global_client()
+    if client is None:
+        raise NotReady("this is no replica")
+    return str(client.http_config.host)
 
 
 def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drain_s: float, name: str | None = None) -> Any:

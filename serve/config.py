@@ -81,6 +81,18 @@ class SafetyConfig(_Frozen):
     kind: Literal["rules", "off"] = "rules"
 
 
+class KeysConfig(_Frozen):
+    """Where the API keys are: in a file, or in an environment variable that holds what the file would.
+
+    Without either there are none, which is refused where the server listens beyond loopback, unless `unneeded` says that somebody in
+    front of it checks who comes.
+    """
+
+    file: Path | None = None
+    variable: str | None = None
+    unneeded: bool = False
+
+
 class IngressConfig(_Frozen):
     """The stage that speaks HTTP, and what it takes of one request."""
 
@@ -101,6 +113,7 @@ class ServeConfig(_Frozen):
     detector: DetectorConfig = DetectorConfig()
     responder: ResponderConfig = ResponderConfig()
     safety: SafetyConfig = SafetyConfig()
+    api_keys: KeysConfig = KeysConfig()
 
 
 SCRIPTED = ServeConfig(detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted"))

@@ -5,9 +5,13 @@ FyeError                        500
 │   ├── InvalidJson             400   the body is not JSON
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
 │   ├── BodyTooLarge            413   more bytes than a request may have
-│   ├── Overloaded              429   no place is free; says when to return
+│   ├── Forbidden               403   the key does not allow this
+│   ├── ComeBackLater           429   says when
+│   │   ├── Overloaded          429   no place is free
+│   │   └── RateLimited         429   the key has used up what it may
 │   ├── PromptTooLong           413   more tokens than the model can read
 │   ├── SlowBody                408   the body did not come in time
+│   ├── Unauthenticated         401   no key, or one that is not known
 │   ├── UnknownModel            404   no persona or model of that name
 │   └── WrongContentType        415   the body is not application/json
 └── ServingError                500   the server can mend it
@@ -38,9 +42,14 @@ class BodyTooLarge(RequestError):
     type = "body-too-large"
 
 
-class Overloaded(RequestError):
+class Forbidden(RequestError):
+    status = 403
+    type = "forbidden"
+
+
+class ComeBackLater(RequestError):
     status = 429
-    type = "overloaded"
+    type = "come-back-later"
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
         super().__init__(detail, retry_after_s)  # both in `args`, so that it survives the way between processes
@@ -48,6 +57,14 @@ class Overloaded(RequestError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class Overloaded(ComeBackLater):
+    type = "overloaded"
+
+
+class RateLimited(ComeBackLater):
+    type = "rate-limited"
 
 
 class PromptTooLong(RequestError):
@@ -58,6 +75,11 @@ class PromptTooLong(RequestError):
 class SlowBody(RequestError):
     status = 408
     type = "slow-body"
+
+
+class Unauthenticated(RequestError):
+    status = 401
+    type = "unauthenticated"
 
 
 class UnknownModel(RequestError):

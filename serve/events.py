@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from models.emotions import Emotion
 from models.prompt import Turn
 from serve.engine import Sampling
+from serve.keys import Key
 from serve.safety import Category
 
 
@@ -24,6 +25,7 @@ class Message:
     emotion: Emotion | None = None
     bare: bool = False
     region: str | None = None
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)

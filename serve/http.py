@@ -16,11 +16,12 @@ from models.personas import personas
 from models.prompt import Turn
 from serve import openai_api, problems
 from serve.config import IngressConfig
-from serve.dependencies import Asked, AskedOf, TheIngress, require_json
+from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require_json
 from serve.edge import Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
 from serve.events import Detected, Event, Flagged, Message, Said
+from serve.keys import KeyRing
 from serve.pipeline import collect, to_detected
 from serve.schema import (
     DetectReply,
@@ -35,18 +36,17 @@ from serve.schema import (
 )
 from serve.streams import emotion_headers, stream_of
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}} for status in (400, 408, 413, 415, 422, 429, 500, 503, 504)
-}
+STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504)
+PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
 }
 
 
-def make_http_app(limits: IngressConfig) -> FastAPI:
+def make_http_app(limits: IngressConfig, keys: KeyRing | None) -> FastAPI:
     """Made inside each replica, since a FastAPI application does not travel well between processes."""
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
-    app.state.limits = limits
+    app.state.limits, app.state.keys = limits, keys
     app.add_middleware(Edge, limits=limits)
     problems.install(app)
     app.include_router(openai_api.router, dependencies=[Depends(require_json)])
@@ -59,7 +59,7 @@ def make_http_app(limits: IngressConfig) -> FastAPI:
     return app
 
 
-async def respond(body: RespondRequest, request: Request, response: Response, asked: Asked, ingress: TheIngress) -> Any:
+async def respond(body: RespondRequest, request: Request, response: Response, asked: ToRespond, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
     message = _message(body, asked)
     if body.stream:
@@ -71,7 +71,7 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
     return RespondReply(text=answer.text, **done_out(message.request_id, answer.detected, answer.flagged, answer.finished).model_dump())
 
 
-async def detect(body: DetectRequest, asked: Asked, ingress: TheIngress) -> DetectReply:
+async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
     name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s)
     return DetectReply(model=name, results=[emotion_out(to_detected(row)) for row in scores])
@@ -101,6 +101,7 @@ def _message(body: RespondRequest, asked: AskedOf) -> Message:
         began_s=asked.began_s,
         deadline_s=asked.deadline_s,
         region=asked.region,
+        key=asked.key,
         emotion=None if body.emotion == "auto" else Emotion(body.emotion),
     )
 

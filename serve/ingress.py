@@ -15,8 +15,10 @@ from serve.detector import Scores
 from serve.errors import NotReady, Overloaded
 from serve.events import Event, Message
 from serve.pipeline import answer
+from serve.quota import Quota
 from serve.responder import Ask, Piece
 from serve.safety import Category, open_checker
+from serve.telemetry import Telemetry
 
 PROBE_TIMEOUT_S = 5
 
@@ -25,15 +27,18 @@ class Ingress:
     """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it."""
 
     def __init__(self, gates: Gates, safety: SafetyConfig, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
-        self._checker = open_checker(safety)
+        self._checker, self._telemetry, self._quota = open_checker(safety), Telemetry(), Quota()
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._detector, self._responder = detector, responder
         self._streaming = responder.options(stream=True)
         self._ready = False
 
-    async def answer(self, message: Message) -> AsyncGenerator[Event]:
-        """The events of an answer. Raises Overloaded before the first, DeadlineExceeded at the message's deadline."""
-        with self._answers.enter():
+    def answer(self, message: Message) -> AsyncGenerator[Event]:
+        """The events of an answer. Raises ComeBackLater before the first, DeadlineExceeded at the message's deadline."""
+        return self._telemetry.watched(message, self._admitted(message))
+
+    async def _admitted(self, message: Message) -> AsyncGenerator[Event]:
+        with self._quota.enter(message.key, message.sampling.max_tokens), self._answers.enter():
             async with aclosing(until(message.deadline_s, answer(self, message))) as events:
                 async for event in events:
                     yield event

@@ -19,7 +19,7 @@ from sse_starlette import EventSourceResponse
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
-from serve.dependencies import Asked, AskedOf, TheIngress
+from serve.dependencies import AskedOf, TheIngress, ToRespond
 from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
@@ -81,7 +81,7 @@ async def chat_completions(
     body: ChatRequest,
     request: Request,
     response: Response,
-    asked: Asked,
+    asked: ToRespond,
     ingress: TheIngress,
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
@@ -111,6 +111,7 @@ def _message(body: ChatRequest, asked: AskedOf) -> Message:
         began_s=asked.began_s,
         deadline_s=asked.deadline_s,
         region=asked.region,
+        key=asked.key,
         emotion=Emotion(body.model) if body.model in LABELS else None,
         bare=body.model == "base",
     )

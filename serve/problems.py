@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
-from serve.errors import InvalidJson, InvalidRequest, Overloaded
+from serve.errors import ComeBackLater, InvalidJson, InvalidRequest, Unauthenticated
 from serve.schema import UNION_TAGS, Problem
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,13 @@ def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:
-    headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, Overloaded) else None
-    return respond_with(request, problem_of(error), headers)
+    return respond_with(request, problem_of(error), _headers(error))
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    if isinstance(error, ComeBackLater):
+        return {"retry-after": str(error.retry_after_s)}
+    return {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:

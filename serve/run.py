@@ -24,6 +24,7 @@ from models.manifest import DetectorManifest
 from models.materialize import materialize
 from serve.config import SCRIPTED, ServeConfig
 from serve.errors import ServingError
+from serve.keys import open_keys
 
 console = Console(highlight=False, stderr=True)
 APP_NAME = "face-your-emotions"
@@ -56,6 +57,7 @@ def run(config: ServeConfig, host: str, port: int) -> None:
     """Blocks until SIGINT or SIGTERM. Raises FyeError if the graph cannot start."""
     stop = threading.Event()
     _stop_on_signals(stop)
+    open_keys(config.api_keys, host)  # before anything is started
     _check_port(host, port)
     fetch_weights(config)
     began_s = time.monotonic()

@@ -40,8 +40,10 @@ class VllmEngine:
         set_environment(self._hardware)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
+        from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
-        self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits)))
+        arguments = AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits))
+        self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[RayPrometheusStatLogger])
 
     @property
     def _engine(self) -> "AsyncLLM":
@@ -138,7 +140,7 @@ def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits) -> d
         "max_num_seqs": limits.max_num_seqs,
         "tensor_parallel_size": hardware.tensor_parallel_size,
         "enable_prefix_caching": True,
-        "disable_log_stats": True,
+        "disable_log_stats": False,  # to Ray's metrics, see `start`
     }
     if hardware.device == "cuda":
         arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization

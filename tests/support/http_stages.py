@@ -11,6 +11,7 @@ from serve.detector import Scores
 from serve.events import Event, Message
 from serve.http import make_http_app
 from serve.ingress import this_ingress
+from serve.keys import KeyRing
 from serve.pipeline import answer
 from stages import FakeStages, scores
 
@@ -35,9 +36,9 @@ class FakeIngress(FakeStages):
             raise self.fails
 
 
-def http_client(ingress: FakeIngress, limits: IngressConfig | None = None) -> httpx.AsyncClient:
+def http_client(ingress: FakeIngress, limits: IngressConfig | None = None, keys: KeyRing | None = None) -> httpx.AsyncClient:
     """A client of the HTTP application on an ingress. It holds nothing open, so it needs no closing."""
-    app = make_http_app(limits or IngressConfig())
+    app = make_http_app(limits or IngressConfig(), keys)
     app.dependency_overrides[this_ingress] = lambda: ingress
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
 

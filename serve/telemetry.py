@@ -1,0 +1,98 @@
+"""What can be seen from outside: metrics by persona and stage, and one line of log a request. Never a user, never a text.
+
+Metrics go to Ray, which exports them in Prometheus' format on every node as `ray_fye_...`; the engine's own are there as `ray_vllm_...`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import structlog
+from ray.serve import metrics
+
+from serve.errors import ComeBackLater, DeadlineExceeded
+from serve.events import Detected, Event, Finished, Flagged, Message
+
+BUCKETS_MS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000]
+PARTS = {
+    "queue": "from a request's first byte to its place",
+    "detect": "finding the emotion",
+    "first_token": "from there to the first text",
+}
+NOBODY = "none"  # no persona has been chosen, or none answers
+
+
+class Telemetry:
+    """The meters of one ingress replica."""
+
+    def __init__(self) -> None:
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(), processors=[structlog.processors.TimeStamper("iso"), structlog.processors.JSONRenderer()]
+        )
+        self._requests = _counter("fye_requests", "requests that have ended, by how they ended", ("persona", "outcome"))
+        self._tokens = _counter("fye_tokens", "tokens that were read and written", ("persona", "kind"))
+        self._parts_ms = {part: _histogram(f"fye_{part}_ms", what) for part, what in PARTS.items()}
+        self._total_ms = _histogram("fye_total_ms", "from the first byte of a request to the end of its answer")
+        self._tpot_ms = _histogram("fye_tpot_ms", "time per output token after the first")
+
+    async def watched(self, message: Message, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """The same events; when they have ended, however that came, they are counted."""
+        seen, outcome = _Seen(), "failed"
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    seen.note(event)
+                    yield event
+            outcome = "flagged" if seen.flagged else "ok"
+        except ComeBackLater:
+            outcome = "refused"
+            raise
+        except DeadlineExceeded:
+            outcome = "late"
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            outcome = "left" if seen.finished is None else "ok"
+            raise
+        finally:
+            self._count(message, seen, outcome)
+
+    def _count(self, message: Message, seen: "_Seen", outcome: str) -> None:
+        persona = {"persona": seen.persona}
+        self._requests.inc(tags=persona | {"outcome": outcome})
+        line: dict[str, object] = {"request_id": message.request_id, "outcome": outcome, **persona}
+        if finished := seen.finished:
+            for kind, count in (("prompt", finished.prompt_tokens), ("completion", finished.completion_tokens)):
+                if count:  # Ray refuses to add nothing
+                    self._tokens.inc(count, tags=persona | {"kind": kind})
+            times = finished.timings_ms
+            for part, histogram in self._parts_ms.items():
+                histogram.observe(times[part], tags=persona)
+            self._total_ms.observe(times["total"], tags=persona)
+            if finished.completion_tokens > 1:
+                self._tpot_ms.observe(times["generate"] / (finished.completion_tokens - 1), tags=persona)
+            line |= {"prompt_tokens": finished.prompt_tokens, "completion_tokens": finished.completion_tokens, "timings_ms": dict(times)}
+        self._log.info("request", **line)
+
+
+class _Seen:
+    """What has passed of an answer."""
+
+    def __init__(self) -> None:
+        self.persona, self.flagged = NOBODY, False
+        self.finished: Finished | None = None
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Detected):
+            self.persona = event.label.value
+        elif isinstance(event, Flagged):
+            self.persona, self.flagged = NOBODY, True
+        elif isinstance(event, Finished):
+            self.finished = event
+
+
+def _histogram(name: str, what: str) -> metrics.Histogram:
+    return metrics.Histogram(name, what, BUCKETS_MS, ("persona",))
+
+
+def _counter(name: str, what: str, tags: tuple[str, str]) -> metrics.Counter:
+    return metrics.Counter(name, what, tags)  # type: ignore[arg-type]  # annotated as one tag, documented as any

@@ -1,0 +1,48 @@
+"""Metrics of the running graph, as Prometheus would read them from the node."""
+
+import re
+import time
+
+import httpx
+import pytest
+
+from running_graph import Graph
+
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+LIMIT_S = 30  # Ray exports every few seconds
+
+
+def node_metrics() -> str:
+    import ray
+
+    port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+
+
+def counted(text: str, name: str, **labels: str) -> float:
+    lines = [line for line in text.splitlines() if line.startswith(name)]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if labels.items() <= dict(LABEL.findall(line)).items())
+
+
+def until(name: str, least: float, **labels: str) -> str:
+    deadline_s = time.monotonic() + LIMIT_S
+    while counted(text := node_metrics(), name, **labels) < least:
+        assert time.monotonic() < deadline_s, f"{name} {labels} stayed below {least}"
+        time.sleep(1)
+    return text
+
+
+def test_requests_tokens_and_times_are_counted_by_persona(graph: Graph, client: httpx.Client) -> None:
+    for _ in range(3):
+        assert client.post("/v1/respond", json={"text": "such surprise", "max_tokens": 3}).status_code == 200
+    text = until("ray_fye_requests", 3, persona="surprise", outcome="ok")
+    assert counted(text, "ray_fye_tokens", persona="surprise", kind="completion") >= 9
+    answers = counted(text, "ray_fye_total_ms_count", persona="surprise")
+    assert answers >= 3
+    assert counted(text, "ray_fye_total_ms_sum", persona="surprise") / answers == pytest.approx(3 * 200, rel=0.5)
+    assert "such surprise" not in text
+
+
+def test_a_late_request_is_counted(graph: Graph, client: httpx.Client) -> None:
+    assert client.post("/v1/respond", json={"text": "such love"}, headers={"x-request-timeout-ms": "500"}).status_code == 504
+    until("ray_fye_requests", 1, persona="love", outcome="late")
