@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from serve import adapters_command
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Answers what people feel, as what they feel.")
+app.add_typer(adapters_command.app, name="adapters")
 Host = Annotated[str, typer.Option(help="address to bind, or to talk to")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 LOCAL = Path(__file__).parents[1] / "deploy" / "local.yaml"

@@ -1,7 +1,7 @@
 """Wires the graph: the only place that binds deployments.
 
 HTTP -> Ingress -> Detector
-                -> Responder
+                -> Responder -> Directory
 """
 
 from typing import Any
@@ -12,31 +12,37 @@ from ray.serve import Application
 
 from serve.config import Replicas, ServeConfig
 from serve.detector import Detector
+from serve.directory import Directory
 from serve.errors import NotReady
 from serve.http import make_http_app
 from serve.ingress import Ingress
-from serve.keys import open_keys
+from serve.keys import is_loopback, open_keys
 from serve.limits import TEXTS_AHEAD, derive_gates
 from serve.responder import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
+DIRECTORY_REQUESTS = 1000  # one of each responder replica a second, and changes that wait
 
 
 def build(config: ServeConfig) -> Application:
     """The application of one configuration; what `import_path: serve.app:build` names in a Serve config file."""
 
     def http_app() -> FastAPI:
-        return make_http_app(config.ingress, open_keys(config.api_keys, listening_host()))
+        host = listening_host()
+        return make_http_app(config.ingress, open_keys(config.api_keys, host), is_loopback(host))
 
     drain_s = config.ingress.max_timeout_ms / 1000 + DRAIN_S
     gates = derive_gates(config)
     detector = _deployment(Detector, config.detector.replicas, TEXTS_AHEAD * config.detector.batch_size, gates.texts[0], drain_s)
     ongoing = config.responder.hardware.max_num_seqs + config.responder.queue
     responder = _deployment(ResponderReplica, config.responder.replicas, ongoing, gates.answers[0], drain_s, name="Responder")
+    directory = _deployment(Directory, Replicas(cpus=0), DIRECTORY_REQUESTS, -1, DRAIN_S).bind(config.responder)
     ingress = _deployment(
         serve.ingress(http_app)(Ingress), config.ingress.replicas, config.ingress.max_ongoing_requests, -1, drain_s, name="Ingress"
     )
-    bound: Application = ingress.bind(gates, config.safety, detector.bind(config.detector), responder.bind(config.responder))
+    bound: Application = ingress.bind(
+        gates, config.safety, detector.bind(config.detector), responder.bind(config.responder, directory), directory
+    )
     return bound
 
 

@@ -61,7 +61,7 @@ async def open_backend(config: ResponderConfig) -> Backend:
     await engine.start()
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     for adapter in adapters:
-        await admit(engine, encoder, adapter)
+        await admit(engine, encoder, adapter, limits.max_lora_rank)
     return Backend(engine, encoder, {a.manifest.persona: a.manifest.versioned_name for a in adapters}, limits)
 
 
@@ -78,16 +78,21 @@ def find_adapters(folder: Path, base_hash: str) -> list[Adapter]:
     return adapters
 
 
-async def admit(engine: Engine, encoder: Encoder, adapter: Adapter) -> None:
-    """Makes an adapter resident if it moves the canary prompt's log-probabilities.
+async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: int) -> None:
+    """Makes an adapter resident if it moves the canary prompt's log-probabilities, to numbers.
 
     A mis-prefixed adapter is otherwise a silent no-op: the engine loads it and answers as the base model. Raises ArtifactError.
     """
     name = adapter.manifest.versioned_name
+    if adapter.manifest.rank > max_rank:
+        raise ArtifactError(f"{name} has rank {adapter.manifest.rank}; the engine was started for {max_rank} at most")
     await engine.load(adapter)
     prompt = encoder.prompt(personas()[adapter.manifest.persona].name, [CANARY])
-    shift = largest_shift(await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None))
-    if shift < CANARY_SHIFT_NATS:
+    changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
+    if any(math.isnan(logprob) for logprob in changed.values()):
+        await engine.unload(name)
+        raise ArtifactError(f"{name} gives no numbers: the canary's log-probabilities are NaN")
+    if largest_shift(changed, bare) < CANARY_SHIFT_NATS:
         await engine.unload(name)
         raise ArtifactError(f"{name} changes nothing: the canary's log-probabilities are the base model's")
 

@@ -3,6 +3,7 @@
 FyeError                        500
 ├── RequestError                400   the client can mend it
 │   ├── InvalidJson             400   the body is not JSON
+│   ├── AdapterRefused          422   an adapter that cannot be published or promoted, and why
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
 │   ├── BodyTooLarge            413   more bytes than a request may have
 │   ├── Forbidden               403   the key does not allow this
@@ -35,6 +36,11 @@ class InvalidJson(RequestError):
 class InvalidRequest(RequestError):
     status = 422
     type = "invalid-request"
+
+
+class AdapterRefused(RequestError):
+    status = 422
+    type = "adapter-refused"
 
 
 class BodyTooLarge(RequestError):

@@ -55,6 +55,7 @@ class Finished:
     prompt_tokens: int
     completion_tokens: int
     timings_ms: Mapping[str, float]
+    adapter: str | None = None
 
 
 Event = Detected | Flagged | Said | Finished

@@ -14,7 +14,7 @@ from sse_starlette import ServerSentEvent
 from models.emotions import Emotion
 from models.personas import personas
 from models.prompt import Turn
-from serve import openai_api, problems
+from serve import admin_api, openai_api, problems
 from serve.config import IngressConfig
 from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require_json
 from serve.edge import Edge
@@ -43,13 +43,14 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_http_app(limits: IngressConfig, keys: KeyRing | None) -> FastAPI:
+def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:
     """Made inside each replica, since a FastAPI application does not travel well between processes."""
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
-    app.state.limits, app.state.keys = limits, keys
+    app.state.limits, app.state.keys, app.state.on_loopback = limits, keys, on_loopback
     app.add_middleware(Edge, limits=limits)
     problems.install(app)
     app.include_router(openai_api.router, dependencies=[Depends(require_json)])
+    app.include_router(admin_api.router, responses=PROBLEMS)
     app.post("/v1/respond", response_model=RespondReply, responses=PROBLEMS | STREAM, dependencies=[Depends(require_json)])(respond)
     app.post("/v1/detect", response_model=DetectReply, responses=PROBLEMS, dependencies=[Depends(require_json)])(detect)
     app.get("/v1/personas", response_model=list[PersonaOut])(list_personas)

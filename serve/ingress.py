@@ -26,10 +26,17 @@ PROBE_TIMEOUT_S = 5
 class Ingress:
     """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it."""
 
-    def __init__(self, gates: Gates, safety: SafetyConfig, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self,
+        gates: Gates,
+        safety: SafetyConfig,
+        detector: DeploymentHandle[Any],
+        responder: DeploymentHandle[Any],
+        directory: DeploymentHandle[Any],
+    ) -> None:
         self._checker, self._telemetry, self._quota = open_checker(safety), Telemetry(), Quota()
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
-        self._detector, self._responder = detector, responder
+        self._detector, self._responder, self.directory = detector, responder, directory
         self._streaming = responder.options(stream=True)
         self._ready = False
 

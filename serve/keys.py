@@ -94,12 +94,12 @@ class KeyRing:
 def open_keys(config: KeysConfig, host: str) -> KeyRing | None:
     """The keys, or none. Raises CatalogError if there are none and the server listens beyond loopback."""
     source = config.file or config.variable
-    if source is None and not config.unneeded and not _loopback(host):
+    if source is None and not config.unneeded and not is_loopback(host):
         raise CatalogError(f"{host} can be reached from outside, and there are no API keys: set api_keys.file, or api_keys.unneeded")
     return KeyRing(source) if source else None
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -9,7 +9,8 @@ from serve.admission import Gates
 from serve.config import MAX_TEXTS, ResponderConfig, ServeConfig
 
 ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
-SPARE_ADAPTERS = 1  # so that a new version can be resident beside the old one
+SPARE_ADAPTERS = 2  # versions that can be resident beside those that answer: the next one, and the last one for a rollback
+EMPTY_PLACE = 1  # a CPU defect of the engine (vllm PR #48421) gives rows without an adapter the last place's, so that stays empty
 
 TEXTS_AHEAD = 4  # batches that a detector replica takes in, so that the next one is full when the last is done
 
@@ -26,17 +27,21 @@ class Limits:
 
 
 def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) -> Limits:
-    """All personas are resident at once. The spare slot also keeps clear of a CPU defect of the engine (vllm PR #48421): rows
-    without an adapter are given the last slot's adapter, so the last slot must stay empty."""
+    """All personas are resident at once, with room for their next versions."""
     highest = max((adapter.rank for adapter in adapters), default=ENGINE_RANKS[0])
     hardware = config.hardware
     return Limits(
-        max_loras=len(adapters) + SPARE_ADAPTERS if adapters else 0,
+        max_loras=resident_places(len(adapters)) + EMPTY_PLACE if adapters else 0,
         max_lora_rank=next(rank for rank in ENGINE_RANKS if rank >= highest),
         max_num_seqs=hardware.max_num_seqs,
         max_model_len=hardware.max_model_len,
         max_ongoing_requests=hardware.max_num_seqs + config.queue,
     )
+
+
+def resident_places(personas: int) -> int:
+    """How many versions of adapters can be resident at once."""
+    return personas + SPARE_ADAPTERS
 
 
 def derive_gates(config: ServeConfig) -> Gates:

@@ -93,6 +93,7 @@ async def chat_completions(
     response.headers.update(emotion_headers(answer.detected))
     choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}
     head = _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(answer.finished)}
+    head |= {"system_fingerprint": answer.finished.adapter}
     return head | _emotion(answer.detected) | _safety(answer.flagged)
 
 
@@ -132,7 +133,7 @@ async def _chunks(message: Message, model: str, include_usage: bool, answer: Asy
                 elif isinstance(event, Said):
                     yield _chunk(head, {"content": event.text})
                 else:
-                    yield _chunk(head, {}, event.finish_reason)
+                    yield _chunk(head | {"system_fingerprint": event.adapter}, {}, event.finish_reason)
                     if include_usage:
                         yield json.dumps(head | {"choices": [], "usage": _usage(event)})
     except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)

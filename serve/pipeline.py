@@ -51,7 +51,7 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
                 clock.mark("first_token")
                 yield Said(piece.text)
             if piece.finish_reason:
-                yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.done())
+                yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.done(), piece.adapter)
 
 
 async def collect(events: AsyncGenerator[Event]) -> Answer:

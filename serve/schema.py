@@ -81,11 +81,15 @@ class SafetyOut(BaseModel):
 
 
 class DoneOut(BaseModel):
-    """Everything of a reply that is not text: the `done` event of a stream. Where `safety` is set no persona has answered."""
+    """Everything of a reply that is not text: the `done` event of a stream. Where `safety` is set no persona has answered.
+
+    `adapter` is the version that answered, None where the base model did by instruction.
+    """
 
     id: str
     emotion: EmotionOut
     persona: str | None
+    adapter: str | None
     safety: SafetyOut | None
     finish_reason: Literal["stop", "length"]
     usage: Usage
@@ -127,6 +131,7 @@ def done_out(request_id: str, detected: Detected, flagged: Flagged | None, finis
         id=request_id,
         emotion=emotion_out(detected),
         persona=None if flagged else detected.label,
+        adapter=finished.adapter,
         safety=safety_out(flagged) if flagged else None,
         finish_reason=finished.finish_reason,
         usage=Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens),

@@ -36,7 +36,7 @@ async def backend() -> AsyncIterator[Backend]:
 
 
 async def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> None:
-    assert backend.limits.max_loras == len(LABELS) + 1
+    assert backend.limits.max_loras == len(LABELS) + 3
     assert set(backend.aliases) == set(LABELS)
 
 
@@ -77,13 +77,13 @@ async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_
     """As a mis-prefixed one does: the engine loads it and would answer as the base, without an error."""
     adapter = changed_joy(tmp_path, factor=0.0)
     with pytest.raises(ArtifactError, match=f"{adapter.manifest.versioned_name} changes nothing"):
-        await admit(backend.engine, backend.encoder, adapter)
+        await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
     assert adapter.manifest.versioned_name not in backend.engine.stats().adapters
 
 
 async def test_a_new_version_is_resident_beside_the_old_one(backend: Backend, tmp_path: Path) -> None:
     adapter = changed_joy(tmp_path, factor=0.5)
-    await admit(backend.engine, backend.encoder, adapter)
+    await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
     assert {adapter.manifest.versioned_name, backend.aliases[Emotion.JOY]} <= set(backend.engine.stats().adapters)
     await backend.engine.unload(adapter.manifest.versioned_name)
 

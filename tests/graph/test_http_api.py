@@ -40,6 +40,7 @@ def test_a_whole_answer_has_emotion_persona_text_and_figures(client: httpx.Clien
         "text": f"[joy@scripted] {SENTENCE}",
         "persona": "joy",
         "safety": None,
+        "adapter": "joy@scripted",
         "emotion": {"label": "joy", "score": 0.9, "scores": {label: 0.9 if label == "joy" else 0.02 for label in LABELS}},
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 4, "completion_tokens": len(WORDS) + 1},
@@ -52,7 +53,7 @@ def test_a_stream_is_the_emotion_then_text_then_everything_else(client: httpx.Cl
     assert events[0][1] == {"label": "anger", "score": 0.9, "scores": {label: 0.9 if label == "anger" else 0.02 for label in LABELS}}
     assert "".join(data["text"] for name, data in events if name == "delta") == "[anger@scripted] I hear you,"
     done = events[-1][1]
-    assert set(done) == {"id", "emotion", "persona", "safety", "finish_reason", "usage", "timings_ms"}
+    assert set(done) == {"id", "emotion", "persona", "adapter", "safety", "finish_reason", "usage", "timings_ms"}
     assert (done["emotion"], done["persona"], done["finish_reason"]) == (events[0][1], "anger", "length")
     assert done["usage"] == {"prompt_tokens": 3, "completion_tokens": 4}
 

@@ -38,7 +38,7 @@ class FakeIngress(FakeStages):
 
 def http_client(ingress: FakeIngress, limits: IngressConfig | None = None, keys: KeyRing | None = None) -> httpx.AsyncClient:
     """A client of the HTTP application on an ingress. It holds nothing open, so it needs no closing."""
-    app = make_http_app(limits or IngressConfig(), keys)
+    app = make_http_app(limits or IngressConfig(), keys, on_loopback=True)
     app.dependency_overrides[this_ingress] = lambda: ingress
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
 

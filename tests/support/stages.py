@@ -1,12 +1,16 @@
 """Stages and manifests that unit tests of `serve` put in the place of the real ones."""
 
+import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from models.emotions import LABELS, Emotion
-from models.manifest import Adapter, AdapterManifest
+from models.manifest import Adapter, AdapterManifest, adapter_hash
 from models.prompt import Turn
 from serve.detector import Scores
 from serve.engine import Sampling
@@ -79,3 +83,13 @@ def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("
         prompt_version="friend-1",
     )
     return Adapter(manifest, folder)
+
+
+def write_adapter(folder: Path, persona: Emotion) -> None:
+    """A PEFT folder whose manifest is true."""
+    folder.mkdir(parents=True)
+    config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
+    save_file({f"{module}_{side}.weight": np.ones((8, 8), np.float32) for side in "AB"}, folder / "adapter_model.safetensors")
+    adapter(persona).manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)

@@ -1,22 +1,18 @@
 """How a responder's parts come together, and the gate that every adapter passes."""
 
-import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
-from models.manifest import adapter_hash
 from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import CANARY_SHIFT_NATS, ScriptedEncoder, admit, find_adapters, largest_shift, open_backend
 from serve.config import ResponderConfig
 from serve.engine import Delta, Sampling
 from serve.scripted_engine import ScriptedEngine
-from stages import adapter
+from stages import adapter, write_adapter
 
 JOY = adapter(Emotion.JOY)
 NAME = "joy@0123456789ab"
@@ -37,36 +33,40 @@ class Shifting(ScriptedEngine):
         return {token: -token - (self._nats if adapter else 0) for token in range(1, 4)}
 
 
-def write_adapter(folder: Path, persona: Emotion) -> None:
-    """A PEFT folder whose manifest is true."""
-    folder.mkdir(parents=True)
-    config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
-    (folder / "adapter_config.json").write_text(json.dumps(config))
-    module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
-    save_file({f"{module}_{side}.weight": np.ones((8, 8), np.float32) for side in "AB"}, folder / "adapter_model.safetensors")
-    adapter(persona).manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)
-
-
 @pytest.mark.parametrize("nats", [0, CANARY_SHIFT_NATS / 2])
 async def test_an_adapter_that_changes_nothing_is_refused_by_name_and_not_kept(nats: float) -> None:
     engine = Shifting(nats)
     with pytest.raises(ArtifactError, match=f"{NAME} changes nothing"):
-        await admit(engine, ScriptedEncoder(), JOY)
+        await admit(engine, ScriptedEncoder(), JOY, 8)
     assert engine.stats().adapters == ()
+
+
+async def test_an_adapter_that_gives_no_numbers_is_refused() -> None:
+    engine = Shifting(math.nan)
+    with pytest.raises(ArtifactError, match=f"{NAME} gives no numbers"):
+        await admit(engine, ScriptedEncoder(), JOY, 8)
+    assert engine.stats().adapters == ()
+
+
+async def test_a_rank_above_the_engines_is_refused_before_it_is_loaded() -> None:
+    engine = Shifting(1)
+    with pytest.raises(ArtifactError, match="joy@0123456789ab has rank 16; the engine was started for 8 at most"):
+        await admit(engine, ScriptedEncoder(), adapter(Emotion.JOY, rank=16), 8)
+    assert engine.prompts == []
 
 
 async def test_an_adapter_that_moves_the_canary_stays() -> None:
     engine = Shifting(2 * CANARY_SHIFT_NATS)
-    await admit(engine, ScriptedEncoder(), JOY)
+    await admit(engine, ScriptedEncoder(), JOY, 8)
     assert engine.stats().adapters == (NAME,)
 
 
 async def test_adapter_and_base_are_compared_on_one_prompt_of_the_personas_own() -> None:
     engine = Shifting(1)
-    await admit(engine, ScriptedEncoder(), JOY)
+    await admit(engine, ScriptedEncoder(), JOY, 8)
     with_adapter, without = engine.prompts
     assert with_adapter == without
-    await admit(engine, ScriptedEncoder(), adapter(Emotion.FEAR))
+    await admit(engine, ScriptedEncoder(), adapter(Emotion.FEAR), 8)
     assert engine.prompts[2] != with_adapter
 
 

@@ -98,7 +98,7 @@ def test_the_deploy_files_name_their_devices() -> None:
 @pytest.mark.parametrize("config", [*map(read_config, FILES), SCRIPTED], ids=["local", "gpu", "scripted"])
 def test_the_graph_has_three_stages_with_the_configured_limits(config: ServeConfig) -> None:
     bound = deployments(build(config))
-    assert set(bound) == {"Ingress", "Detector", "Responder"}
+    assert set(bound) == {"Ingress", "Detector", "Responder", "Directory"}
     assert bound["Responder"].max_ongoing_requests == config.responder.hardware.max_num_seqs + config.responder.queue
     assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
     assert bound["Ingress"].max_ongoing_requests == config.ingress.max_ongoing_requests

@@ -13,9 +13,9 @@ def test_without_adapters_the_engine_has_no_place_for_any() -> None:
 
 
 @pytest.mark.parametrize("count", range(1, len(LABELS) + 1))
-def test_every_adapter_is_resident_and_one_place_stays_empty(count: int) -> None:
+def test_every_adapter_is_resident_with_room_for_two_versions_and_one_place_stays_empty(count: int) -> None:
     manifests = [adapter(persona).manifest for persona in LABELS[:count]]
-    assert derive_limits(ResponderConfig(), manifests).max_loras == count + 1
+    assert derive_limits(ResponderConfig(), manifests).max_loras == count + 3
 
 
 @pytest.mark.parametrize(("rank", "allowed"), [(1, 8), (8, 8), (9, 16), (16, 16), (65, 128), (257, 320), (321, 512), (512, 512)])

@@ -127,11 +127,12 @@ def test_a_message_without_text_is_refused(content: object) -> None:
 @pytest.mark.parametrize("flagged", [None, Flagged(Category.VIOLENCE)])
 def test_done_holds_everything_but_the_text(flagged: Flagged | None) -> None:
     times = {"queue": 1.0, "detect": 2.0, "first_token": 3.0, "generate": 4.0, "total": 10.0}
-    finished = Finished("stop", 5, 2, times)
+    finished = Finished("stop", 5, 2, times, "love@abc")
     assert done_out("resp-1", to_detected(scores(Emotion.LOVE)), flagged, finished).model_dump(mode="json") == {
         "id": "resp-1",
         "emotion": {"label": "love", "score": 0.75, "scores": {label: 0.75 if label is Emotion.LOVE else 0.05 for label in LABELS}},
         "persona": None if flagged else "love",
+        "adapter": "love@abc",
         "safety": {"category": "violence", "action": "calm-answer"} if flagged else None,
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 5, "completion_tokens": 2},

@@ -1,0 +1,145 @@
+"""The control stage: one replica that holds the releases, and tells every responder replica what to have resident and who answers.
+
+Replicas ask it once a second and say what they have. A change is done when each that lives has followed it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from models.emotions import LABELS, Emotion
+from models.errors import ArtifactError
+from models.manifest import AdapterManifest, load_adapter
+from models.materialize import materialize
+from models.prompt import PROMPT_VERSION
+from serve.backend import find_adapters
+from serve.config import ResponderConfig
+from serve.errors import AdapterRefused, NotReady
+from serve.limits import resident_places
+from serve.releases import Releases, Version
+
+SYNC_S = 1.0
+LIVES_S = 10.0  # a replica that has not asked for so long is gone
+CHANGE_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a responder replica has: resident versions, those that it refused and why, and who answers."""
+
+    replica: str
+    resident: frozenset[str]
+    refused: dict[str, str]
+    aliases: dict[Emotion, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an operator sees."""
+
+    releases: Releases
+    replicas: dict[str, Report] = field(default_factory=dict)
+
+
+class Directory:
+    """`state` is the file in which releases outlive a restart; without it they begin with what the configuration names."""
+
+    def __init__(self, config: ResponderConfig) -> None:
+        self._base_hash = materialize(config.base).sha256 if config.kind == "vllm" else None
+        self._state = config.releases
+        self._releases = self._restored() or first_releases(config, self._base_hash)
+        self._places = resident_places(len(self._releases.aliases))
+        self._reports: dict[str, tuple[float, Report]] = {}
+        self._news = asyncio.Condition()
+        self._one_change = asyncio.Lock()
+
+    async def sync(self, report: Report) -> Releases:
+        """A replica says what it has and is told what to have."""
+        async with self._news:
+            self._reports[report.replica] = (time.monotonic(), report)
+            self._news.notify_all()
+        return self._releases
+
+    async def status(self) -> Status:
+        return Status(self._releases, {report.replica: report for report in self._live()})
+
+    async def publish(self, folder: str) -> Status:
+        """Makes an adapter resident everywhere. Raises AdapterRefused with the reason of whoever refused it; then it is nowhere."""
+        async with self._one_change:
+            version, before = self._checked(Path(folder)), self._releases
+            self._releases = before.publish(version, self._places)
+            try:
+                await self._until(lambda report: version.name in report.resident, version.name)
+            except (AdapterRefused, NotReady):
+                self._releases = before
+                raise
+            return await self._saved()
+
+    async def promote(self, name: str) -> Status:
+        """From when this returns every new answer of the persona is that version's."""
+        async with self._one_change:
+            return await self._switch(self._releases.promote(name))
+
+    async def rollback(self, persona: Emotion) -> Status:
+        async with self._one_change:
+            return await self._switch(self._releases.rollback(persona))
+
+    async def _switch(self, changed: Releases) -> Status:
+        before, self._releases = self._releases, changed
+        try:
+            await self._until(lambda report: report.aliases == changed.aliases, None)
+        except NotReady:
+            self._releases = before
+            raise
+        return await self._saved()
+
+    def _checked(self, folder: Path) -> Version:
+        try:
+            adapter = load_adapter(folder, self._base_hash or AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
+        except ArtifactError as error:
+            raise AdapterRefused(str(error)) from error
+        return Version(name=adapter.manifest.versioned_name, persona=adapter.manifest.persona, folder=folder)
+
+    async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
+        """Returns when every live replica has followed. Raises AdapterRefused or NotReady."""
+        try:
+            async with asyncio.timeout(CHANGE_TIMEOUT_S), self._news:
+                while not (reports := self._live()) or not all(map(followed, reports)):
+                    for report in reports:
+                        if name in report.refused:
+                            raise AdapterRefused(report.refused[name])
+                    await self._news.wait()
+        except TimeoutError as error:
+            raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; nothing was changed") from error
+
+    def _live(self) -> list[Report]:
+        now_s = time.monotonic()
+        self._reports = {name: (seen_s, report) for name, (seen_s, report) in self._reports.items() if now_s - seen_s < LIVES_S}
+        return [report for _, report in self._reports.values()]
+
+    def _restored(self) -> Releases | None:
+        return Releases.model_validate_json(self._state.read_bytes()) if self._state and self._state.exists() else None
+
+    async def _saved(self) -> Status:
+        if self._state:
+            fresh = self._state.with_suffix(".new")
+            fresh.write_text(self._releases.model_dump_json(indent=2) + "\n", "utf-8")
+            fresh.replace(self._state)
+        return await self.status()
+
+
+def first_releases(config: ResponderConfig, base_hash: str | None) -> Releases:
+    """What the configuration names: the adapters of its folder, or the scripted engine's."""
+    if config.kind == "scripted":
+        return _answering(Version(name=f"{label}@scripted", persona=label) for label in LABELS)
+    found = find_adapters(config.adapters, base_hash or "") if config.adapters else []
+    return _answering(
+        Version(name=each.manifest.versioned_name, persona=each.manifest.persona, folder=each.folder.resolve()) for each in found
+    )
+
+
+def _answering(versions: Iterable[Version]) -> Releases:
+    found = tuple(versions)
+    return Releases(versions=found, answering={version.persona: (version.name,) for version in found})

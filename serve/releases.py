@@ -1,0 +1,67 @@
+"""Which versions of which persona there are, and which one answers: a value that every change makes anew. It knows of no replica.
+
+publish -> resident, answers nobody yet -> promote -> answers -> rollback -> the one before answers again
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from models.emotions import Emotion
+from serve.errors import AdapterRefused
+
+
+class Version(BaseModel):
+    """An adapter by its versioned name. `folder` must be the same for every replica; the scripted engine's have none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    persona: Emotion
+    folder: Path | None = None
+
+
+class Releases(BaseModel):
+    """`versions` are resident, oldest first. `answering` are names by persona, the one that answers last: a rollback drops it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    versions: tuple[Version, ...] = ()
+    answering: dict[Emotion, tuple[str, ...]] = {}
+
+    @property
+    def aliases(self) -> dict[Emotion, str]:
+        return {persona: names[-1] for persona, names in self.answering.items()}
+
+    def publish(self, version: Version, places: int) -> Self:
+        """With one more version, in at most `places`: the oldest that answers nobody makes room. Raises AdapterRefused."""
+        if any(version.name == known.name for known in self.versions):
+            raise AdapterRefused(f"{version.name} is published already")
+        idle = [known for known in self.versions if known.name not in self.aliases.values()]
+        room = places - (len(self.versions) - len(idle)) - 1
+        if room < 0:
+            raise AdapterRefused(f"there are {places} places for adapters, and each holds one that answers")
+        kept = idle[len(idle) - room :] if room < len(idle) else idle
+        resident = tuple(known for known in self.versions if known in kept or known not in idle)
+        return self.model_copy(update={"versions": (*resident, version)})
+
+    def withdraw(self, name: str) -> Self:
+        """Without that version, which must answer nobody."""
+        return self.model_copy(update={"versions": tuple(version for version in self.versions if version.name != name)})
+
+    def promote(self, name: str) -> Self:
+        """That version answers. Raises AdapterRefused for one that is not resident."""
+        found = next((version for version in self.versions if version.name == name), None)
+        if found is None:
+            raise AdapterRefused(f"{name} is not published; there are {', '.join(version.name for version in self.versions)}")
+        names = tuple(known for known in self.answering.get(found.persona, ()) if known != name)
+        return self.model_copy(update={"answering": self.answering | {found.persona: (*names, name)}})
+
+    def rollback(self, persona: Emotion) -> Self:
+        """The version before answers again. Raises AdapterRefused where there is none, or where it had to make room."""
+        *before, _ = self.answering.get(persona, ("",))
+        resident = [name for name in before if any(name == version.name for version in self.versions)]
+        if not resident:
+            raise AdapterRefused(f"no earlier version of {persona} is resident")
+        return self.model_copy(update={"answering": self.answering | {persona: tuple(resident)}})

@@ -1,0 +1,217 @@
+"""Releases of adapters: the value that says who answers, the directory that changes it, and the replicas that follow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.emotions import LABELS, Emotion
+from serve import directory as directory_module
+from serve import following
+from serve.backend import Backend, ScriptedEncoder, open_backend
+from serve.config import ResponderConfig
+from serve.directory import Directory, Report, first_releases
+from serve.errors import AdapterRefused, NotReady
+from serve.following import Follower
+from serve.releases import Releases, Version
+from serve.scripted_engine import ScriptedEngine
+from stages import write_adapter
+
+SCRIPTED = ResponderConfig(kind="scripted")
+FIRST = first_releases(SCRIPTED, None)
+PLACES = 8
+
+
+def joy(number: int) -> Version:
+    return Version(name=f"joy@{number}", persona=Emotion.JOY)
+
+
+def test_a_published_version_answers_nobody_until_it_is_promoted() -> None:
+    published = FIRST.publish(joy(1), PLACES)
+    assert published.aliases == FIRST.aliases
+    promoted = published.promote("joy@1")
+    assert promoted.aliases == FIRST.aliases | {Emotion.JOY: "joy@1"}
+    assert promoted.rollback(Emotion.JOY).aliases == FIRST.aliases
+
+
+def test_a_rollback_of_a_rollback_goes_further_back_and_then_stops() -> None:
+    releases = FIRST.publish(joy(1), PLACES).promote("joy@1").publish(joy(2), PLACES).promote("joy@2")
+    once = releases.rollback(Emotion.JOY)
+    assert once.aliases[Emotion.JOY] == "joy@1"
+    twice = once.rollback(Emotion.JOY)
+    assert twice.aliases[Emotion.JOY] == "joy@scripted"
+    with pytest.raises(AdapterRefused, match="no earlier version of joy"):
+        twice.rollback(Emotion.JOY)
+
+
+def test_the_oldest_idle_version_makes_room() -> None:
+    releases = FIRST.publish(joy(1), PLACES).publish(joy(2), PLACES).publish(joy(3), PLACES)
+    assert [version.name for version in releases.versions if version.persona is Emotion.JOY] == ["joy@scripted", "joy@2", "joy@3"]
+    with pytest.raises(AdapterRefused, match="joy@1 is not published"):
+        releases.promote("joy@1")
+
+
+def test_where_every_place_answers_nothing_can_be_published() -> None:
+    with pytest.raises(AdapterRefused, match="6 places"):
+        FIRST.publish(joy(1), places=6)
+
+
+def test_a_version_is_published_once() -> None:
+    with pytest.raises(AdapterRefused, match="published already"):
+        FIRST.publish(joy(1), PLACES).publish(joy(1), PLACES)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["publish", "promote", "rollback"]), st.integers(0, 4), st.sampled_from(LABELS)), max_size=30))
+def test_whatever_is_done_each_persona_answers_with_a_resident_version_of_its_own(steps: list[tuple[str, int, Emotion]]) -> None:
+    releases = FIRST
+    for what, number, persona in steps:
+        version = Version(name=f"{persona}@{number}", persona=persona)
+        try:
+            if what == "publish":
+                releases = releases.publish(version, PLACES)
+            else:
+                releases = releases.promote(version.name) if what == "promote" else releases.rollback(persona)
+        except AdapterRefused:
+            continue
+        owners = {known.name: known.persona for known in releases.versions}
+        assert {owners[name]: name for name in releases.aliases.values()} == releases.aliases
+        assert set(releases.aliases) == set(LABELS)
+        assert len(releases.versions) <= PLACES
+
+
+class Fleet:
+    """A directory and replicas that follow it."""
+
+    def __init__(self, state: Path | None = None) -> None:
+        self.directory = Directory(SCRIPTED.model_copy(update={"releases": state}))
+        self.replicas: list[Follower] = []
+        self.engines: list[ScriptedEngine] = []
+
+    async def add(self, engine: ScriptedEngine | None = None) -> Follower:
+        plain = await open_backend(SCRIPTED)
+        engine = engine or ScriptedEngine(tuple(plain.aliases.values()))
+        backend = Backend(engine, ScriptedEncoder(), dict(plain.aliases), plain.limits)
+        follower = Follower(backend, f"replica-{len(self.replicas)}", self.directory.sync)
+        await follower.step()
+        self.replicas.append(follower)
+        self.engines.append(engine)
+        return follower
+
+
+@asynccontextmanager
+async def following_fleet(replicas: int, state: Path | None = None, engine: ScriptedEngine | None = None) -> AsyncIterator[Fleet]:
+    fleet = Fleet(state)
+    for number in range(replicas):
+        await fleet.add(engine if number == replicas - 1 else None)
+    tasks = [asyncio.create_task(replica.run()) for replica in fleet.replicas]
+    try:
+        yield fleet
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "SYNC_S", 0.01)
+    monkeypatch.setattr(directory_module, "CHANGE_TIMEOUT_S", 0.5)
+
+
+@pytest.fixture
+def fresh_joy(tmp_path: Path) -> Path:
+    write_adapter(tmp_path / "fresh", Emotion.JOY)
+    return tmp_path / "fresh"
+
+
+async def published(fleet: Fleet, folder: Path) -> str:
+    return (await fleet.directory.publish(str(folder))).releases.versions[-1].name
+
+
+async def test_publish_promote_and_rollback_reach_every_replica(fresh_joy: Path) -> None:
+    async with following_fleet(3) as fleet:
+        name = await published(fleet, fresh_joy)
+        assert all(name in engine.stats().adapters for engine in fleet.engines)
+        assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {"joy@scripted"}
+        await fleet.directory.promote(name)
+        assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {name}
+        await fleet.directory.rollback(Emotion.JOY)
+        assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {"joy@scripted"}
+
+
+async def test_a_replica_that_comes_later_has_what_was_promoted(fresh_joy: Path) -> None:
+    async with following_fleet(1) as fleet:
+        name = await published(fleet, fresh_joy)
+        await fleet.directory.promote(name)
+        late = await fleet.add()
+        assert late.aliases[Emotion.JOY] == name
+
+
+class Unmoved(ScriptedEngine):
+    """Its adapters change nothing."""
+
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        return {0: 0.0}
+
+
+async def test_what_one_replica_refuses_is_refused_with_its_reason_and_is_nowhere(fresh_joy: Path) -> None:
+    resident = tuple(FIRST.aliases.values())
+    async with following_fleet(2, engine=Unmoved(resident)) as fleet:
+        with pytest.raises(AdapterRefused, match="changes nothing"):
+            await published(fleet, fresh_joy)
+        await asyncio.sleep(0.1)
+        assert [set(engine.stats().adapters) for engine in fleet.engines] == [set(resident)] * 2
+
+
+async def test_a_spoilt_adapter_is_refused_by_name(fresh_joy: Path) -> None:
+    weights = fresh_joy / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    async with following_fleet(1) as fleet:
+        with pytest.raises(AdapterRefused, match="joy"):
+            await published(fleet, fresh_joy)
+        with pytest.raises(AdapterRefused, match="there is no artefact"):
+            await published(fleet, fresh_joy / "nowhere")
+
+
+async def test_without_a_replica_that_follows_nothing_changes(fresh_joy: Path) -> None:
+    fleet = Fleet()
+    with pytest.raises(NotReady, match="nothing was changed"):
+        await published(fleet, fresh_joy)
+    assert (await fleet.directory.status()).releases == FIRST
+
+
+async def test_releases_outlive_a_restart_of_the_directory(fresh_joy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "releases.json"
+    async with following_fleet(1, state) as fleet:
+        name = await published(fleet, fresh_joy)
+        await fleet.directory.promote(name)
+    assert (await Fleet(state).directory.status()).releases.aliases[Emotion.JOY] == name
+
+
+async def test_a_version_that_an_answer_uses_stays_until_it_has_ended(fresh_joy: Path) -> None:
+    fleet = Fleet()
+    replica = await fleet.add()
+    with replica.using("joy@scripted"):
+        fleet.directory._releases = FIRST.withdraw("joy@scripted")
+        await replica.step()
+        assert "joy@scripted" in fleet.engines[0].stats().adapters
+    await replica.step()
+    assert "joy@scripted" not in fleet.engines[0].stats().adapters
+
+
+async def test_a_directory_that_is_away_changes_nothing() -> None:
+    calls = []
+
+    async def sync(report: Report) -> Releases:
+        calls.append(report)
+        raise ConnectionError
+
+    replica = Follower(await open_backend(SCRIPTED), "one", sync)
+    task = asyncio.create_task(replica.run())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    assert len(calls) > 1
+    assert replica.aliases == FIRST.aliases
