@@ -18,7 +18,8 @@ FyeError                        500
 └── ServingError                500   the server can mend it
     ├── DeadlineExceeded        504   the request's timeout ended before the answer
     ├── EngineError             500   the engine failed while it generated
-    └── NotReady                503   a stage has not answered yet
+    ├── NotReady                503   a stage has not answered yet
+    └── ReplicaLost             502   a process died while it wrote the answer
 """
 
 from models.errors import FyeError
@@ -115,3 +116,8 @@ class EngineError(ServingError):
 class NotReady(ServingError):
     status = 503
     type = "not-ready"
+
+
+class ReplicaLost(ServingError):
+    status = 502
+    type = "replica-lost"

@@ -36,7 +36,7 @@ from serve.schema import (
 )
 from serve.streams import emotion_headers, stream_of
 
-STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 503, 504)
+STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}

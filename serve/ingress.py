@@ -1,23 +1,24 @@
-"""The stage that HTTP reaches: it holds the handles of the other two and walks a message through them."""
+"""The stage that HTTP reaches: it lets in what there is a place for, walks it through the other stages, and counts how it ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
 from serve.config import SafetyConfig
 from serve.deadline import until, within
 from serve.detector import Scores
-from serve.errors import NotReady, Overloaded
+from serve.errors import NotReady
 from serve.events import Event, Message
 from serve.pipeline import answer
 from serve.quota import Quota
-from serve.responder import Ask, Piece
-from serve.safety import Category, open_checker
+from serve.remote import RemoteStages
+from serve.safety import open_checker
 from serve.telemetry import Telemetry
 
 PROBE_TIMEOUT_S = 5
@@ -34,10 +35,10 @@ class Ingress:
         responder: DeploymentHandle[Any],
         directory: DeploymentHandle[Any],
     ) -> None:
-        self._checker, self._telemetry, self._quota = open_checker(safety), Telemetry(), Quota()
+        self._stages = RemoteStages(open_checker(safety), detector, responder)
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
-        self._detector, self._responder, self.directory = detector, responder, directory
-        self._streaming = responder.options(stream=True)
+        self._telemetry, self._quota = Telemetry(), Quota()
+        self.directory = directory
         self._ready = False
 
     def answer(self, message: Message) -> AsyncGenerator[Event]:
@@ -46,33 +47,14 @@ class Ingress:
 
     async def _admitted(self, message: Message) -> AsyncGenerator[Event]:
         with self._quota.enter(message.key, message.sampling.max_tokens), self._answers.enter():
-            async with aclosing(until(message.deadline_s, answer(self, message))) as events:
+            async with aclosing(until(message.deadline_s, answer(self._stages, message))) as events:
                 async for event in events:
                     yield event
 
-    async def check(self, texts: Sequence[str]) -> Category | None:
-        return await self._checker.check(texts)
-
-    async def detect(self, text: str) -> Scores:
-        with _refusals():
-            scores: Scores = await self._detector.detect.remote(text)
-            return scores
-
     async def detect_many(self, texts: list[str], deadline_s: float) -> tuple[str, list[Scores]]:
         """The detector's name, and the scores of each text. Raises Overloaded or DeadlineExceeded."""
-        with self._texts.enter(len(texts)), _refusals():
-            both = asyncio.gather(self._detector.describe.remote(), self._detector.detect_many.remote(texts))
-            name, scores = await within(deadline_s, both)
-            return name, scores
-
-    async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-        pieces: Any = self._streaming.respond.remote(ask)
-        try:
-            with _refusals():
-                async for piece in pieces:
-                    yield piece
-        finally:
-            pieces.cancel()  # does nothing to a stream that has ended
+        with self._texts.enter(len(texts)):
+            return await within(deadline_s, self._stages.detect_many(texts))
 
     async def probe(self) -> None:
         """Returns once every stage has answered. Raises NotReady."""
@@ -80,19 +62,10 @@ class Ingress:
             return
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await asyncio.gather(self._detector.describe.remote(), self._responder.stats.remote())
-        except (TimeoutError, serve.exceptions.RayServeException) as error:
+                await self._stages.probe()
+        except (TimeoutError, RayActorError, serve.exceptions.RayServeException) as error:
             raise NotReady("a stage has not answered yet") from error
         self._ready = True
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Serve's own limit is the last resort, where several ingresses share a stage. Raises Overloaded."""
-    try:
-        yield
-    except serve.exceptions.BackPressureError as error:
-        raise Overloaded("too many requests at once; come back when Retry-After says") from error
 
 
 async def this_ingress() -> Ingress:

@@ -1,0 +1,87 @@
+"""The stages as Serve's handles reach them: what is lost before it has begun is asked again, until its deadline ends it.
+
+A replica or a node may die at any time. What has begun cannot be begun again: it ends with an error that says so.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from ray.exceptions import NodeDiedError, RayActorError, WorkerCrashedError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from serve.detector import Scores
+from serve.errors import NotReady, Overloaded, ReplicaLost
+from serve.responder import Ask, Piece
+from serve.safety import Category, Checker
+
+LOST = (RayActorError, NodeDiedError, WorkerCrashedError, ReplicaUnavailableError)
+AGAIN_S = 0.1
+Found = TypeVar("Found")
+
+
+class RemoteStages:
+    """The detector and the responder of the running application, and the checker, which runs here."""
+
+    def __init__(self, checker: Checker, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+        self._checker, self._detector, self._responder = checker, detector, responder
+        self._streaming = responder.options(stream=True)
+
+    async def check(self, texts: Sequence[str]) -> Category | None:
+        return await self._checker.check(texts)
+
+    async def detect(self, text: str) -> Scores:
+        scores: Scores = await _again(lambda: self._detector.detect.remote(text))
+        return scores
+
+    async def detect_many(self, texts: list[str]) -> tuple[str, list[Scores]]:
+        """The detector's name, and the scores of each text."""
+        name, scores = await asyncio.gather(
+            _again(lambda: self._detector.describe.remote()), _again(lambda: self._detector.detect_many.remote(texts))
+        )
+        return name, scores
+
+    async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
+        """Pieces of one answer. Raises Overloaded, or ReplicaLost once there has been a piece."""
+        begun = False
+        while True:
+            pieces: Any = self._streaming.respond.remote(ask)
+            try:
+                with _refusals():
+                    async for piece in pieces:
+                        begun = True
+                        yield piece
+                return
+            except LOST as error:
+                if begun:
+                    raise ReplicaLost("the replica that wrote this answer was lost") from error
+            finally:
+                pieces.cancel()  # does nothing to a stream that has ended
+            await asyncio.sleep(AGAIN_S)
+
+    async def probe(self) -> None:
+        """Returns once every stage has answered."""
+        await asyncio.gather(self._detector.describe.remote(), self._responder.stats.remote())
+
+
+async def _again(call: Callable[[], Awaitable[Found]]) -> Found:
+    """The result of a call that may be made twice. Whoever calls has a deadline. Raises Overloaded or NotReady."""
+    while True:
+        try:
+            with _refusals():
+                return await call()
+        except LOST:
+            await asyncio.sleep(AGAIN_S)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Serve's own limit is the last resort, where several ingresses share a stage."""
+    try:
+        yield
+    except BackPressureError as error:
+        raise Overloaded("too many requests at once; come back when Retry-After says") from error
+    except DeploymentUnavailableError as error:
+        raise NotReady("a stage has failed to start") from error
