@@ -35,8 +35,12 @@ class Edge:
         request_id = _request_id(request.headers.get(REQUEST_ID))
         scope.setdefault("state", {}).update(began_s=time.monotonic(), request_id=request_id)
 
+        begun = False
+
         async def tagged(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
             await send(message)
 
@@ -44,8 +48,13 @@ class Edge:
             body = await self._body(request.headers.get("content-length", ""), receive)
         except RequestError as error:
             await respond_with(request, problem_of(error), {"connection": "close"})(scope, receive, tagged)
-        else:
+            return
+        try:
             await self._app(scope, _replayed(body, receive), tagged)
+        except Exception as error:  # noqa: BLE001 (nothing gets past here: a server would log it with the words that it may hold)
+            problem = problem_of(error)
+            if not begun:
+                await respond_with(request, problem)(scope, receive, tagged)
 
     async def _body(self, declared: str, receive: Receive) -> bytes:
         """The whole body. Raises BodyTooLarge or SlowBody."""

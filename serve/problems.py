@@ -4,7 +4,9 @@ What a user wrote is never repeated in an error, nor logged.
 """
 
 import logging
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,7 +28,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(FyeError, _any)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _any)
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -35,8 +36,14 @@ def problem_of(error: BaseException) -> Problem:
     error = cause if isinstance(cause, FyeError) else error
     if isinstance(error, FyeError):
         return _problem(type(error), str(error))
-    log.error("unexpected %s", type(error).__name__, exc_info=error)
+    log.error("unexpected %s at %s", type(error).__name__, _where(error))
     return Problem(type=TYPE_PREFIX + "internal", title="Internal error", status=500, detail="something went wrong on the server")
+
+
+def _where(error: BaseException) -> str:
+    """The way to an error, without its words: they may be a user's."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in frames)
 
 
 def _problem(kind: type[FyeError], detail: str, errors: list[dict[str, str]] | None = None) -> Problem:

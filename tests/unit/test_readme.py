@@ -1,4 +1,4 @@
-"""What the README tells a reader to type exists and parses."""
+"""What the README and the pages of docs/ tell a reader to type exists and parses."""
 
 import re
 import shlex
@@ -12,8 +12,12 @@ from training.__main__ import app as training_app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = "\n".join([README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))])
 COMMANDS = [
-    line.split("  #")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line
+    re.split("  #| >> ", line)[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", PAGES, re.DOTALL)
+    for line in block.splitlines()
+    if line
 ]
 APPS = {"serve": serve_app, "training": training_app}
 

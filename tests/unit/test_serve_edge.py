@@ -87,6 +87,15 @@ async def test_a_timeout_that_is_none_is_refused(value: str) -> None:
     assert (reply.status_code, "x-request-timeout-ms" in reply.text) == (422, True)
 
 
+@pytest.mark.parametrize("path", ["/v1/respond", CHAT])
+async def test_what_nobody_foresaw_is_told_and_logged_without_a_users_words(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
+    reply = await http_client(FakeIngress((), fails=ValueError("what-the-user-wrote"))).post(path, json=body)
+    assert (reply.status_code, "internal" in reply.text) == (500, True)
+    assert "unexpected ValueError at detect (stages.py:" in caplog.text
+    assert "what-the-user-wrote" not in caplog.text + reply.text
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_refused_is_429_and_says_when_to_return(stream: bool) -> None:
     reply = await http_client(FakeIngress((), fails=Overloaded("full", 7))).post("/v1/respond", json={"text": "hi", "stream": stream})

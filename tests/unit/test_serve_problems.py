@@ -11,6 +11,8 @@ from ray.exceptions import RayTaskError
 
 from models.errors import FyeError, ManifestError
 from serve import problems
+from serve.config import IngressConfig
+from serve.edge import Edge
 from serve.errors import EngineError, InvalidRequest, NotReady, PromptTooLong, UnknownModel, WrongContentType
 from serve.problems import openai_error, problem_of
 from serve.schema import Problem
@@ -38,6 +40,7 @@ def from_a_stage(cause: Exception) -> Exception:
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     problems.install(app)
+    app.add_middleware(Edge, limits=IngressConfig())
 
     async def fail(kind: str) -> None:
         raise {"own": EngineError("the engine failed"), "other": RuntimeError(SECRET)}[kind]
@@ -66,7 +69,7 @@ def test_an_error_that_crossed_between_stages_keeps_only_its_own_words(kind: typ
 def test_an_unforeseen_error_tells_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         assert problem_of(error) == INTERNAL
-    assert [record.message for record in caplog.records] == [f"unexpected {type(error).__name__}"]
+    assert [record.message for record in caplog.records] == [f"unexpected {type(error).__name__} at "]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(422, "invalid_request_error"), (404, "invalid_request_error"), (503, "server_error")])
