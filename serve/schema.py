@@ -118,6 +118,19 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] = []
 
 
+class OpenAIError(BaseModel):
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: None
+    code: str
+
+
+class OpenAIProblem(BaseModel):
+    """The same in OpenAI's shape; `code` is our `type`."""
+
+    error: OpenAIError
+
+
 def emotion_out(detected: Detected) -> EmotionOut:
     return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
 

@@ -1,13 +1,16 @@
 """The HTTP application on stages that are not there."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 from httpx_sse import EventSource
 
-from serve.config import IngressConfig
+from serve.config import IngressConfig, ResponderConfig
 from serve.detector import Scores
+from serve.directory import Directory
+from serve.errors import AdapterRefused
 from serve.events import Event, Message
 from serve.http import make_http_app
 from serve.ingress import this_ingress
@@ -16,10 +19,30 @@ from serve.pipeline import answer
 from stages import FakeStages, scores
 
 
+class Remote:
+    """A method as a handle offers it."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.remote = method
+
+
+class FakeDirectory:
+    """Holds the scripted engine's versions, with no replica that could follow a change."""
+
+    def __init__(self) -> None:
+        directory = Directory(ResponderConfig(kind="scripted"))
+        self.status, self.publish = Remote(directory.status), Remote(self._refuse)
+        self.promote, self.rollback = Remote(self._refuse), Remote(self._refuse)
+
+    async def _refuse(self, _what: object) -> None:
+        raise AdapterRefused("no replica follows")
+
+
 @dataclass
 class FakeIngress(FakeStages):
     """What the HTTP routes ask of an ingress."""
 
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
     messages: list[Message] = field(default_factory=list)
     deadlines_s: list[float] = field(default_factory=list)
 
