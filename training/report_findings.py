@@ -3,22 +3,22 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from models.emotions import LABELS, Emotion
-from training.report_format import ADAPTER, EMOTION_TEST, SETS, interval, number, ordered, title
-from training.report_schema import ArmReport, DetectorReport, PersonasReport, Report
+from training.report_format import ADAPTER, EMOTION_TEST, SETS, interval, number, ordered, points, title
+from training.report_schema import DetectorReport, Interval, PersonasReport, Report
 
 GAIN_TARGET = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What every adapter should reach (`at_least`), or stay under."""
+    """What every adapter, or a detector on a set, should reach (`at_least`), or stay under."""
 
     what: str
     limit: float
-    measure: Callable[[ArmReport], float]
+    measure: Callable[[Any], float]
     at_least: bool = True
 
     def met(self, value: float) -> bool:
@@ -33,6 +33,17 @@ TARGETS = (
 )
 
 
+DETECTOR_TARGETS = {
+    "ordinary_fresh": (Target("accuracy", 0.90, attrgetter("accuracy.value")),),
+    EMOTION_TEST: (
+        Target("accuracy", 0.935, attrgetter("accuracy.value")),
+        Target("macro-F1", 0.90, attrgetter("macro_f1.value")),
+        Target("calibration error", 0.03, attrgetter("ece_after"), at_least=False),
+    ),
+    "goemotions_dev_strict": (Target("macro-F1", 0.84, attrgetter("macro_f1.value")),),
+}
+
+
 class Finding(NamedTuple):
     """A sentence that follows from the numbers; `met` is None where there is no target."""
 
@@ -42,11 +53,22 @@ class Finding(NamedTuple):
 
 def findings(report: Report) -> Iterator[Finding]:
     """What the numbers say, in sentences."""
+    for detector in report.detectors[:1]:
+        yield from _detector_targets(detector)
     for detector in report.detectors:
         yield from _detector_findings(detector, report)
     if report.personas:
         yield from _target_findings(report.personas)
         yield from _gain_findings(report.personas)
+
+
+def _detector_targets(detector: DetectorReport) -> Iterator[Finding]:
+    for name, targets in DETECTOR_TARGETS.items():
+        for target in targets if name in detector.sets else ():
+            value = target.measure(detector.sets[name])
+            words = "at least" if target.at_least else "at most"
+            text = f"{detector.name}: {target.what} on {name} {words} {target.limit:g}: {number(value)}."
+            yield Finding(text, target.met(value))
 
 
 def _detector_findings(detector: DetectorReport, report: Report) -> Iterator[Finding]:
@@ -82,15 +104,15 @@ def _target_findings(personas: PersonasReport) -> Iterator[Finding]:
 
 def _gain_findings(personas: PersonasReport) -> Iterator[Finding]:
     """One sentence for each arm that the adapters are compared with."""
-    gains: dict[str, dict[Emotion, float]] = {}
+    gains: dict[str, dict[Emotion, Interval]] = {}
     for each in personas.personas:
         for comparison in each.comparisons:
-            gains.setdefault(comparison.against, {})[each.persona] = comparison.gain.value
-    for against, values in gains.items():
-        hits = sum(value >= GAIN_TARGET for value in values.values())
-        worst = min(values, key=values.__getitem__)
+            gains.setdefault(comparison.against, {})[each.persona] = comparison.gain
+    for against, found in gains.items():
+        hits = sum(gain.value >= GAIN_TARGET and gain.low > 0 for gain in found.values())
+        worst = min(found, key=lambda persona: found[persona].value)
         yield Finding(
-            f"Hit rate at least {100 * GAIN_TARGET:.0f} points over “{against}”: {hits} of {len(values)} personas "
-            f"(smallest gain: {worst}, {100 * values[worst]:+.1f} points).",
-            hits == len(values),
+            f"Hit rate at least {100 * GAIN_TARGET:.0f} points over “{against}”, interval clear of zero: {hits} of {len(found)} personas "
+            f"(smallest gain: {worst}, {points(found[worst])} points).",
+            hits == len(found),
         )

@@ -267,13 +267,13 @@ def test_nothing_measured() -> None:
     assert "Environment" in Page(render(Report(created="now", environment={}, detectors=[], published=[], personas=None))).text
 
 
-def with_adapters(report: Report, hit_rates: list[float], gain: float, **others: float) -> Report:
+def with_adapters(report: Report, hit_rates: list[float], gain: float, low: float = 0.1, **others: float) -> Report:
     """The report with these hit rates and measures of the six adapters."""
     assert report.personas
     numbers = Numbers()
     changed = []
     for each, rate in zip(report.personas.personas, hit_rates, strict=True):
-        test = Paired(against="base", gain=Interval(value=gain, low=0, high=1), only_adapter=9, only_other=1, p_value=0.02)
+        test = Paired(against="base", gain=Interval(value=gain, low=low, high=1), only_adapter=9, only_other=1, p_value=0.02)
         changed.append(each.model_copy(update={"arms": {"adapter": arm(numbers, rate, **others)}, "comparisons": [test]}))
     return report.model_copy(update={"detectors": [], "personas": report.personas.model_copy(update={"personas": changed})})
 
@@ -283,7 +283,10 @@ def test_targets_that_are_met(report: Report) -> None:
     found = list(findings(with_adapters(report, [0.8] * 6, 0.25, **reached)))
     assert [each.met for each in found] == [True] * 5
     assert found[0].text == "Hit rate at least 0.8: 6 of 6 personas (lowest: sadness, 0.800)."
-    assert found[4].text == "Hit rate at least 25 points over “base”: 6 of 6 personas (smallest gain: sadness, +25.0 points)."
+    assert found[4].text == (
+        "Hit rate at least 25 points over “base”, interval clear of zero: 6 of 6 personas "
+        "(smallest gain: sadness, +25.0 [+10.0, +100.0] points)."
+    )
 
 
 def test_one_persona_below_misses_the_target(report: Report) -> None:
@@ -292,6 +295,22 @@ def test_one_persona_below_misses_the_target(report: Report) -> None:
     assert [each.met for each in found] == [False] * 5
     assert found[0].text == "Hit rate at least 0.8: 5 of 6 personas (lowest: surprise, 0.725)."
     assert "highest" in found[2].text
+
+
+def test_a_gain_whose_interval_holds_zero_misses_the_target(report: Report) -> None:
+    reached = {"stop_rate": 0.97, "echo_rate": 0.01, "distinct_2": 0.6}
+    found = list(findings(with_adapters(report, [0.8] * 6, 0.5, low=0.0, **reached)))
+    assert [each.met for each in found] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(("accuracy", "met"), [(0.935, True), (0.9349, False)])
+def test_the_first_detectors_targets(report: Report, accuracy: float, met: bool) -> None:
+    ours = detector_on_set(Numbers(), 10).model_copy(update={"accuracy": Interval(value=accuracy, low=0.3, high=1), "ece_after": 0.03})
+    first, second = (detector.model_copy(update={"sets": {"emotion_test": ours}}) for detector in report.detectors)
+    found = list(findings(report.model_copy(update={"detectors": [first, second], "published": [], "personas": None})))
+    targets = [each for each in found if each.met is not None]
+    assert [(each.met, each.text.startswith(first.name)) for each in targets] == [(met, True), (False, True), (True, True)]
+    assert targets[0].text.endswith(f"accuracy on emotion_test at least 0.935: {accuracy:.3f}.")
 
 
 @pytest.mark.parametrize(("published", "side"), [(0.5, "above"), (0.2, "below"), (0.35, "within")])
