@@ -6,6 +6,7 @@ texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fi
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -47,25 +48,40 @@ class Classifier:
         self.model = _overlay(_base_model(base.folder, self.manifest), folder, self.manifest.lora_scale).to(device, dtype).eval()
 
     @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Float32 logits `(batch, 6)`, and features `(batch, hidden)`: the last layer's mean over the tokens of each text."""
+        limit = self.manifest.max_tokens
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt").to(self.device)
+        output = self.model(**batch, output_hidden_states=True)
+        mask = batch["attention_mask"].unsqueeze(-1)
+        features = (output.hidden_states[-1].float() * mask).sum(1) / mask.sum(1)
+        return output.logits.float().cpu(), features.cpu()
+
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Float32 logits, `(batch, 6)`, in the order of the texts."""
-        limit = self.manifest.max_tokens
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
-        logits: torch.Tensor = self.model(**batch.to(self.device)).logits
-        return logits.float().cpu()
+        return self.read(texts)[0]
 
     def scores(self, texts: Sequence[str]) -> torch.Tensor:
         """Calibrated probabilities, `(batch, 6)`."""
-        return torch.softmax(self.logits(texts) / self.manifest.temperature, dim=-1)
+        return self.calibrated(self.logits(texts))
+
+    def calibrated(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities of logits, at the fitted temperature."""
+        return torch.softmax(logits / self.manifest.temperature, dim=-1)
 
     def all_logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Logits of any number of texts, `(len(texts), 6)`: batches of similar length, results in the order given."""
+        return self._all(texts)[0] if texts else torch.empty(0, len(LABELS))
+
+    def all_features(self, texts: Sequence[str]) -> np.ndarray:
+        """Features of at least one text, `(len(texts), hidden)`, in the same way."""
+        return self._all(texts)[1].numpy()
+
+    def _all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        out = torch.empty(len(texts), len(LABELS))
-        for start in range(0, len(order), NORMAL_BATCH):
-            rows = order[start : start + NORMAL_BATCH]
-            out[rows] = self.logits([texts[i] for i in rows])
-        return out
+        read = [self.read([texts[i] for i in order[start : start + NORMAL_BATCH]]) for start in range(0, len(order), NORMAL_BATCH)]
+        back = torch.tensor(order).argsort()
+        return torch.cat([logits for logits, _ in read])[back], torch.cat([features for _, features in read])[back]
 
 
 def _base_model(base: Path, manifest: DetectorManifest) -> PreTrainedModel:

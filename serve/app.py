@@ -40,9 +40,7 @@ def build(config: ServeConfig) -> Application:
     ingress = _deployment(
         serve.ingress(http_app)(Ingress), config.ingress.replicas, config.ingress.max_ongoing_requests, -1, drain_s, name="Ingress"
     )
-    bound: Application = ingress.bind(
-        gates, config.safety, detector.bind(config.detector), responder.bind(config.responder, directory), directory
-    )
+    bound: Application = ingress.bind(gates, detector.bind(config.detector), responder.bind(config.responder, directory), directory)
     return bound
 
 

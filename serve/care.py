@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from serve.safety import Category
+from models.harm import Category
 
 TABLE = Path(__file__).with_name("care.toml")
 

@@ -41,6 +41,7 @@ class DetectorConfig(_Frozen):
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
     batch_wait_ms: float = Field(default=2, ge=0)
+    harm: bool = Field(default=True, description="find messages that speak of harm, which no persona answers; off: somebody checks before")
     queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that may wait at a replica")
     replicas: Replicas = Replicas()
 
@@ -76,12 +77,6 @@ class ResponderConfig(_Frozen):
     replicas: Replicas = Replicas(cpus=1)
 
 
-class SafetyConfig(_Frozen):
-    """What says that a message speaks of harm. `off` is for those who check before they call."""
-
-    kind: Literal["rules", "off"] = "rules"
-
-
 class KeysConfig(_Frozen):
     """Where the API keys are: in a file, or in an environment variable that holds what the file would.
 
@@ -113,7 +108,6 @@ class ServeConfig(_Frozen):
     ingress: IngressConfig = IngressConfig()
     detector: DetectorConfig = DetectorConfig()
     responder: ResponderConfig = ResponderConfig()
-    safety: SafetyConfig = SafetyConfig()
     api_keys: KeysConfig = KeysConfig()
 
 

@@ -1,4 +1,4 @@
-"""The detector stage: texts in, calibrated scores of the six emotions out. Texts of many requests share a batch.
+"""The detector stage: texts in, calibrated scores of the six emotions out, and whether one speaks of harm. Many requests share a batch.
 
 It does not know of personas or HTTP.
 """
@@ -6,51 +6,67 @@ It does not know of personas or HTTP.
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.emotions import LABELS
+from models.harm import Category
 from serve.config import DetectorConfig
 
 Scores = tuple[float, ...]
 
 
-class Scorer(Protocol):
-    """What classifies. `scores` blocks, and returns one row of six for each text."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one text was read as: six calibrated scores in label order, and the harm that it speaks of, if any."""
+
+    scores: Scores
+    harm: Category | None = None
+
+
+class Reader(Protocol):
+    """What classifies. `read` blocks, and returns one reading for each text."""
 
     name: str
 
-    def scores(self, texts: list[str]) -> list[Scores]: ...
+    def read(self, texts: list[str]) -> list[Reading]: ...
 
 
-class ModelScorer:
-    """The trained detector."""
+class ModelReader:
+    """The trained detector, and its probe for messages that speak of harm."""
 
     def __init__(self, config: DetectorConfig) -> None:
         import torch
 
         from models.classifier import Classifier
+        from models.harm_probe import HarmProbe
 
         torch.set_num_threads(config.threads)
         self._classifier = Classifier(config.folder, device=config.device)
         manifest = self._classifier.manifest
+        self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
 
-    def scores(self, texts: list[str]) -> list[Scores]:
-        return [tuple(row) for row in self._classifier.scores(texts).tolist()]
+    def read(self, texts: list[str]) -> list[Reading]:
+        logits, features = self._classifier.read(texts)
+        harms = self._probe.categories(features) if self._probe else [None] * len(texts)
+        rows = self._classifier.calibrated(logits).tolist()
+        return [Reading(tuple(row), harm) for row, harm in zip(rows, harms, strict=True)]
 
 
-class ScriptedScorer:
-    """Deterministic and without weights: the emotion that the text names, else one drawn from its hash."""
+class ScriptedReader:
+    """Deterministic and without weights: the emotion that the text names, else one drawn from its hash; and the harm that it names."""
 
     name = "scripted"
 
-    def scores(self, texts: list[str]) -> list[Scores]:
-        return [self._row(text) for text in texts]
+    def read(self, texts: list[str]) -> list[Reading]:
+        return [self._reading(text.lower()) for text in texts]
 
-    def _row(self, text: str) -> Scores:
-        named = [label.id for label in LABELS if label in text.lower()]
+    def _reading(self, text: str) -> Reading:
+        named = [label.id for label in LABELS if label in text]
         chosen = named[0] if named else hashlib.sha256(text.encode()).digest()[0] % len(LABELS)
-        return tuple(0.9 if number == chosen else 0.02 for number in range(len(LABELS)))
+        scores = tuple(0.9 if number == chosen else 0.02 for number in range(len(LABELS)))
+        return Reading(scores, next((category for category in Category if category in text), None))
 
 
 class Detector:
@@ -59,26 +75,21 @@ class Detector:
     def __init__(self, config: DetectorConfig) -> None:
         from ray import serve
 
-        self._scorer: Scorer = ScriptedScorer() if config.kind == "scripted" else ModelScorer(config)
+        self._reader: Reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._score)
+        self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._batch)
 
-    async def detect(self, text: str) -> Scores:
-        """Scores of one text, batched with those of other requests."""
-        scores: Scores = await self._batched(text)
-        return scores
-
-    async def detect_many(self, texts: list[str]) -> list[Scores]:
-        """Scores of several texts of one request."""
-        return list(await asyncio.gather(*(self.detect(text) for text in texts)))
+    async def read(self, texts: list[str]) -> list[Reading]:
+        """A reading of each text of one request, batched with those of other requests."""
+        return list(await asyncio.gather(*map(self._batched, texts)))
 
     async def describe(self) -> str:
         """The name of what classifies; answering it shows that the replica is up."""
-        return self._scorer.name
+        return self._reader.name
 
-    async def _score(self, texts: list[str]) -> list[Scores]:
+    async def _batch(self, texts: list[str]) -> list[Reading]:
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
         loop = asyncio.get_running_loop()
-        rows: Any = await loop.run_in_executor(self._thread, self._scorer.scores, [texts[number] for number in order])
+        rows: Any = await loop.run_in_executor(self._thread, self._reader.read, [texts[number] for number in order])
         placed = dict(zip(order, rows, strict=True))
         return [placed[number] for number in range(len(texts))]

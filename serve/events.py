@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.emotions import Emotion
+from models.harm import Category
 from models.prompt import Turn
 from serve.engine import Sampling
 from serve.keys import Key
-from serve.safety import Category
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from serve.engine import Sampling
 from serve.errors import EngineError
 from serve.events import Detected, Event, Flagged, Message, Said
 from serve.keys import KeyRing
-from serve.pipeline import collect, to_detected
+from serve.pipeline import collect
 from serve.schema import (
     DetectReply,
     DetectRequest,
@@ -31,6 +31,7 @@ from serve.schema import (
     Problem,
     RespondReply,
     RespondRequest,
+    detected_out,
     done_out,
     emotion_out,
     safety_out,
@@ -76,8 +77,8 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
 
 async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    name, scores = await ingress.detect_many([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s)
-    return DetectReply(model=name, results=[emotion_out(to_detected(row)) for row in scores])
+    name, readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s)
+    return DetectReply(model=name, results=[detected_out(reading) for reading in readings])
 
 
 async def list_personas() -> list[PersonaOut]:

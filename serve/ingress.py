@@ -10,15 +10,13 @@ from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
-from serve.config import SafetyConfig
 from serve.deadline import until, within
-from serve.detector import Scores
+from serve.detector import Reading
 from serve.errors import NotReady
 from serve.events import Event, Message
 from serve.pipeline import answer
 from serve.quota import Quota
 from serve.remote import RemoteStages
-from serve.safety import open_checker
 from serve.telemetry import Telemetry
 
 PROBE_TIMEOUT_S = 5
@@ -30,12 +28,11 @@ class Ingress:
     def __init__(
         self,
         gates: Gates,
-        safety: SafetyConfig,
         detector: DeploymentHandle[Any],
         responder: DeploymentHandle[Any],
         directory: DeploymentHandle[Any],
     ) -> None:
-        self._stages = RemoteStages(open_checker(safety), detector, responder)
+        self._stages = RemoteStages(detector, responder)
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._telemetry, self._quota = Telemetry(), Quota()
         self.directory = directory
@@ -51,10 +48,10 @@ class Ingress:
                 async for event in events:
                     yield event
 
-    async def detect_many(self, texts: list[str], deadline_s: float) -> tuple[str, list[Scores]]:
-        """The detector's name, and the scores of each text. Raises Overloaded or DeadlineExceeded."""
+    async def detect(self, texts: list[str], deadline_s: float) -> tuple[str, list[Reading]]:
+        """The detector's name, and a reading of each text. Raises Overloaded or DeadlineExceeded."""
         with self._texts.enter(len(texts)):
-            return await within(deadline_s, self._stages.detect_many(texts))
+            return await within(deadline_s, asyncio.gather(self._stages.describe(), self._stages.read(texts)))
 
     async def probe(self) -> None:
         """Returns once every stage has answered. Raises NotReady."""

@@ -4,28 +4,26 @@ Message -> Detected (before any text) -> Said, Said, ... -> Finished
                                       -> Flagged -> Said -> Finished, if it speaks of harm: calm words instead of a persona's
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
 from models.emotions import LABELS
 from serve.care import calm_answer
-from serve.detector import Scores
+from serve.detector import Reading, Scores
 from serve.errors import EngineError
 from serve.events import Answer, Detected, Event, Finished, Flagged, Message, Said
 from serve.policy import persona_for
 from serve.responder import Ask, Piece
-from serve.safety import Category
+
+TURNS_READ = 4  # of the user's, the last ones: what one of them says of harm holds for all that is answered to it
 
 
 class Stages(Protocol):
     """The stages, however they are reached."""
 
-    async def check(self, texts: Sequence[str]) -> Category | None: ...
-
-    async def detect(self, text: str) -> Scores: ...
+    async def read(self, texts: list[str]) -> list[Reading]: ...
 
     def respond(self, ask: Ask) -> AsyncGenerator[Piece]: ...
 
@@ -34,7 +32,9 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
     """The step at the top. Closing the generator ends the generation in the engine."""
     clock = _Clock(message.began_s)
     clock.mark("queue")
-    category, detected = await asyncio.gather(stages.check(_user_texts(message)), _emotion(stages, message))
+    readings = await stages.read([turn.text for turn in message.turns if turn.role == "user"][-TURNS_READ:])
+    category = next((reading.harm for reading in reversed(readings) if reading.harm), None)
+    detected = None if message.bare else _emotion(message, readings[-1])
     clock.mark("detect")
     if detected is not None:
         yield detected
@@ -70,16 +70,11 @@ async def collect(events: AsyncGenerator[Event]) -> Answer:
     raise EngineError("the answer ended without its figures")
 
 
-def _user_texts(message: Message) -> list[str]:
-    return [turn.text for turn in message.turns if turn.role == "user"]
-
-
-async def _emotion(stages: Stages, message: Message) -> Detected | None:
-    if message.bare:
-        return None
+def _emotion(message: Message, last: Reading) -> Detected:
+    """The one that was asked for, or that of the user's last turn."""
     if message.emotion is not None:
         return Detected(message.emotion, 1.0, {label: float(label is message.emotion) for label in LABELS})
-    return to_detected(await stages.detect(_user_texts(message)[-1]))
+    return to_detected(last.scores)
 
 
 def to_detected(scores: Scores) -> Detected:

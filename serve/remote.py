@@ -4,7 +4,7 @@ A replica or a node may die at any time. What has begun cannot be begun again: i
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,10 +12,9 @@ from ray.exceptions import NodeDiedError, RayActorError, WorkerCrashedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from serve.detector import Scores
+from serve.detector import Reading
 from serve.errors import NotReady, Overloaded, ReplicaLost
 from serve.responder import Ask, Piece
-from serve.safety import Category, Checker
 
 LOST = (RayActorError, NodeDiedError, WorkerCrashedError, ReplicaUnavailableError)
 AGAIN_S = 0.1
@@ -23,25 +22,20 @@ Found = TypeVar("Found")
 
 
 class RemoteStages:
-    """The detector and the responder of the running application, and the checker, which runs here."""
+    """The detector and the responder of the running application."""
 
-    def __init__(self, checker: Checker, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
-        self._checker, self._detector, self._responder = checker, detector, responder
+    def __init__(self, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+        self._detector, self._responder = detector, responder
         self._streaming = responder.options(stream=True)
 
-    async def check(self, texts: Sequence[str]) -> Category | None:
-        return await self._checker.check(texts)
+    async def read(self, texts: list[str]) -> list[Reading]:
+        readings: list[Reading] = await _again(lambda: self._detector.read.remote(texts))
+        return readings
 
-    async def detect(self, text: str) -> Scores:
-        scores: Scores = await _again(lambda: self._detector.detect.remote(text))
-        return scores
-
-    async def detect_many(self, texts: list[str]) -> tuple[str, list[Scores]]:
-        """The detector's name, and the scores of each text."""
-        name, scores = await asyncio.gather(
-            _again(lambda: self._detector.describe.remote()), _again(lambda: self._detector.detect_many.remote(texts))
-        )
-        return name, scores
+    async def describe(self) -> str:
+        """The detector's name."""
+        name: str = await _again(lambda: self._detector.describe.remote())
+        return name
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         """Pieces of one answer. Raises Overloaded, or ReplicaLost once there has been a piece."""

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from models.emotions import Emotion
+from models.harm import Category
 from serve.config import MAX_TEXTS
+from serve.detector import Reading
 from serve.events import Detected, Finished, Flagged
-from serve.safety import Category
+from serve.pipeline import to_detected
 
 MAX_TEXT = 4000
 STRING, LIST = UNION_TAGS = ("(string)", "(list)")  # the two members of a union; no part of a field's path
@@ -53,9 +55,15 @@ class EmotionOut(BaseModel):
     scores: dict[Emotion, float]
 
 
+class DetectedOut(EmotionOut):
+    """`harm` is what the text speaks of, and why no persona would answer it."""
+
+    harm: Category | None
+
+
 class DetectReply(BaseModel):
     model: str
-    results: list[EmotionOut]
+    results: list[DetectedOut]
 
 
 class Usage(BaseModel):
@@ -133,6 +141,10 @@ class OpenAIProblem(BaseModel):
 
 def emotion_out(detected: Detected) -> EmotionOut:
     return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
+
+
+def detected_out(reading: Reading) -> DetectedOut:
+    return DetectedOut(**emotion_out(to_detected(reading.scores)).model_dump(), harm=reading.harm)
 
 
 def safety_out(flagged: Flagged) -> SafetyOut:

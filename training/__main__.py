@@ -117,6 +117,14 @@ def evaluate(
 
 
 @app.command()
+def harm(detector: Annotated[Path, typer.Argument(help="a detector's artefact, which gets the probe", exists=True)]) -> None:
+    """Fit the probe that tells messages of harm on a detector's features, and measure it."""
+    from training.harm import train_harm
+
+    train_harm(detector)
+
+
+@app.command()
 def publish(run: Annotated[Path, typer.Argument(help="a finished run's folder", exists=True)]) -> None:
     """Copy a run's artefacts into models/artifacts/, each with its model card."""
     from training.publish import publish_run

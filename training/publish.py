@@ -6,11 +6,12 @@ from pathlib import Path
 from string import Template
 
 from models.catalog import find
+from models.harm import HARM_MANIFEST, HARM_WEIGHTS
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
 from training.run_folder import RECIPE_FILE
 
 CARDS = Path(__file__).parent / "cards"
-KEPT = (MANIFEST_FILE, "model.safetensors", "adapter_model.safetensors", "adapter_config.json")
+KEPT = (MANIFEST_FILE, "model.safetensors", "adapter_model.safetensors", "adapter_config.json", HARM_MANIFEST, HARM_WEIGHTS)
 
 
 def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:

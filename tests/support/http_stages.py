@@ -8,7 +8,7 @@ import httpx
 from httpx_sse import EventSource
 
 from serve.config import IngressConfig, ResponderConfig
-from serve.detector import Scores
+from serve.detector import Reading
 from serve.directory import Directory
 from serve.errors import AdapterRefused
 from serve.events import Event, Message
@@ -16,7 +16,7 @@ from serve.http import make_http_app
 from serve.ingress import this_ingress
 from serve.keys import KeyRing
 from serve.pipeline import answer
-from stages import FakeStages, scores
+from stages import FakeStages
 
 
 class Remote:
@@ -50,9 +50,9 @@ class FakeIngress(FakeStages):
         self.messages.append(message)
         return answer(self, message)
 
-    async def detect_many(self, texts: list[str], deadline_s: float) -> tuple[str, list[Scores]]:
+    async def detect(self, texts: list[str], deadline_s: float) -> tuple[str, list[Reading]]:
         self.deadlines_s.append(deadline_s)
-        return "fake", [scores(self.best) for _ in texts]
+        return "fake", await self.read(texts)
 
     async def probe(self) -> None:
         if self.fails:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +10,13 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
+from models.harm import Category
 from models.manifest import Adapter, AdapterManifest, adapter_hash
 from models.prompt import Turn
-from serve.detector import Scores
+from serve.detector import Reading, Scores
 from serve.engine import Sampling
 from serve.events import Message
 from serve.responder import Ask, Piece
-from serve.safety import Category
 
 ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
 
@@ -33,20 +33,16 @@ class FakeStages:
     best: Emotion = Emotion.FEAR
     fails: Exception | None = None
     harm: Category | None = None
-    checked: list[list[str]] = field(default_factory=list)
-    detected: list[str] = field(default_factory=list)
+    harm_in: str | None = None
+    read_texts: list[list[str]] = field(default_factory=list)
     asked: list[Ask] = field(default_factory=list)
     closed: bool = False
 
-    async def check(self, texts: Sequence[str]) -> Category | None:
-        self.checked.append(list(texts))
-        return self.harm
-
-    async def detect(self, text: str) -> Scores:
-        self.detected.append(text)
+    async def read(self, texts: list[str]) -> list[Reading]:
+        self.read_texts.append(texts)
         if self.fails and not self.pieces:
             raise self.fails
-        return scores(self.best)
+        return [Reading(scores(self.best), self.harm if self.harm_in in {None, text} else None) for text in texts]
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         self.asked.append(ask)

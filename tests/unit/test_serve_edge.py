@@ -92,7 +92,7 @@ async def test_what_nobody_foresaw_is_told_and_logged_without_a_users_words(path
     body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
     reply = await http_client(FakeIngress((), fails=ValueError("what-the-user-wrote"))).post(path, json=body)
     assert (reply.status_code, "internal" in reply.text) == (500, True)
-    assert "unexpected ValueError at detect (stages.py:" in caplog.text
+    assert "unexpected ValueError at read (stages.py:" in caplog.text
     assert "what-the-user-wrote" not in caplog.text + reply.text
 
 

@@ -62,7 +62,7 @@ async def test_text_travels_unchanged() -> None:
     stream = await client.post("/v1/respond", json={"text": text, "stream": True})
     assert whole.json()["text"] == text
     assert json.loads(sse(stream)[1][1]) == {"text": text}
-    assert ingress.detected == [text, text]
+    assert ingress.read_texts == [[text], [text]]
 
 
 async def test_readiness_is_503_until_every_stage_answers() -> None:

@@ -56,4 +56,4 @@ async def test_a_conversation_reaches_the_responder_without_its_system_message()
     turns = [("system", "be brief"), ("user", "one"), ("assistant", "yes?"), ("user", parts)]
     await http_client(ingress).post(CHAT, json={"messages": [{"role": role, "content": content} for role, content in turns]})
     assert [(turn.role, turn.text) for turn in ingress.asked[0].turns] == [("user", "one"), ("assistant", "yes?"), ("user", "two\nlines")]
-    assert ingress.detected == ["two\nlines"]
+    assert ingress.read_texts == [["one", "two\nlines"]]

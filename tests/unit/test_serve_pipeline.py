@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.emotions import LABELS, Emotion
+from models.harm import Category
 from models.prompt import Turn
 from serve.care import calm_answer
-from serve.detector import Scores
+from serve.detector import Reading
 from serve.errors import EngineError
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
 from serve.pipeline import answer, collect, to_detected
 from serve.responder import Ask, Piece
-from serve.safety import Category
 from stages import FakeStages, message, scores
 
 
@@ -46,11 +46,10 @@ async def test_the_detected_emotions_character_is_asked() -> None:
 
 
 @pytest.mark.parametrize("emotion", LABELS)
-async def test_a_chosen_emotion_is_certain_and_never_detected(emotion: Emotion) -> None:
+async def test_a_chosen_emotion_is_certain_whatever_is_read(emotion: Emotion) -> None:
     stages = FakeStages()
     first, *_ = await events(stages, message("Hm.", emotion=emotion))
     assert first == Detected(emotion, 1.0, {label: float(label is emotion) for label in LABELS})
-    assert stages.detected == []
     assert stages.asked[0].persona is emotion
 
 
@@ -58,15 +57,14 @@ async def test_the_bare_base_has_no_emotion_and_no_character() -> None:
     stages = FakeStages()
     kinds = [type(event) for event in await events(stages, message("Hm.", bare=True))]
     assert kinds == [Said, Said, Finished]
-    assert stages.detected == []
     assert stages.asked[0].persona is None
 
 
 @pytest.mark.parametrize("texts", [("one",), ("one", "answer", "two"), ("one", "answer", "two", "answer")])
-async def test_what_is_detected_is_the_users_last_turn(texts: tuple[str, ...]) -> None:
+async def test_what_is_read_is_what_the_user_said(texts: tuple[str, ...]) -> None:
     stages = FakeStages()
     await events(stages, message(*texts))
-    assert stages.detected == [[text for text in texts if text != "answer"][-1]]
+    assert stages.read_texts == [[text for text in texts if text != "answer"]]
     assert stages.asked[0].turns == tuple(Turn("assistant" if text == "answer" else "user", text) for text in texts)
 
 
@@ -89,9 +87,9 @@ async def test_leaving_before_any_text_never_asks_the_responder() -> None:
 
 async def test_times_are_parts_of_the_total() -> None:
     class Slow(FakeStages):
-        async def detect(self, text: str) -> Scores:
+        async def read(self, texts: list[str]) -> list[Reading]:
             await asyncio.sleep(0.02)
-            return await super().detect(text)
+            return await super().read(texts)
 
     finished = (await events(Slow(), message("Hm.")))[-1]
     assert isinstance(finished, Finished)
@@ -141,7 +139,19 @@ async def test_a_message_that_speaks_of_harm_reaches_no_persona(harm: Category, 
     assert isinstance(finished, Finished)
     assert finished.finish_reason == "stop"
     assert stages.asked == []
-    assert stages.checked == [["one", "two"]]
+    assert stages.read_texts == [["one", "two"]]
+
+
+async def test_harm_in_an_earlier_turn_holds_for_what_comes_after() -> None:
+    stages = FakeStages(harm=Category.VIOLENCE, harm_in="one")
+    assert Flagged(Category.VIOLENCE) in await events(stages, message("one", "answer", "two", "answer", "three"))
+    assert Flagged(Category.VIOLENCE) not in await events(stages, message("one", "answer", "2", "a", "3", "a", "4", "a", "5"))
+
+
+async def test_a_chosen_emotion_is_no_way_around() -> None:
+    stages = FakeStages(harm=Category.SELF_HARM)
+    assert Flagged(Category.SELF_HARM) in await events(stages, message("Hm.", emotion=Emotion.JOY))
+    assert stages.asked == []
 
 
 @given(rows=st.lists(st.floats(0, 1), min_size=6, max_size=6))

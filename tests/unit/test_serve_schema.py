@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from models.emotions import LABELS, Emotion
+from models.harm import Category
 from serve.events import Finished, Flagged
 from serve.openai_api import ChatRequest
 from serve.pipeline import to_detected
-from serve.safety import Category
 from serve.schema import MAX_TEXT, MAX_TEXTS, DetectRequest, RespondRequest, done_out
 from stages import scores
 

@@ -10,11 +10,11 @@ import pytest
 from ray.serve import metrics
 
 from models.emotions import Emotion
+from models.harm import Category
 from serve.errors import DeadlineExceeded, EngineError, Overloaded
 from serve.events import Event, Said
 from serve.pipeline import answer
 from serve.responder import Piece
-from serve.safety import Category
 from serve.telemetry import Telemetry
 from stages import ANSWER, FakeStages, message
 
@@ -74,7 +74,7 @@ async def test_a_reader_who_leaves_is_counted_and_the_answer_closed(recorded: Re
 
 async def test_a_task_that_is_cancelled_is_counted_as_left(recorded: Recorded) -> None:
     class Stuck(FakeStages):
-        async def detect(self, text: str) -> Any:
+        async def read(self, texts: list[str]) -> Any:
             await asyncio.sleep(60)
 
     asked = message("Hm.")
