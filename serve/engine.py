@@ -15,7 +15,7 @@ class Sampling:
 
     max_tokens: int = 96
     temperature: float = 0.7
-    top_p: float = 0.9
+    top_p: float = 0.8
     seed: int | None = None
     stop: tuple[str, ...] = ()
 

@@ -64,7 +64,7 @@ class ChatRequest(_Body):
     max_tokens: int | None = Field(default=None, ge=1, le=256)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=256)
     temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_p: float = Field(default=0.8, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
     stop: Annotated[Annotated[Stop, Tag(STRING)] | Annotated[list[Stop], Field(max_length=4), Tag(LIST)], ONE_OR_MANY] | None = None
     n: Literal[1] = 1

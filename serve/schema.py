@@ -41,7 +41,7 @@ class RespondRequest(_Strict):
     stream: bool = False
     max_tokens: int = Field(default=96, ge=1, le=256)
     temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_p: float = Field(default=0.8, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 
 

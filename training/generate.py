@@ -37,7 +37,7 @@ class Settings:
 
     max_tokens: int = 96
     temperature: float = 0.7
-    top_p: float = 0.9
+    top_p: float = 0.8
     seed: int = 0
 
 
