@@ -5,6 +5,7 @@ from training.report_schema import ArmReport, DetectorOnSet, Interval, PersonaRe
 ADAPTER = "adapter"
 EMOTION_TEST = "emotion_test"
 SETS = {
+    "ordinary_fresh": "fresh ordinary messages",
     "ordinary": "ordinary messages",
     EMOTION_TEST: "emotion/test",
     "strict": "GoEmotions, strict labels",
