@@ -112,7 +112,7 @@ class Directory:
                             raise AdapterRefused(report.refused[name])
                     await self._news.wait()
         except TimeoutError as error:
-            raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; nothing was changed") from error
+            raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; the change was undone") from error
 
     def _live(self) -> list[Report]:
         now_s = time.monotonic()

@@ -46,10 +46,6 @@ class Releases(BaseModel):
         resident = tuple(known for known in self.versions if known in kept or known not in idle)
         return self.model_copy(update={"versions": (*resident, version)})
 
-    def withdraw(self, name: str) -> Self:
-        """Without that version, which must answer nobody."""
-        return self.model_copy(update={"versions": tuple(version for version in self.versions if version.name != name)})
-
     def promote(self, name: str) -> Self:
         """That version answers. Raises AdapterRefused for one that is not resident."""
         found = next((version for version in self.versions if version.name == name), None)
