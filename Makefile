@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check lock train-gpu clean
+.PHONY: serve chat test check chaos overload lock train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -26,6 +26,14 @@ check: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	$(PY) -m pytest
+
+# Hurts a cluster of three nodes while it is asked, and counts how every request ended.
+chaos: $(VENV)/.dev
+	$(PY) tests/load/chaos.py
+
+# What the graph still achieves at four times what it can do; the figures go to .bench/overload.json.
+overload: $(VENV)/.dev
+	$(PY) tests/load/overload.py
 
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile

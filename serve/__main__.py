@@ -29,6 +29,22 @@ def run(
 
 
 @app.command()
+def detect(
+    source: Annotated[Path, typer.Argument(help="a .jsonl, .csv or .parquet file", exists=True, dir_okay=False)],
+    out: Annotated[Path | None, typer.Option(help="where the labelled rows go; default: NAME.labelled beside the file")] = None,
+    column: Annotated[str, typer.Option(help="the column that holds the texts")] = "text",
+    workers: Annotated[int, typer.Option(min=1, help="detectors at once, which share the machine's cores")] = 1,
+    config: Annotated[Path, typer.Option(help="a Serve config file, of which the detector is used", exists=True, dir_okay=False)] = LOCAL,
+    scripted: Annotated[bool, typer.Option(help="no weights: a deterministic detector")] = False,
+) -> None:
+    """Label the emotion of every text in a file, without a server."""
+    from serve.corpus import start
+
+    out = out or source.with_name(f"{source.stem}.labelled{source.suffix}")
+    raise typer.Exit(start(source, out, column, None if scripted else config, workers))
+
+
+@app.command()
 def new_key(
     name: Annotated[str, typer.Argument(help="who gets it")],
     scope: Annotated[list[str], typer.Option(help="respond, detect or admin; may be given often")] = ["respond", "detect"],  # noqa: B006

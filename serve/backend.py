@@ -52,7 +52,10 @@ async def open_backend(config: ResponderConfig) -> Backend:
     if config.kind == "scripted":
         aliases = {label: f"{label}@scripted" for label in LABELS}
         return Backend(
-            ScriptedEngine(tuple(aliases.values()), config.scripted_token_s), ScriptedEncoder(), aliases, derive_limits(config, [])
+            ScriptedEngine(tuple(aliases.values()), config.scripted_token_s, config.hardware.max_num_seqs),
+            ScriptedEncoder(),
+            aliases,
+            derive_limits(config, []),
         )
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []

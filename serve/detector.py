@@ -69,13 +69,18 @@ class ScriptedReader:
         return Reading(scores, next((category for category in Category if category in text), None))
 
 
+def open_reader(config: DetectorConfig) -> Reader:
+    """Loads what classifies."""
+    return ScriptedReader() if config.kind == "scripted" else ModelReader(config)
+
+
 class Detector:
     """A replica. Batches form while the previous one is computed; a batch takes what waits, up to `batch_size`."""
 
     def __init__(self, config: DetectorConfig) -> None:
         from ray import serve
 
-        self._reader: Reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
+        self._reader = open_reader(config)
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._batch)
 

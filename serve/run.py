@@ -22,7 +22,7 @@ from rich.markup import escape
 from models.errors import CatalogError, FyeError
 from models.manifest import DetectorManifest
 from models.materialize import materialize
-from serve.config import SCRIPTED, ServeConfig
+from serve.config import SCRIPTED, DetectorConfig, ServeConfig
 from serve.errors import ServingError
 from serve.keys import open_keys
 
@@ -74,14 +74,19 @@ def run(config: ServeConfig, host: str, port: int) -> None:
 
 def fetch_weights(config: ServeConfig) -> None:
     """Before the graph, where progress can be seen."""
-
-    def say(line: str) -> None:
-        console.print(f"  {line}")
-
-    if config.detector.kind != "scripted":
-        materialize(DetectorManifest.read(config.detector.folder).base, say)
+    fetch_detector(config.detector)
     if config.responder.kind == "vllm":
-        materialize(config.responder.base, say)
+        materialize(config.responder.base, _say)
+
+
+def fetch_detector(config: DetectorConfig) -> None:
+    """What the detector stands on."""
+    if config.kind != "scripted":
+        materialize(DetectorManifest.read(config.folder).base, _say)
+
+
+def _say(line: str) -> None:
+    console.print(f"  {line}")
 
 
 @contextmanager
@@ -92,7 +97,9 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     from ray.serve.api import RunTarget
 
     from serve.app import build
+    from serve.front import DEFAULT_TIMEOUT_VARIABLE
 
+    os.environ[DEFAULT_TIMEOUT_VARIABLE] = str(config.ingress.default_timeout_ms)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: ingress, detector, responder ...")
     try:
@@ -157,6 +164,8 @@ def set_ray_environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what has Ray's own ports listen on loopback alone
     os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
+    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "serve.front:middlewares")
+    os.environ.setdefault("RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS", "1")  # one that hangs does not hear that it should end
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")  # no load balancer stands in front here
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 

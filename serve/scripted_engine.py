@@ -16,10 +16,10 @@ WORDS = tuple(re.findall(r"\S+", SENTENCE))
 
 
 class ScriptedEngine:
-    """`token_s` is the time that a token takes."""
+    """`token_s` is the time that a token takes; `places` answers are written at once, and the others wait, as in the real engine."""
 
-    def __init__(self, resident: tuple[str, ...] = (), token_s: float = 0.005) -> None:
-        self._token_s = token_s
+    def __init__(self, resident: tuple[str, ...] = (), token_s: float = 0.005, places: int = 32) -> None:
+        self._token_s, self._places = token_s, asyncio.Semaphore(places)
         self._adapters: set[str] = set(resident)
         self._running = 0
 
@@ -32,11 +32,12 @@ class ScriptedEngine:
         words = [f"[{adapter or 'base'}]", *WORDS]
         self._running += 1
         try:
-            for number, word in enumerate(words[: sampling.max_tokens]):
-                await asyncio.sleep(self._token_s)
-                last = number + 1 == min(len(words), sampling.max_tokens)
-                reason = None if not last else "stop" if len(words) <= sampling.max_tokens else "length"
-                yield Delta(f" {word}", 1, reason)  # type: ignore[arg-type]
+            async with self._places:
+                for number, word in enumerate(words[: sampling.max_tokens]):
+                    await asyncio.sleep(self._token_s)
+                    last = number + 1 == min(len(words), sampling.max_tokens)
+                    reason = None if not last else "stop" if len(words) <= sampling.max_tokens else "length"
+                    yield Delta(f" {word}", 1, reason)  # type: ignore[arg-type]
         finally:
             self._running -= 1
 

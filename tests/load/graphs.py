@@ -1,0 +1,37 @@
+"""The graph that a load test asks: started as `make serve` starts it, on loopback, and ended on the way out."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from serve.config import ServeConfig
+from serve.run import APP_NAME, fetch_weights, serving, set_ray_environment, wait_ready
+
+HOST, PORT = "127.0.0.1", 8765
+LOCAL = Path(__file__).parents[2] / "deploy" / "local.yaml"
+console = Console(highlight=False, width=200)
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the graph is, and how many answers its responder has under way at the moment."""
+
+    url: str
+    running: Callable[[], int]
+
+
+@contextmanager
+def running(config: ServeConfig, port: int = PORT) -> Iterator[Running]:
+    """The graph of a configuration, once every stage has answered."""
+    from ray import serve  # before the environment is set: it tunes what is started, and a handle needs no event loop here
+
+    set_ray_environment()
+    fetch_weights(config)
+    with serving(config, HOST, port):
+        wait_ready(HOST, port, threading.Event())
+        responder = serve.get_deployment_handle("Responder", APP_NAME)
+        yield Running(f"http://{HOST}:{port}", lambda: int(responder.stats.remote().result(timeout_s=10).running))
