@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos overload lock train-gpu clean
+.PHONY: serve chat test check chaos overload bench lock train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -34,6 +34,10 @@ chaos: $(VENV)/.dev
 # What the graph still achieves at four times what it can do; the figures go to .bench/overload.json.
 overload: $(VENV)/.dev
 	$(PY) tests/load/overload.py
+
+# The graph beside bare vLLM and the detector beside its peers, as ratios; the figures go to .bench/summary.json.
+bench: $(VENV)/.dev
+	$(PY) tests/load/bench.py
 
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile

@@ -63,7 +63,8 @@ class Overload(BaseModel):
     def summary(self) -> str:
         """One line for people."""
         return (
-            f"capacity {self.capacity:.2f}/s, offered {self.offered:.2f}/s: goodput {self.goodput:.2f}/s of at most {self.peak_goodput:.2f}/s,"
+            f"capacity {self.capacity:.2f}/s, offered {self.offered:.2f}/s:"
+            f" goodput {self.goodput:.2f}/s of at most {self.peak_goodput:.2f}/s,"
             f" p99 {self.p99_accepted_s:.2f} s (bound {self.p99_bound_s:.2f} s), {self.refused} refused,"
             f" {self.refused_without_retry_after} of them without Retry-After, {self.left_running} left running"
         )

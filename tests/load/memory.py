@@ -1,0 +1,41 @@
+"""Memory of a process and its children, by what they are. Shared pages count in parts (PSS), so the sum is what is really taken."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+ENGINE = "VLLM::EngineCore"
+KINDS = (  # the first that a command line matches
+    (ENGINE, "engine"),
+    ("ServeReplica:.*:Ingress", "ingress"),
+    ("ServeReplica:.*:Detector", "detector"),
+    ("ServeReplica:.*:Responder", "responder, without the engine"),
+    ("ServeReplica:.*:Directory", "directory"),
+    ("Proxy|haproxy", "proxy"),
+    ("ServeController", "controller"),
+    ("gcs_server|raylet|ray/_private|ray::|dashboard", "Ray"),
+)
+
+
+def by_kind(pid: int) -> Counter[str]:
+    """MiB of each kind of process below `pid`; `other` is `pid` itself and whatever no kind matches."""
+    found: Counter[str] = Counter()
+    root = psutil.Process(pid)
+    for process in (root, *root.children(recursive=True)):
+        try:
+            line = " ".join(process.cmdline()) or process.name()
+            found[_kind(line)] += _pss_mib(process.pid)
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+    return found
+
+
+def _kind(line: str) -> str:
+    return next((kind for pattern, kind in KINDS if re.search(pattern, line)), "other")
+
+
+def _pss_mib(pid: int) -> float:
+    found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
