@@ -57,6 +57,21 @@ async def test_a_mixed_batch_gives_each_row_what_it_gets_alone(backend: Backend)
         assert same_answer(expected, found), row
 
 
+async def test_rows_without_an_adapter_are_the_base_s_when_every_place_is_taken(backend: Backend, tmp_path: Path) -> None:
+    """Stock vLLM on a CPU gives them the last place's adapter: so this shows that `serve.cpu_lora` is at work in the engine's process."""
+    free = backend.limits.max_loras - len(backend.engine.stats().adapters)
+    added = [changed_joy(tmp_path / str(number), factor=1 + number / 8) for number in range(1, free + 1)]
+    for adapter in added:
+        await backend.engine.load(adapter)
+    alone = [await greedy(backend, None, message) for message in MESSAGES]
+    personas = (greedy(backend, persona, message) for persona in LABELS for message in MESSAGES)
+    mixed = await asyncio.gather(*(greedy(backend, None, message) for message in MESSAGES), *personas)
+    for adapter in added:
+        await backend.engine.unload(adapter.manifest.versioned_name)
+    for message, expected, found in zip(MESSAGES, alone, mixed, strict=False):
+        assert same_answer(expected, found), message
+
+
 async def test_the_comparison_tells_personas_apart(backend: Backend) -> None:
     """Otherwise agreeing by it would show nothing."""
     answers = [await greedy(backend, persona, MESSAGES[0]) for persona in (*LABELS, None)]

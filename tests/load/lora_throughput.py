@@ -1,0 +1,135 @@
+"""What six adapters cost on a CPU, against the same engine without any: `.venv/bin/python tests/load/lora_throughput.py`
+
+All servers of `lora_arms.py` are started, on the same weights and cores, then measured in turn with the same prompts, repeat after repeat,
+the others held by SIGSTOP. Prints one table and writes `.bench/lora.json`. Under 10 minutes on two cores, of which starting is most.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from statistics import median
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lora_arms import ARMS, BENCH, REQUESTS, Arm, Server, running, wait_ready
+from models.materialize import materialize
+from serve.config import ResponderConfig
+
+RESULT = BENCH / "lora.json"
+EVERY_ARM = ",".join(arm.name for arm in ARMS)
+SHORT, LONG = 8, 200  # tokens of a prompt: for decoding, for prefill
+Entry = dict[str, str | float | None]
+console = Console(stderr=True)
+
+# name: (arm, what it is measured against, measurement, goal)
+RATIOS = {
+    "six adapters, 32 requests, decode": ("ours", "base", "decode", 0.95),
+    "six adapters, 32 requests, prefill": ("ours", "base", "prefill", 0.95),
+    "an adapter, one request, decode": ("ours", "base", "single", 0.95),
+    "no adapter, 32 requests, decode": ("ours", "base", "bare", 0.95),
+    "six adapters, 32 requests, decode, against untouched vLLM": ("ours", "untouched", "decode", 5.0),
+    "stock vLLM: six adapters, 32 requests, decode": ("stock", "base", "decode", None),
+    "stock vLLM: six adapters, 32 requests, prefill": ("stock", "base", "prefill", None),
+    "stock vLLM: an adapter, one request, decode": ("stock", "base", "single", None),
+}
+
+
+def batch_s(server: Server, models: Sequence[str], prompt: int, answer: int, seed: int) -> float:
+    """Seconds until all requests, sent at once, have `answer` tokens each."""
+
+    async def ask(client: httpx.AsyncClient, index: int, model: str) -> None:
+        dice = random.Random(f"{seed} {index}")
+        tokens = [2, *(dice.randrange(1000, 200_000) for _ in range(prompt - 1))]  # <bos>, then any
+        body = {"model": model, "prompt": tokens, "max_tokens": answer, "temperature": 0, "ignore_eos": True}
+        reply = await client.post(f"{server.url}/v1/completions", json=body)
+        reply.raise_for_status()
+
+    async def ask_all() -> float:
+        async with httpx.AsyncClient(timeout=600) as client:
+            began_s = time.perf_counter()
+            await asyncio.gather(*(ask(client, index, model) for index, model in enumerate(models)))
+            return time.perf_counter() - began_s
+
+    return asyncio.run(ask_all())
+
+
+def decode(server: Server, models: Sequence[str], answer: int, seed: int) -> float:
+    """Tokens a second after the first one: what the prompts take is measured apart and left out."""
+    first_s = batch_s(server, models, SHORT, 1, seed)
+    return len(models) * (answer - 1) / (batch_s(server, models, SHORT, answer, seed) - first_s)
+
+
+def sample(server: Server, seed: int) -> None:
+    """Tokens a second of each kind, into the arm's samples."""
+    arm = server.arm
+    taken = {
+        "decode": decode(server, arm.models(REQUESTS), arm.answer, seed),
+        "prefill": arm.prompts * LONG / batch_s(server, arm.models(arm.prompts), LONG, 1, seed),
+        "single": decode(server, arm.models(1), arm.answer, seed),
+    }
+    if arm.name == "ours":
+        taken["bare"] = decode(server, ["base"] * REQUESTS, arm.answer, seed)
+    for name, value in taken.items():
+        arm.samples.setdefault(name, []).append(value)
+    console.print(f"{seed} {arm.name} " + ", ".join(f"{name} {value:.1f}" for name, value in taken.items()))
+
+
+def entry(name: str, values: Sequence[float], goal: float | None, unit: str) -> Entry:
+    return {"name": name, "value": median(values), "goal": goal, "low": min(values), "high": max(values), "unit": unit}
+
+
+def entries(arms: dict[str, Arm]) -> list[Entry]:
+    """A ratio is of neighbours in time; its value is the median over the repeats, low and high are the range."""
+    rows = []
+    for name, (mine, peer, measurement, goal) in RATIOS.items():
+        if {mine, peer} <= arms.keys():
+            against = "decode" if measurement == "bare" else measurement
+            pairs = zip(arms[mine].samples[measurement], arms[peer].samples[against], strict=True)
+            rows.append(entry(name, [one / other for one, other in pairs], goal, "ratio"))
+    tokens = [(f"{name}: {measurement}", values) for name, arm in arms.items() for measurement, values in arm.samples.items()]
+    return rows + [entry(name, values, None, "tok/s") for name, values in tokens]
+
+
+def print_table(rows: Sequence[Entry]) -> None:
+    table = Table("", "value", "goal", "range", "unit")
+    for row in rows:
+        table.add_row(
+            str(row["name"]), f"{row['value']:.2f}", str(row["goal"] or ""), f"{row['low']:.2f} to {row['high']:.2f}", str(row["unit"])
+        )
+    Console().print(table)
+
+
+def warm_up(server: Server) -> None:
+    """Loads the adapters, makes the kernels for each shape, then stops the arm until its turn."""
+    wait_ready(server)
+    with server.awake():
+        batch_s(server, server.arm.models(REQUESTS), SHORT, 3, 0)
+        batch_s(server, server.arm.models(2), LONG, 2, 0)
+
+
+def main(repeats: int = 3, only: str = EVERY_ARM) -> None:
+    """`only` names the arms. All start side by side: starting is mostly work on one core."""
+    BENCH.mkdir(exist_ok=True)
+    weights = materialize(ResponderConfig().base, console.print).folder
+    with ExitStack() as stack:
+        servers = [stack.enter_context(running(arm, weights)) for arm in ARMS if arm.name in only.split(",")]
+        for server in servers:
+            warm_up(server)
+            console.print(f"{server.arm.name} is ready")
+        for repeat, server in itertools.product(range(1, repeats + 1), servers):
+            with server.awake():
+                sample(server, repeat)
+    rows = entries({server.arm.name: server.arm for server in servers})
+    RESULT.write_text(json.dumps(rows, indent=1), "utf-8")
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    typer.run(main)
