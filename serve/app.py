@@ -21,6 +21,8 @@ from serve.limits import TEXTS_AHEAD, derive_gates
 from serve.responder import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
+HEALTH_PERIOD_S = 5
+HEALTH_TIMEOUT_S = 10  # Serve replaces a replica that has failed three checks in a row: one that hangs is gone within half a minute
 DIRECTORY_REQUESTS = 1000  # one of each responder replica a second, and changes that wait
 
 
@@ -63,7 +65,8 @@ def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drai
         max_ongoing_requests=ongoing,
         max_queued_requests=queued,
         graceful_shutdown_timeout_s=drain_s,
-        health_check_timeout_s=60,
+        health_check_period_s=HEALTH_PERIOD_S,
+        health_check_timeout_s=HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         **scaling,
     )(plain)

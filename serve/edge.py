@@ -18,7 +18,9 @@ from serve.errors import BodyTooLarge, RequestError, SlowBody
 from serve.problems import problem_of, respond_with
 
 REQUEST_ID = "x-request-id"
+ELAPSED = "x-request-elapsed-ms"  # what a request that is asked again has spent already; a client that sends it only shortens its own time
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+ACCEPTED_MS = re.compile(r"[0-9]{1,9}")
 
 
 class Edge:
@@ -32,8 +34,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        request_id = _request_id(request.headers.get(REQUEST_ID))
-        scope.setdefault("state", {}).update(began_s=time.monotonic(), request_id=request_id)
+        request_id = request_id_of(request.headers.get(REQUEST_ID))
+        elapsed_ms = request.headers.get(ELAPSED, "")
+        began_s = time.monotonic() - (int(elapsed_ms) / 1000 if ACCEPTED_MS.fullmatch(elapsed_ms) else 0)
+        scope.setdefault("state", {}).update(began_s=began_s, request_id=request_id)
 
         begun = False
 
@@ -89,5 +93,5 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _request_id(given: str | None) -> str:
+def request_id_of(given: str | None) -> str:
     return given if given and ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

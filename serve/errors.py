@@ -18,6 +18,7 @@ FyeError                        500
 └── ServingError                500   the server can mend it
     ├── DeadlineExceeded        504   the request's timeout ended before the answer
     ├── EngineError             500   the engine failed while it generated
+    ├── EngineDead              503   the engine will not answer again; its replica is replaced
     ├── NotReady                503   a stage has not answered yet
     └── ReplicaLost             502   a process died while it wrote the answer
 """
@@ -111,6 +112,11 @@ class DeadlineExceeded(ServingError):
 
 class EngineError(ServingError):
     type = "engine"
+
+
+class EngineDead(ServingError):
+    status = 503
+    type = "engine-dead"
 
 
 class NotReady(ServingError):

@@ -1,11 +1,13 @@
 """The stages as Serve's handles reach them: what is lost before it has begun is asked again, until its deadline ends it.
 
-A replica or a node may die at any time. What has begun cannot be begun again: it ends with an error that says so.
+A replica or a node may die or hang at any time. What has begun cannot be begun again: it ends with an error that says so.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ray.exceptions import NodeDiedError, RayActorError, WorkerCrashedError
@@ -13,11 +15,13 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from serve.detector import Reading
-from serve.errors import NotReady, Overloaded, ReplicaLost
-from serve.responder import Ask, Piece
+from serve.errors import EngineDead, NotReady, Overloaded, ReplicaLost
+from serve.responder import SIGN, Ask, Piece
+from serve.signs import SILENT_S
 
 LOST = (RayActorError, NodeDiedError, WorkerCrashedError, ReplicaUnavailableError)
 AGAIN_S = 0.1
+DEATHS = 3  # of replicas that had taken the same request in: by then it may well be what kills them
 Found = TypeVar("Found")
 
 
@@ -39,17 +43,20 @@ class RemoteStages:
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         """Pieces of one answer. Raises Overloaded, or ReplicaLost once there has been a piece."""
-        begun = False
+        begun, lost, began_s = False, 0, time.monotonic()
         while True:
-            pieces: Any = self._streaming.respond.remote(ask)
+            left_s = ask.timeout_s - (time.monotonic() - began_s)
+            pieces: Any = self._streaming.respond.remote(replace(ask, timeout_s=left_s))
             try:
                 with _refusals():
-                    async for piece in pieces:
-                        begun = True
-                        yield piece
+                    while (piece := await _next(pieces, None if begun else SILENT_S)) is not None:
+                        if piece != SIGN:
+                            begun = True
+                            yield piece
                 return
-            except LOST as error:
-                if begun:
+            except (*LOST, EngineDead, TimeoutError) as error:
+                lost += isinstance(error, LOST)
+                if begun or lost >= DEATHS:
                     raise ReplicaLost("the replica that wrote this answer was lost") from error
             finally:
                 pieces.cancel()  # does nothing to a stream that has ended
@@ -58,6 +65,12 @@ class RemoteStages:
     async def probe(self) -> None:
         """Returns once every stage has answered."""
         await asyncio.gather(self._detector.describe.remote(), self._responder.stats.remote())
+
+
+async def _next(pieces: AsyncGenerator[Piece], silent_s: float | None) -> Piece | None:
+    """The next piece, None after the last. Raises TimeoutError if there is not even a sign for `silent_s`: the replica hangs."""
+    async with asyncio.timeout(silent_s):
+        return await anext(pieces, None)
 
 
 async def _again(call: Callable[[], Awaitable[Found]]) -> Found:

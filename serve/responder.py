@@ -4,6 +4,8 @@ It does not know of detection or HTTP.
 """
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -20,10 +22,14 @@ from serve.config import ResponderConfig
 from serve.deadline import until
 from serve.directory import Report
 from serve.engine import Delta, EngineStats, Sampling
-from serve.errors import NotReady, PromptTooLong
+from serve.errors import EngineDead, NotReady, PromptTooLong
 from serve.following import Follower
 from serve.policy import BASE_VOICE, voice_of
 from serve.releases import Releases
+from serve.signs import with_signs
+
+log = logging.getLogger(__name__)
+WATCH_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,9 @@ class Piece:
     adapter: str | None = None
 
 
+SIGN = Piece("")  # nothing yet, but this replica lives
+
+
 class Responder:
     """Turns asks into pieces, for any number of them at once."""
 
@@ -56,7 +65,7 @@ class Responder:
         self._follower = follower or Follower(backend, "alone", _follow_nobody)
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-        """The answer as it is generated. The first piece is passed on at once; under load later ones are joined.
+        """The answer as it is generated. The first piece is passed on at once; under load later ones are joined. Before it, signs of life.
 
         Raises PromptTooLong, DeadlineExceeded or EngineError. Closing the generator ends the generation.
         """
@@ -65,8 +74,11 @@ class Responder:
         written, first = 0, True
         generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)
         with self._follower.using(adapter):
-            async with aclosing(until(deadline_s, generation)) as deltas:
+            async with aclosing(with_signs(until(deadline_s, generation))) as deltas:
                 async for delta in deltas:
+                    if delta is None:
+                        yield SIGN
+                        continue
                     written += delta.tokens
                     piece = _piece(delta, first, len(prompt), written, adapter)
                     if piece.text or piece.finish_reason:
@@ -91,6 +103,16 @@ class Responder:
     async def check_health(self) -> None:
         """Called by Serve; raising has the replica replaced."""
         await self._backend.engine.health()
+
+    async def end_with_the_engine(self) -> None:
+        """Ends the process when its engine is dead. Serve sees that at once, and failed health checks only after three of them."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                await self.check_health()
+            except EngineDead:
+                log.error("the engine is dead; this replica ends itself to be replaced")
+                os._exit(1)
 
     async def stats(self) -> EngineStats:
         return self._backend.engine.stats()
@@ -117,9 +139,10 @@ class ResponderReplica(Responder):
         follower = Follower(backend, serve.get_replica_context().replica_id.unique_id, directory.sync.remote)
         await follower.step()
         super().__init__(config, backend, follower)
-        self._following = asyncio.create_task(follower.run())
+        self._tasks = [asyncio.create_task(follower.run()), asyncio.create_task(self.end_with_the_engine())]
 
     async def __del__(self) -> None:  # Serve awaits it before it ends a replica
-        if hasattr(self, "_following"):
-            self._following.cancel()
+        for task in getattr(self, "_tasks", ()):
+            task.cancel()
+        if hasattr(self, "_backend"):
             await self.close()

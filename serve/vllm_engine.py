@@ -15,7 +15,7 @@ from models.errors import ArtifactError
 from models.manifest import Adapter
 from serve.config import HardwareProfile
 from serve.engine import Delta, EngineStats, Sampling
-from serve.errors import EngineError
+from serve.errors import EngineDead, EngineError
 from serve.limits import Limits
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class VllmEngine:
         return self._llm
 
     async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         outputs = self._engine.generate(
             {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter)
         )
@@ -62,6 +64,8 @@ class VllmEngine:
                 yield Delta(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
         except EngineError:
             raise
+        except EngineDeadError as error:
+            raise EngineDead("the engine is dead") from error
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"the engine failed: {type(error).__name__}") from error
         finally:
@@ -107,10 +111,12 @@ class VllmEngine:
             await self._engine.remove_lora(request.lora_int_id)
 
     async def health(self) -> None:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         try:
             await self._engine.check_health()
-        except RuntimeError as error:
-            raise EngineError("the engine is dead") from error
+        except EngineDeadError as error:
+            raise EngineDead("the engine is dead") from error
 
     def stats(self) -> EngineStats:
         return EngineStats(running=self._running, adapters=tuple(self._adapters))

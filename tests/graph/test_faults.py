@@ -42,14 +42,26 @@ def ending(events: list[tuple[str, dict[str, Any]]]) -> str:
     return str(data["type"]).removeprefix("urn:face-your-emotions:")
 
 
-async def test_a_responder_dies_under_load(graph: Graph, async_client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("stage", ["Responder", "Ingress"])
+async def test_a_replica_dies_under_load(graph: Graph, async_client: httpx.AsyncClient, stage: str) -> None:
     writing = asyncio.Barrier(13)
     begun = [asyncio.create_task(streamed(async_client, writing)) for _ in range(12)]
     await writing.wait()
-    await asyncio.to_thread(kill, "Responder")
+    await asyncio.to_thread(kill, stage)
     later = await asyncio.gather(*(async_client.post("/v1/respond", json=BODY) for _ in range(12)))
     assert [reply.status_code for reply in later] == [200] * 12
     assert {ending(events) for events in await asyncio.gather(*begun)} == {"replica-lost"}
+    await until_running(graph, 0, 2)
+
+
+@pytest.mark.parametrize("stage", ["Responder", "Ingress"])
+async def test_a_whole_answer_that_was_being_written_is_begun_again(graph: Graph, async_client: httpx.AsyncClient, stage: str) -> None:
+    asked = [asyncio.create_task(async_client.post("/v1/respond", json=BODY)) for _ in range(6)]
+    await until_running(graph, 6, 2)
+    await asyncio.sleep(1)
+    await asyncio.to_thread(kill, stage)
+    replies = await asyncio.gather(*asked)
+    assert [(reply.status_code, reply.json()["usage"]["completion_tokens"]) for reply in replies] == [(200, 20)] * 6
     await until_running(graph, 0, 2)
 
 

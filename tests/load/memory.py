@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-ENGINE = "VLLM::EngineCore"
+ENGINE = "VLLM::"  # its core and its workers
 KINDS = (  # the first that a command line matches
     (ENGINE, "engine"),
     ("ServeReplica:.*:Ingress", "ingress"),

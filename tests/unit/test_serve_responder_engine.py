@@ -7,10 +7,11 @@ import pytest
 from models.emotions import Emotion
 from models.personas import personas
 from models.prompt import BASE_STOP, PERSONA_STOP, Turn
+from serve import responder as responder_module
 from serve.backend import Backend, ScriptedEncoder
 from serve.config import HardwareProfile, ResponderConfig
 from serve.engine import Delta, Sampling
-from serve.errors import EngineError
+from serve.errors import EngineDead, EngineError
 from serve.limits import derive_limits
 from serve.responder import Ask, Responder
 from serve.scripted_engine import ScriptedEngine
@@ -86,3 +87,26 @@ async def test_a_dead_engine_fails_the_health_check_and_closing_stops_it() -> No
     await responder.close()
     with pytest.raises(EngineError, match="dead"):
         await responder.check_health()
+
+
+async def test_a_replica_ends_itself_when_its_engine_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dying(ScriptedEngine):
+        checks = 0
+
+        async def health(self) -> None:
+            self.checks += 1
+            if self.checks == 3:
+                raise EngineDead("dead")
+
+    class Ended(Exception):
+        pass
+
+    def end(status: int) -> None:
+        raise Ended(status)
+
+    monkeypatch.setattr(responder_module, "WATCH_S", 0.001)
+    monkeypatch.setattr(responder_module.os, "_exit", end)
+    engine = Dying()
+    with pytest.raises(Ended, match="1"):
+        await Responder(CONFIG, backend(engine)).end_with_the_engine()
+    assert engine.checks == 3

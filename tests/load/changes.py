@@ -1,0 +1,79 @@
+"""What an operator does to a running graph, and as much load as it lets in: nobody may be harmed by either.
+
+Each returns when the graph is whole again, and what it has seen happen.
+"""
+
+import time
+from functools import partial
+
+from arrivals import closed_loop, session
+from client import as_scripted, ask
+from cluster import STAGES, Cluster
+from outcomes import counted
+from serve.config import Replicas, ResponderConfig, ServeConfig
+from serve.limits import derive_gates
+from serve.scripted_engine import WORDS
+from trial import Missed
+from workload import mixed
+
+LONG_STREAM_S = 26.0  # Serve's own graceful shutdown is 20 s
+FLOOD_S = 25.0
+SPARE_PLACES = 40  # for the load that goes on beside the flood
+
+
+async def update(cluster: Cluster) -> str:
+    """A changed configuration, which is also a new version of all code: each replica is replaced by one that has it."""
+    before = {stage: cluster.replicas(stage) for stage in STAGES}
+    slower = cluster.config.responder.model_copy(update={"scripted_token_s": cluster.config.responder.scripted_token_s + 0.01})
+    await cluster.deploy(cluster.config.model_copy(update={"responder": slower}))
+    same = [stage for stage in STAGES if before[stage].keys() & cluster.replicas(stage).keys()]
+    if same:
+        raise Missed(f"some replicas were not replaced: {same}")
+    return f"all {sum(map(len, before.values()))} replicas were replaced"
+
+
+async def update_of_long_streams(cluster: Cluster) -> str:
+    """Streams that last longer than Serve would wait by itself, and an update in their middle: the drain waits for the longest."""
+    before = cluster.config
+    token_s = LONG_STREAM_S / (len(WORDS) + 1)
+    slow = before.responder.model_copy(update={"scripted_token_s": token_s})
+    await cluster.deploy(before.model_copy(update={"responder": slow}))
+    began_s = time.monotonic()
+    await cluster.deploy(before)
+    took_s = time.monotonic() - began_s
+    if took_s < LONG_STREAM_S / 2:
+        raise Missed(f"the update was done after {took_s:.0f} s, and waited for nobody")
+    return f"an update took {took_s:.0f} s, with streams of {LONG_STREAM_S:.0f} s"
+
+
+async def scaled(cluster: Cluster) -> str:
+    """Twice as many responders, then as many as before."""
+    before = cluster.config
+    many = 2 * before.responder.replicas.minimum
+    await cluster.deploy(with_responders(before, many))
+    if len(cluster.replicas("Responder")) != many:
+        raise Missed("it did not scale up")
+    await cluster.deploy(before)
+    return f"{before.responder.replicas.minimum} responders became {many} and then {len(cluster.replicas('Responder'))}"
+
+
+def with_responders(config: ServeConfig, count: int) -> ServeConfig:
+    replicas = Replicas(minimum=count, maximum=count, cpus=config.responder.replicas.cpus)
+    responder: ResponderConfig = config.responder.model_copy(update={"replicas": replicas})
+    return config.model_copy(update={"responder": responder})
+
+
+async def full_load(cluster: Cluster) -> str:
+    """No fault but the load itself: as many users as there are places. No replica may miss a health check, let alone be replaced."""
+    before, missed_before = {stage: cluster.replicas(stage).keys() for stage in STAGES}, cluster.missed_health_checks()
+    places = derive_gates(cluster.config).answers[0] * cluster.config.ingress.replicas.minimum
+    async with session() as http:
+        users = places - SPARE_PLACES
+        outcomes = await closed_loop(partial(ask, http, cluster.url, timeout_s=FLOOD_S, check=as_scripted), mixed(7), users, FLOOD_S)
+    ends = {end: count for end, count in counted(outcomes).items() if count}
+    missed = cluster.missed_health_checks() - missed_before
+    if missed or before != {stage: cluster.replicas(stage).keys() for stage in STAGES}:
+        raise Missed(f"replicas were taken for dead under load: {missed} missed health checks")
+    if ends.keys() - {"ok", "refused"} or ends.get("ok", 0) < users:
+        raise Missed(f"{users} users were not all answered: {ends}")
+    return f"{users} users got {ends}; no health check was missed"

@@ -1,0 +1,170 @@
+"""Before the ingress: what a dying ingress replica loses is asked again or ends with a word, and nothing is done twice that must not be."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from serve import front
+from serve.front import Front
+
+OWN, CHAT = "/v1/respond", "/v1/chat/completions"
+Way = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Proxy:
+    """Serve's proxy with an ingress behind it: one way to end for each attempt, the last one for all that follow."""
+
+    def __init__(self, *ways: Way) -> None:
+        self._ways = ways
+        self.asked: list[tuple[dict[str, str], bytes]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        way = self._ways[min(len(self.asked), len(self._ways) - 1)]
+        message = await receive()
+        self.asked.append(({name.decode(): value.decode() for name, value in scope["headers"]}, message["body"]))
+        await way(scope, receive, send)
+
+    async def post(self, path: str = OWN, **headers: str) -> httpx.Response:
+        transport = httpx.ASGITransport(Front(self))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.post(path, json={"text": "hello"}, headers=headers)
+
+
+async def dies(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve's proxy says nothing when the ingress dies before it has answered."""
+
+
+async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"text": "here"})(scope, receive, send)
+
+
+async def dies_in_the_middle(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+    await send({"type": "http.response.body", "body": b"event: delta\r\ndata: {}\r\n\r\n", "more_body": True})
+
+
+async def dies_after_its_head(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve's proxy ends quietly when it is cancelled."""
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return
+
+
+async def hangs_in_the_middle(scope: Scope, receive: Receive, send: Send) -> None:
+    await dies_in_the_middle(scope, receive, send)
+    await hangs(scope, receive, send)
+
+
+async def loses_its_responder(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"type": "replica-lost"}, 502)(scope, receive, send)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "GRACE_S", 0.1)
+    monkeypatch.setattr(front, "AGAIN_S", 0.01)
+
+
+@pytest.mark.parametrize("end", [dies, dies_after_its_head])
+async def test_what_was_not_begun_is_asked_again_with_the_same_words_and_what_is_left_of_its_time(end: Way) -> None:
+    proxy = Proxy(end, end, answers)
+    reply = await proxy.post()
+    assert (reply.status_code, reply.json()) == (200, {"text": "here"})
+    assert [body for _, body in proxy.asked] == [b'{"text":"hello"}'] * 3
+    spent_ms = [int(headers["x-request-elapsed-ms"]) for headers, _ in proxy.asked]
+    assert spent_ms[0] <= 5
+    assert spent_ms[2] >= 20
+    assert len({headers["x-request-id"] for headers, _ in proxy.asked}) == 1
+
+
+async def test_a_stream_that_had_begun_ends_with_an_error_that_says_so() -> None:
+    proxy = Proxy(dies_in_the_middle, answers)
+    name, data = (await proxy.post()).text.strip().split("\r\n\r\n")[-1].split("\r\n")
+    assert (name, json.loads(data.removeprefix("data: "))["type"]) == ("event: error", "urn:face-your-emotions:replica-lost")
+    assert len(proxy.asked) == 1
+
+
+async def test_openai_clients_get_the_error_in_their_own_shape() -> None:
+    *_, error, done = (await Proxy(dies_in_the_middle).post(CHAT)).text.strip().split("\r\n\r\n")
+    assert json.loads(error.removeprefix("data: "))["error"]["code"] == "replica-lost"
+    assert done == "data: [DONE]"
+
+
+async def test_a_whole_answer_whose_responder_died_is_begun_again_but_not_for_ever() -> None:
+    assert (await Proxy(loses_its_responder, answers).post()).status_code == 200
+    proxy = Proxy(loses_its_responder)
+    assert (await proxy.post()).status_code == 502
+    assert len(proxy.asked) == 1 + front.LOST_WRITING_TIMES
+
+
+async def test_a_change_of_releases_is_not_made_twice() -> None:
+    for end in (dies, loses_its_responder):
+        proxy = Proxy(end, answers)
+        reply = await proxy.post("/v1/admin/adapters/rollback")
+        assert (reply.status_code, len(proxy.asked)) == (502, 1)
+
+
+@pytest.mark.parametrize("end", [dies, hangs])
+async def test_the_deadline_holds_even_if_no_ingress_comes_back(end: Way) -> None:
+    began_s = time.monotonic()
+    reply = await Proxy(end).post(**{"x-request-timeout-ms": "200", "x-request-id": "mine"})
+    assert (reply.status_code, reply.json()["type"]) == (504, "urn:face-your-emotions:deadline-exceeded")
+    assert reply.headers["x-request-id"] == "mine"
+    assert 0.2 < time.monotonic() - began_s < 1
+
+
+async def test_a_stream_that_hangs_ends_at_its_deadline_with_an_error() -> None:
+    reply = await Proxy(hangs_in_the_middle).post(**{"x-request-timeout-ms": "200"})
+    assert "event: error" in reply.text
+    assert "deadline-exceeded" in reply.text
+
+
+async def test_the_default_timeout_is_the_graphs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(front.DEFAULT_TIMEOUT_VARIABLE, "150")
+    assert (await Proxy(hangs).post()).status_code == 504
+
+
+async def test_who_has_left_is_not_asked_for_again() -> None:
+    async def left(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+
+    given = iter([{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}])
+    proxy = Proxy(left)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(given)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Front(proxy)({"type": "http", "path": OWN, "headers": []}, receive, send)
+    assert (len(proxy.asked), sent) == (1, [])
+
+
+async def test_an_answer_passes_as_it_is() -> None:
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        async def parts() -> Any:
+            yield "one "
+            yield "two"
+
+        await StreamingResponse(parts(), headers={"x-own": "1"})(scope, receive, send)
+
+    async def refuses(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("later", 429, {"retry-after": "3"})(scope, receive, send)
+
+    streamed, refused = await Proxy(streams).post(), await Proxy(refuses).post()
+    assert (streamed.text, streamed.headers["x-own"]) == ("one two", "1")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "3")

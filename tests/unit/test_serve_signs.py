@@ -1,0 +1,164 @@
+"""Signs of life, and who waits for them: a replica that is busy is waited for, one that hangs is not."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import WorkerCrashedError
+
+from models.emotions import Emotion
+from models.prompt import Turn
+from serve import remote
+from serve.engine import Sampling
+from serve.errors import EngineDead, ReplicaLost
+from serve.remote import RemoteStages
+from serve.responder import SIGN, Ask, Piece
+from serve.signs import with_signs
+
+ASK = Ask("a-1", Emotion.JOY, (Turn("user", "hello"),), Sampling(), 60)
+SILENT_S = 0.2
+TEXT = (Piece("Oh"), Piece("", "stop", 1, 1))
+
+
+async def after(wait_s: float, *items: str) -> AsyncGenerator[str]:
+    await asyncio.sleep(wait_s)
+    for item in items:
+        await asyncio.sleep(wait_s)
+        yield item
+
+
+async def test_there_are_signs_before_the_first_item_and_none_after_it() -> None:
+    found = [item async for item in with_signs(after(0.05, "a", "b", "c"), every_s=0.02)]
+    assert found[-3:] == ["a", "b", "c"]
+    assert set(found[:-3]) == {None}
+    assert 2 <= len(found) - 3 <= 5
+
+
+async def test_what_has_nothing_ends_and_what_fails_fails() -> None:
+    async def fails() -> AsyncGenerator[str]:
+        raise EngineDead("dead")
+        yield ""
+
+    assert [item async for item in with_signs(after(0.01))] == []
+    with pytest.raises(EngineDead):
+        [item async for item in with_signs(fails())]
+
+
+async def test_closing_it_closes_what_it_waits_for() -> None:
+    closed = []
+
+    async def waits() -> AsyncGenerator[str]:
+        try:
+            await asyncio.sleep(60)
+            yield ""
+        finally:
+            closed.append(True)
+
+    signs = with_signs(waits(), every_s=0.01)
+    assert await anext(signs) is None
+    await signs.aclose()
+    assert closed == [True]
+
+
+class Handle:
+    """A responder's handle: one way of answering for each time that it is asked, the last one for all that follow."""
+
+    def __init__(self, *ways: Callable[[], AsyncGenerator[Piece]]) -> None:
+        self._ways = ways
+        self.asked: list[Ask] = []
+        self.cancelled = 0
+        self.respond = self
+
+    def options(self, stream: bool) -> "Handle":
+        return self
+
+    def remote(self, ask: Ask) -> "_Pieces":
+        self.asked.append(ask)
+        return _Pieces(self, self._ways[min(len(self.asked), len(self._ways)) - 1]())
+
+
+class _Pieces:
+    def __init__(self, handle: Handle, pieces: AsyncGenerator[Piece]) -> None:
+        self._handle, self._pieces = handle, pieces
+
+    def __aiter__(self) -> "_Pieces":
+        return self
+
+    async def __anext__(self) -> Piece:
+        return await anext(self._pieces)
+
+    def cancel(self) -> None:
+        self._handle.cancelled += 1
+
+
+async def hangs() -> AsyncGenerator[Piece]:
+    await asyncio.sleep(60)
+    yield Piece("never")
+
+
+async def is_busy() -> AsyncGenerator[Piece]:
+    for _ in range(4):
+        await asyncio.sleep(SILENT_S / 2)
+        yield SIGN
+    async for piece in writes():
+        yield piece
+
+
+async def writes() -> AsyncGenerator[Piece]:
+    for piece in TEXT:
+        yield piece
+
+
+async def has_a_dead_engine() -> AsyncGenerator[Piece]:
+    raise EngineDead("dead")
+    yield SIGN
+
+
+async def dies() -> AsyncGenerator[Piece]:
+    raise WorkerCrashedError
+    yield SIGN
+
+
+async def dies_writing() -> AsyncGenerator[Piece]:
+    yield Piece("Oh")
+    raise EngineDead("dead")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "SILENT_S", SILENT_S)
+
+
+async def pieces_of(handle: Any) -> list[Piece]:
+    return [piece async for piece in RemoteStages(handle, handle).respond(ASK)]
+
+
+async def test_a_replica_that_gives_signs_is_waited_for() -> None:
+    handle = Handle(is_busy, hangs)
+    assert await pieces_of(handle) == list(TEXT)
+    assert len(handle.asked) == 1
+
+
+@pytest.mark.parametrize("first", [hangs, has_a_dead_engine])
+async def test_what_was_not_begun_on_a_replica_that_hangs_or_has_lost_its_engine_is_asked_again(first: Any) -> None:
+    handle = Handle(first, writes)
+    assert await pieces_of(handle) == list(TEXT)
+    assert (len(handle.asked), handle.cancelled) == (2, 2)
+    assert handle.asked[1].timeout_s < handle.asked[0].timeout_s <= ASK.timeout_s
+
+
+async def test_a_request_that_replica_after_replica_dies_of_is_given_up() -> None:
+    handle = Handle(dies, dies, writes)
+    assert await pieces_of(handle) == list(TEXT)
+    handle = Handle(dies)
+    with pytest.raises(ReplicaLost):
+        await pieces_of(handle)
+    assert len(handle.asked) == remote.DEATHS
+
+
+async def test_what_was_begun_is_not_asked_again() -> None:
+    handle = Handle(dies_writing, writes)
+    with pytest.raises(ReplicaLost):
+        await pieces_of(handle)
+    assert len(handle.asked) == 1
