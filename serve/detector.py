@@ -86,7 +86,7 @@ class ShieldedReader:
 
 def open_reader(config: DetectorConfig) -> Reader:
     """Loads what classifies."""
-    reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
+    reader: Reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
     return ShieldedReader(reader, config) if config.harm == "shieldgemma" else reader
 
 
