@@ -6,7 +6,7 @@ It is the argument of `serve.app:build`, so a Serve config file states it under 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.manifest import ARTIFACTS
 
@@ -33,6 +33,7 @@ class DetectorConfig(_Frozen):
     """`kind` is one word: `bert` an encoder, `gemma` a Gemma, each of the size that the device is for; `scripted` needs no weights.
 
     `artifact` is a folder that `training` wrote, instead of the one that `models/artifacts/detectors` has for kind and device.
+    No persona answers a message that speaks of harm. With `harm` off nobody looks for one here: somebody checks before they call.
     """
 
     kind: Literal["bert", "gemma", "scripted"] = "bert"
@@ -41,9 +42,16 @@ class DetectorConfig(_Frozen):
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
     batch_wait_ms: float = Field(default=2, ge=0)
-    harm: bool = Field(default=True, description="find messages that speak of harm, which no persona answers; off: somebody checks before")
+    harm: Literal["probe", "shieldgemma", "off"] = Field(default="probe", description="what finds messages that speak of harm")
+    shieldgemma: str = Field(default="shieldgemma-2b", description="its weights: a name of the catalogue, or a folder")
     queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that may wait at a replica")
     replicas: Replicas = Replicas()
+
+    @field_validator("harm", mode="before")
+    @classmethod
+    def _as_a_word(cls, given: object) -> object:
+        """YAML reads a bare `off` as false."""
+        return ("probe" if given else "off") if isinstance(given, bool) else given
 
     @property
     def folder(self) -> Path:

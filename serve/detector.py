@@ -6,7 +6,7 @@ It does not know of personas or HTTP.
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from models.emotions import LABELS
@@ -44,7 +44,7 @@ class ModelReader:
         torch.set_num_threads(config.threads)
         self._classifier = Classifier(config.folder, device=config.device)
         manifest = self._classifier.manifest
-        self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm else None
+        self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm == "probe" else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
 
     def read(self, texts: list[str]) -> list[Reading]:
@@ -69,9 +69,25 @@ class ScriptedReader:
         return Reading(scores, next((category for category in Category if category in text), None))
 
 
+class ShieldedReader:
+    """Another reader's scores, and the harm that ShieldGemma sees."""
+
+    def __init__(self, reader: Reader, config: DetectorConfig) -> None:
+        from models.materialize import materialize
+        from models.shield import ShieldGemma
+
+        self._reader, self.name = reader, reader.name
+        self._shield = ShieldGemma(materialize(config.shieldgemma).folder, config.device)
+
+    def read(self, texts: list[str]) -> list[Reading]:
+        harms = self._shield.categories(texts)
+        return [replace(reading, harm=harm) for reading, harm in zip(self._reader.read(texts), harms, strict=True)]
+
+
 def open_reader(config: DetectorConfig) -> Reader:
     """Loads what classifies."""
-    return ScriptedReader() if config.kind == "scripted" else ModelReader(config)
+    reader: Reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
+    return ShieldedReader(reader, config) if config.harm == "shieldgemma" else reader
 
 
 class Detector:

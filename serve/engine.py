@@ -11,13 +11,23 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy; `stop` are strings that end the answer and are not part of it."""
+    """How tokens are drawn, in vLLM's names. `temperature` 0 is greedy; `stop` are strings that end the answer and are not part of it.
+
+    `ignore_eos` has the answer end nowhere but at its token limit and at `stop`, and nothing ends it before `min_tokens`.
+    """
 
     max_tokens: int = 96
     temperature: float = 0.7
     top_p: float = 0.8
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    min_tokens: int = 0
+    ignore_eos: bool = False
+    top_k: int = 0
+    min_p: float = 0
+    frequency_penalty: float = 0
+    presence_penalty: float = 0
+    repetition_penalty: float = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,11 @@ class Flagged:
 
 @dataclass(frozen=True, slots=True)
 class Said:
+    """A piece of text, and the tokens of prompt and answer so far."""
+
     text: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

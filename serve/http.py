@@ -58,7 +58,9 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
     app.post("/v1/detect", response_model=DetectReply, responses=PROBLEMS, dependencies=[Depends(require_json)])(detect)
     app.get("/v1/personas", response_model=list[PersonaOut])(list_personas)
     app.get("/v1/models")(openai_api.list_models)
+    app.get("/v1/models/{name}", responses={404: OPENAI_PROBLEMS[404]})(openai_api.retrieve_model)
     app.get("/healthz")(alive)
+    app.get("/health", include_in_schema=False)(alive)  # where tools that know vLLM look
     app.get("/readyz", responses={503: PROBLEMS[503]})(ready)
     return app
 

@@ -10,70 +10,45 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, Tag
 from sse_starlette import EventSourceResponse
 
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
 from serve.dependencies import AskedOf, TheIngress, ToRespond
-from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
+from serve.openai_request import ChatRequest
 from serve.pipeline import collect
-from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out, safety_out
+from serve.schema import Usage, emotion_out, safety_out
 from serve.streams import emotion_headers, stream_of
 
 router = APIRouter()
 MODELS = ("auto", *LABELS, "base")
-Stop = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TextPart(_Body):
-    type: Literal["text"]
-    text: Text
-
-
-class ChatMessage(_Body):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Annotated[Text, Tag(STRING)] | Annotated[list[TextPart], Field(min_length=1, max_length=16), Tag(LIST)], ONE_OR_MANY]
-    name: str | None = None
-
-    def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
-
-
-class StreamOptions(_Body):
-    include_usage: bool = False
-
-
-class ChatRequest(_Body):
-    """What is understood of OpenAI's request. Anything else is refused rather than ignored."""
-
-    model: str = "auto"
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=128)]
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=256)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=256)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.8, gt=0, le=1)
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-    stop: Annotated[Annotated[Stop, Tag(STRING)] | Annotated[list[Stop], Field(max_length=4), Tag(LIST)], ONE_OR_MANY] | None = None
-    n: Literal[1] = 1
-    user: str | None = None
 
 
 async def list_models() -> dict[str, Any]:
     """`auto`, the six personas and `base`."""
-    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions"} for name in MODELS]}
+    return {"object": "list", "data": [_model(name) for name in MODELS]}
+
+
+async def retrieve_model(name: str) -> dict[str, Any]:
+    """One of them."""
+    return _model(_known(name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    """`root` is what vLLM's tools read."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions", "root": name}
+
+
+def _known(name: str) -> str:
+    if name not in MODELS:
+        raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
+    return name
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -87,8 +62,7 @@ async def chat_completions(
     """Answers the last user message of a conversation, as OpenAI's API would."""
     message = _message(body, asked)
     if body.stream:
-        usage = body.stream_options is not None and body.stream_options.include_usage
-        return await stream_of(request, ingress.answer(message), partial(_chunks, message, body.model, usage))
+        return await stream_of(request, ingress.answer(message), partial(_chunks, message, body))
     answer = await collect(ingress.answer(message))
     response.headers.update(emotion_headers(answer.detected))
     choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}
@@ -98,17 +72,14 @@ async def chat_completions(
 
 
 def _message(body: ChatRequest, asked: AskedOf) -> Message:
-    if body.model not in MODELS:
-        raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
+    _known(body.model)
     turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
     if not turns or turns[-1].role != "user":
         raise InvalidRequest("the last message must be the user's")
-    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    tokens = body.max_completion_tokens or body.max_tokens or 96
     return Message(
         request_id=f"chatcmpl-{uuid.uuid4().hex}",
         turns=turns,
-        sampling=Sampling(tokens, body.temperature, body.top_p, body.seed, stop),
+        sampling=body.sampling(),
         began_s=asked.began_s,
         deadline_s=asked.deadline_s,
         region=asked.region,
@@ -118,9 +89,9 @@ def _message(body: ChatRequest, asked: AskedOf) -> Message:
     )
 
 
-async def _chunks(message: Message, model: str, include_usage: bool, answer: AsyncGenerator[Event]) -> AsyncGenerator[str]:
+async def _chunks(message: Message, body: ChatRequest, answer: AsyncGenerator[Event]) -> AsyncGenerator[str]:
     """Chunks as the client expects them. The first one carries the emotion and no text; an error becomes an `error` object."""
-    head = _head(message, model, "chat.completion.chunk")
+    head, counted = _head(message, body.model, "chat.completion.chunk"), body.stream_options
     try:
         async with aclosing(answer) as events:
             if message.bare:
@@ -131,10 +102,11 @@ async def _chunks(message: Message, model: str, include_usage: bool, answer: Asy
                 elif isinstance(event, Flagged):
                     yield _chunk(head | _safety(event), {})
                 elif isinstance(event, Said):
-                    yield _chunk(head, {"content": event.text})
+                    so_far = {"usage": _usage(event)} if counted.include_usage and counted.continuous_usage_stats else {}
+                    yield _chunk(head | so_far, {"content": event.text})
                 else:
                     yield _chunk(head | {"system_fingerprint": event.adapter}, {}, event.finish_reason)
-                    if include_usage:
+                    if counted.include_usage:
                         yield json.dumps(head | {"choices": [], "usage": _usage(event)})
     except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
         yield json.dumps(problems.openai_error(problems.problem_of(error)))
@@ -149,8 +121,8 @@ def _chunk(head: dict[str, Any], delta: dict[str, str], finish_reason: str | Non
     return json.dumps(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}, ensure_ascii=False)
 
 
-def _usage(finished: Finished) -> dict[str, int]:
-    usage = Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens)
+def _usage(event: Said | Finished) -> dict[str, int]:
+    usage = Usage(prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
     return usage.model_dump() | {"total_tokens": usage.prompt_tokens + usage.completion_tokens}
 
 

@@ -49,7 +49,7 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
         async for piece in pieces:
             if piece.text:
                 clock.mark("first_token")
-                yield Said(piece.text)
+                yield Said(piece.text, piece.prompt_tokens, piece.completion_tokens)
             if piece.finish_reason:
                 yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.done(), piece.adapter)
 

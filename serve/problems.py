@@ -19,6 +19,7 @@ from serve.errors import ComeBackLater, InvalidJson, InvalidRequest, Unauthentic
 from serve.schema import UNION_TAGS, Problem
 
 log = logging.getLogger(__name__)
+OPENAI_STATUS = {422: 400}  # what its clients take for a bad request; any other status is theirs too
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
 TYPE_PREFIX = "urn:face-your-emotions:"
 
@@ -52,16 +53,17 @@ def _problem(kind: type[FyeError], detail: str, errors: list[dict[str, str]] | N
 
 
 def respond_with(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    if request.url.path in OPENAI_PATHS:
-        return JSONResponse(openai_error(problem), problem.status, headers)
+    if request.url.path.startswith(OPENAI_PATHS):
+        return JSONResponse(openai_error(problem), OPENAI_STATUS.get(problem.status, problem.status), headers)
     return JSONResponse(problem.model_dump(), problem.status, headers, media_type="application/problem+json")
 
 
 def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
-    """The same problem in OpenAI's shape."""
+    """The same problem in OpenAI's shape. `param` is the first field that is wrong."""
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
     detail = "; ".join([problem.detail, *(f"{error['field']}: {error['problem']}" for error in problem.errors)])
-    return {"error": {"message": detail, "type": kind, "param": None, "code": problem.type.removeprefix(TYPE_PREFIX)}}
+    param = problem.errors[0]["field"] if problem.errors else None
+    return {"error": {"message": detail, "type": kind, "param": param, "code": problem.type.removeprefix(TYPE_PREFIX)}}
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:

@@ -93,7 +93,8 @@ class Responder:
         room = self._backend.limits.max_model_len - ask.sampling.max_tokens
         if len(prompt) > room:
             raise PromptTooLong(f"the text has {len(prompt)} tokens; with {ask.sampling.max_tokens} to write, {room} fit")
-        return prompt, voice.adapter, replace(ask.sampling, stop=(voice.stop, *ask.sampling.stop))
+        own_end = () if ask.sampling.ignore_eos else (voice.stop,)  # a turn's end is to a persona what <eos> is to its base
+        return prompt, voice.adapter, replace(ask.sampling, stop=(*own_end, *ask.sampling.stop))
 
     async def _let_deltas_join(self) -> None:
         """The engine joins what it made while nobody read. A stream costs per piece, so under load fewer are sent."""

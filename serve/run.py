@@ -83,6 +83,8 @@ def fetch_detector(config: DetectorConfig) -> None:
     """What the detector stands on."""
     if config.kind != "scripted":
         materialize(DetectorManifest.read(config.folder).base, _say)
+    if config.harm == "shieldgemma":
+        materialize(config.shieldgemma, _say)
 
 
 def _say(line: str) -> None:

@@ -129,7 +129,7 @@ class Problem(BaseModel):
 class OpenAIError(BaseModel):
     message: str
     type: Literal["invalid_request_error", "server_error"]
-    param: None
+    param: str | None
     code: str
 
 

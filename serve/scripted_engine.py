@@ -6,9 +6,10 @@ The answer names the adapter, a word at a time, so that a test can see what reac
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from itertools import cycle, islice
 
 from models.manifest import Adapter
-from serve.engine import Delta, EngineStats, Sampling
+from serve.engine import Delta, EngineStats, FinishReason, Sampling
 from serve.errors import EngineError
 
 SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end ."
@@ -29,15 +30,13 @@ class ScriptedEngine:
     async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
         if adapter is not None and adapter not in self._adapters:
             raise EngineError(f"no adapter {adapter} is resident")
-        words = [f"[{adapter or 'base'}]", *WORDS]
+        words, reason = _script(f"[{adapter or 'base'}]", sampling)
         self._running += 1
         try:
             async with self._places:
-                for number, word in enumerate(words[: sampling.max_tokens]):
+                for number, word in enumerate(words, 1):
                     await asyncio.sleep(self._token_s)
-                    last = number + 1 == min(len(words), sampling.max_tokens)
-                    reason = None if not last else "stop" if len(words) <= sampling.max_tokens else "length"
-                    yield Delta(f" {word}", 1, reason)  # type: ignore[arg-type]
+                    yield Delta(word, 1, reason if number == len(words) else None)
         finally:
             self._running -= 1
 
@@ -58,3 +57,25 @@ class ScriptedEngine:
 
     async def stop(self) -> None:
         return
+
+
+def _script(speaker: str, sampling: Sampling) -> tuple[list[str], FinishReason]:
+    """The words of an answer, one a token, and why it ends after the last. One that is to be longer begins again."""
+    once = [f" {word}" for word in (speaker, *WORDS)]
+    whole = sampling.max_tokens if sampling.ignore_eos else max(len(once), sampling.min_tokens)
+    words = list(islice(cycle(once), min(whole, sampling.max_tokens)))
+    text, earliest = "".join(words), len("".join(words[: sampling.min_tokens]))
+    end = min((at for stop in sampling.stop if (at := text.find(stop, earliest)) >= 0), default=None)
+    if end is not None:
+        return _cut(words, end), "stop"
+    return words, "length" if sampling.ignore_eos or whole > sampling.max_tokens else "stop"
+
+
+def _cut(words: list[str], end: int) -> list[str]:
+    """The words before a place in their text, which may be inside of one. There is always a word, to say that it was the last."""
+    kept, length = list[str](), 0
+    for word in words:
+        if length < end:
+            kept.append(word[: end - length])
+        length += len(word)
+    return kept or [""]

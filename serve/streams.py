@@ -25,7 +25,13 @@ async def stream_of(request: Request, events: AsyncGenerator[Event], wire: Wire)
     except StopAsyncIteration as error:
         raise EngineError("the answer ended before it began") from error
     limits = request.app.state.limits
-    return EventSourceResponse(wire(_all(first, events)), headers=emotion_headers(first), ping=PING_S, send_timeout=limits.send_timeout_s)
+    return EventSourceResponse(
+        wire(_all(first, events)),
+        headers=emotion_headers(first),
+        ping=PING_S,
+        send_timeout=limits.send_timeout_s,
+        sep="\n",  # as OpenAI has it: `vllm bench serve` looks for nothing else between two events
+    )
 
 
 def emotion_headers(event: Event | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ import logging
 import os
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,14 +161,8 @@ def _sampling_params(sampling: Sampling) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    return SamplingParams(
-        max_tokens=sampling.max_tokens,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=sampling.seed,
-        stop=list(sampling.stop),
-        output_kind=RequestOutputKind.DELTA,
-    )
+    named_alike = asdict(sampling) | {"stop": list(sampling.stop)}
+    return SamplingParams(**named_alike, output_kind=RequestOutputKind.DELTA)
 
 
 def _finish_reason(reason: str | None) -> Any:

@@ -78,6 +78,16 @@ async def test_the_comparison_tells_personas_apart(backend: Backend) -> None:
     assert not any(same_answer(one, other) for one in answers for other in answers if one is not other)
 
 
+@pytest.mark.parametrize("persona", [Emotion.JOY, None])
+async def test_an_answer_has_the_length_that_a_load_test_asks_for(backend: Backend, persona: Emotion | None) -> None:
+    """Neither `<eos>` nor the end of the line ends it, nor does anything before `min_tokens`."""
+    drawing = {"top_k": 40, "min_p": 0.01, "frequency_penalty": 0.1, "presence_penalty": 0.1, "repetition_penalty": 1.1, "seed": 1}
+    for sampling in (Sampling(80, ignore_eos=True, **drawing), Sampling(80, min_tokens=80)):  # type: ignore[arg-type]
+        ask = Ask(f"long-{persona}-{sampling.ignore_eos}", persona, (Turn("user", "Hm."),), sampling, 60)
+        pieces = [piece async for piece in Responder(CONFIG, backend).respond(ask)]
+        assert (pieces[-1].completion_tokens, pieces[-1].finish_reason) == (80, "length")
+
+
 async def test_closing_a_stream_ends_the_generation(backend: Backend) -> None:
     responder = Responder(CONFIG, backend)
     ask = Ask("left", Emotion.JOY, (Turn("user", "Tell me everything."),), Sampling(max_tokens=200, temperature=2.0), 60)

@@ -22,6 +22,13 @@ def test_the_models_are_auto_the_personas_and_base(api: openai.OpenAI) -> None:
     assert [model.id for model in api.models.list()] == ["auto", *LABELS, "base"]
 
 
+def test_a_model_is_retrieved_by_its_name(api: openai.OpenAI) -> None:
+    assert (api.models.retrieve("joy").id, api.models.retrieve("joy").object) == ("joy", "model")
+    with pytest.raises(openai.NotFoundError) as caught:
+        api.models.retrieve("gpt-4o")
+    assert caught.value.code == "unknown-model"
+
+
 @pytest.mark.parametrize(
     ("model", "speaker", "score"),
     [("auto", "joy@scripted", 0.9), ("joy", "joy@scripted", 1.0), ("fear", "fear@scripted", 1.0), ("base", "base", None)],
@@ -74,6 +81,20 @@ def test_a_conversation_is_answered_as_its_last_message(api: openai.OpenAI) -> N
     assert completion.usage.prompt_tokens == 7
 
 
+@pytest.mark.parametrize("stop", [" right here", ["nowhere", " right here"]])
+def test_an_answer_ends_before_its_stop_string(api: openai.OpenAI, stop: Any) -> None:
+    completion = api.chat.completions.create(model="joy", messages=MESSAGES, stop=stop, temperature=0, top_p=1, seed=7, n=1)
+    assert completion.choices[0].message.content == "[joy@scripted] I hear you, and I am"
+    assert completion.choices[0].finish_reason == "stop"
+
+
+def test_a_load_tools_answer_has_the_length_that_it_asks_for(api: openai.OpenAI) -> None:
+    completion = api.chat.completions.create(model="joy", messages=MESSAGES, max_completion_tokens=25, extra_body={"ignore_eos": True})
+    assert completion.usage is not None
+    assert completion.usage.completion_tokens == 25
+    assert completion.choices[0].finish_reason == "length"
+
+
 def test_an_unknown_model_is_not_found(api: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="there are auto, sadness") as caught:
         api.chat.completions.create(model="gpt-4o", messages=MESSAGES)
@@ -91,7 +112,7 @@ def test_an_unknown_model_is_not_found(api: openai.OpenAI) -> None:
 )
 def test_what_is_not_understood_is_refused_by_name(api: openai.OpenAI, option: str, value: Any) -> None:
     options: dict[str, Any] = {option: value}
-    with pytest.raises(openai.UnprocessableEntityError, match=f"{option}: ") as caught:
+    with pytest.raises(openai.BadRequestError, match=f"{option}: ") as caught:
         api.chat.completions.create(model="joy", messages=MESSAGES, **options)
     assert caught.value.type == "invalid_request_error"
 

@@ -13,11 +13,11 @@ WHEEL = '[tiny]\npurpose = "p"\nlicence = "l"\n[tiny.source]\nkind = "package"\n
 
 def test_the_shipped_catalogue_has_a_responder_and_a_detector_for_either_machine() -> None:
     entries = catalog()
-    assert set(entries) == {"gemma-3-270m", "minilm-l6", "mpnet-base", "gemma-2-2b", "bert-base-uncased"}
+    assert set(entries) == {"gemma-3-270m", "minilm-l6", "mpnet-base", "gemma-2-2b", "bert-base-uncased", "shieldgemma-2b"}
     assert {name: entry.name for name, entry in entries.items()} == {name: name for name in entries}
     kinds = {name: type(entry.source) for name, entry in entries.items()}
     assert kinds["gemma-3-270m"] is kinds["minilm-l6"] is kinds["mpnet-base"] is PackageSource
-    assert kinds["gemma-2-2b"] is kinds["bert-base-uncased"] is HubSource
+    assert kinds["gemma-2-2b"] is kinds["bert-base-uncased"] is kinds["shieldgemma-2b"] is HubSource
 
 
 def test_a_shipped_package_is_pinned_to_its_last_byte() -> None:
@@ -68,7 +68,8 @@ def test_an_entry_is_found_by_its_name() -> None:
 
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        CatalogError, match=r"'gpt-9'.* bert-base-uncased, gemma-2-2b, gemma-3-270m, minilm-l6, mpnet-base, or give a folder"
+        CatalogError,
+        match=r"'gpt-9'.* bert-base-uncased, gemma-2-2b, gemma-3-270m, minilm-l6, mpnet-base, shieldgemma-2b, or give a folder",
     ):
         find("gpt-9")
 

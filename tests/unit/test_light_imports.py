@@ -11,7 +11,7 @@ import pytest
 import models
 
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
-NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe"}
+NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield"}
 
 
 def loaded_after(modules: list[str]) -> set[str]:

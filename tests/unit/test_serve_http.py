@@ -95,6 +95,8 @@ async def test_one_mistake_is_one_error_at_its_place_in_the_body(path: str, body
 async def test_the_document_describes_every_path() -> None:
     paths = (await http_client(FakeIngress()).get("/openapi.json")).json()["paths"]
     admin = {f"/v1/admin/adapters{path}" for path in ("", "/promote", "/rollback")}
-    assert set(paths) == {"/v1/respond", "/v1/detect", "/v1/personas", "/v1/models", CHAT, "/healthz", "/readyz"} | admin
+    assert (
+        set(paths) == {"/v1/respond", "/v1/detect", "/v1/personas", "/v1/models", "/v1/models/{name}", CHAT, "/healthz", "/readyz"} | admin
+    )
     assert "application/problem+json" in paths["/v1/respond"]["post"]["responses"]["422"]["content"]
     assert "text/event-stream" in paths["/v1/respond"]["post"]["responses"]["200"]["content"]

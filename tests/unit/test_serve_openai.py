@@ -36,7 +36,7 @@ async def test_an_openai_stream_that_breaks_ends_with_the_error_and_done() -> No
 )
 async def test_openais_error_names_the_place_too(change: dict[str, Any], where: str) -> None:
     reply = await http_client(FakeIngress()).post(CHAT, json=HELLO | change)
-    assert reply.status_code == 422
+    assert reply.status_code == 400
     assert where in reply.json()["error"]["message"]
 
 

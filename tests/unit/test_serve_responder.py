@@ -55,6 +55,24 @@ async def test_an_answer_ends_at_its_token_limit(responder: Responder, limit: in
     assert found[-1].completion_tokens == limit
 
 
+@pytest.mark.parametrize(
+    ("given", "tokens", "reason"),
+    [
+        ({"ignore_eos": True, "max_tokens": 50}, 50, "length"),
+        ({"min_tokens": 30}, 30, "stop"),
+        ({"min_tokens": 3, "max_tokens": 3}, 3, "length"),
+        ({"stop": ("[joy",)}, 1, "stop"),
+        ({"stop": (" hear",)}, 2, "stop"),
+        ({"stop": (" hear",), "ignore_eos": True}, 2, "stop"),
+        ({"stop": (" hear",), "ignore_eos": True, "min_tokens": 3}, 24, "stop"),
+    ],
+)
+async def test_an_answer_is_as_long_as_it_is_asked_to_be(responder: Responder, given: dict[str, object], tokens: int, reason: str) -> None:
+    """Its 22 tokens, or fewer, or the same again; up to a stop string that comes late enough."""
+    _, last = await whole(responder, ask(**given))
+    assert (last.completion_tokens, last.finish_reason) == (tokens, reason)
+
+
 async def test_only_the_last_piece_says_how_it_ended_and_figures_grow(responder: Responder) -> None:
     found = await pieces(responder, ask())
     assert [piece.completion_tokens for piece in found] == list(range(1, len(found) + 1))

@@ -58,6 +58,12 @@ async def test_the_voices_own_stop_string_is_added_to_the_askers(persona: Emotio
     assert engine.sampling == Sampling(3, 0.25, 0.5, 11, (stop, "THE END"))
 
 
+async def test_an_answer_of_fixed_length_is_not_ended_by_the_voice() -> None:
+    engine = Recording()
+    await text_of(Responder(CONFIG, backend(engine)), ask(stop=("THE END",), max_tokens=3, ignore_eos=True))
+    assert engine.sampling.stop == ("THE END",)
+
+
 async def test_a_persona_without_an_adapter_is_the_base_with_an_instruction() -> None:
     parts = backend(ScriptedEngine((), 0), {Emotion.FEAR: "fear@1"})
     text = await text_of(Responder(CONFIG, parts), ask(Emotion.JOY))
