@@ -17,7 +17,7 @@ from models.emotions import LABELS, Emotion
 from outcomes import Outcome
 from workload import probes
 
-MAX_TEXTS = 256  # of one arm whose emotion is found once more, one by one
+MAX_TEXTS = 128  # of one arm whose emotion is found once more, one by one
 
 
 class Reference(BaseModel):

@@ -23,8 +23,8 @@ COLUMNS = (  # heading, figure
     ("tok/s", "output_throughput"),
     ("refused", "refused"),
     ("failed", "failed"),
-    ("client late, ms", "client_late_ms"),
-    ("client cores", "client_cores"),
+    ("late, ms", "client_late_ms"),
+    ("client, cores", "client_cores"),
 )
 TIMES = tuple((kind, [f"{share}_{kind}_ms" for share in ("p50", "p90", "p95", "p99")]) for kind in ("ttft", "tpot", "itl", "e2el"))
 MIB_SHOWN, CORES_SHOWN = 60.0, 0.03

@@ -45,6 +45,10 @@ class ArmResult(BaseModel):
         """Those that were offered."""
         return sorted({run.level for run in self.runs if run.mode == "rate"})
 
+    def repeats(self) -> int:
+        """How many there was time for."""
+        return len({run.repeat for run in self.runs})
+
 
 class LoadResult(BaseModel):
     """The whole test."""

@@ -1,9 +1,9 @@
 """Measures an arm: users who wait, from which follows what it can do, and then rates around that. Repeats are interleaved."""
 
+import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from arms import Arm
 from arrivals import Send, closed_loop, open_loop, session
@@ -13,12 +13,14 @@ from outcomes import Outcome, counted
 from workload import varied
 
 SEED = 5
-Level = TypeVar("Level", int, float)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried. Rates are shares of what the arm can do; times are seconds, and shorter for the arms that answer fast."""
+    """What is tried. Rates are shares of what the arm can do; times are seconds, and shorter for the arms that answer fast.
+
+    A repeat is begun only if it is likely to end within `budget_s` of an arm's first request; the first is always made.
+    """
 
     users: tuple[int, ...]
     rates: tuple[float, ...]
@@ -26,10 +28,11 @@ class Plan:
     warm_s: float
     measure_s: float
     tail_s: float
+    budget_s: float
 
     def shortened(self, share: float) -> "Plan":
-        times = (self.warm_s * share, self.measure_s * share, self.tail_s * share)
-        return Plan(self.users, self.rates, self.repeats, *times)
+        times = {"warm_s": self.warm_s * share, "measure_s": self.measure_s * share, "tail_s": self.tail_s * share}
+        return replace(self, **times)
 
 
 @dataclass
@@ -40,26 +43,26 @@ class Measured:
     outcomes: list[Outcome]
 
     def capacity_per_s(self) -> float:
-        """The greatest throughput of any number of users, by Little's law: few answers end in a short window, and they come in waves."""
-        return max(1000 * run.level / run.figures["mean_e2el_ms"] for run in self.runs if "mean_e2el_ms" in run.figures)
+        """The greatest throughput of any number of users. Of tokens, where there are any: few answers end in a short window."""
+        lengths = [one.completion_tokens for one in self.outcomes if one.completion_tokens]
+        name, share = ("output_throughput", 1 / statistics.fmean(lengths)) if lengths else ("request_throughput", 1.0)
+        return share * max(run.figures[name] for run in self.runs if run.mode == "concurrency")
 
 
 async def measured(arm: Arm, plan: Plan, objective: Objective, rates_per_s: Sequence[float] | None = None) -> Measured:
     """The rates follow from what was reached with users, unless they are given: those of another arm, to stand beside it."""
-    plan, found = plan.shortened(arm.share), Measured([], [])
+    plan, found, began_s = plan.shortened(arm.share), Measured([], []), time.monotonic()
     async with session() as client:
         send = arm.sender(client)
-        for repeat, users in _interleaved(plan.repeats, plan.users):
-            await _run(arm, "concurrency", users, repeat, plan, objective, found, _with_users(send, users, plan))
-        rates_per_s = rates_per_s or [float(f"{share * found.capacity_per_s():.3g}") for share in plan.rates]
-        for repeat, rate in _interleaved(plan.repeats, rates_per_s):
-            await _run(arm, "rate", rate, repeat, plan, objective, found, _at_rate(send, rate, plan))
+        for repeat in range(plan.repeats):
+            if repeat and (time.monotonic() - began_s) * (repeat + 1) / repeat > plan.budget_s:
+                break
+            for users in plan.users:
+                await _run(arm, "concurrency", users, repeat, plan, objective, found, _with_users(send, users, plan))
+            rates_per_s = rates_per_s or [float(f"{share * found.capacity_per_s():.3g}") for share in plan.rates]
+            for rate in rates_per_s:
+                await _run(arm, "rate", rate, repeat, plan, objective, found, _at_rate(send, rate, plan))
     return found
-
-
-def _interleaved(repeats: int, levels: Sequence[Level]) -> Iterator[tuple[int, Level]]:
-    """All levels once, then all once more, so that a machine that changes meanwhile changes all of them."""
-    return ((repeat, level) for repeat in range(repeats) for level in levels)
 
 
 Load = Callable[[int], Awaitable[tuple[list[Outcome], float]]]

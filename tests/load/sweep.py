@@ -9,6 +9,7 @@ import asyncio
 import os
 import platform
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,8 +32,8 @@ from serve.run import read_config
 from workload import INPUT_LENGTHS, OUTPUT_LENGTHS
 
 OUT = Path(__file__).parents[2] / ".bench" / "load.json"
-FULL = Plan(users=(1, 8, 32), rates=(0.5, 0.75, 0.9, 1.2), repeats=2, warm_s=4, measure_s=8, tail_s=2)
-SHORT = Plan(users=(1, 8), rates=(0.5, 1.5), repeats=1, warm_s=0.5, measure_s=1.5, tail_s=0.5)
+FULL = Plan(users=(1, 8, 32), rates=(0.5, 0.75, 0.9, 1.2), repeats=2, warm_s=4, measure_s=8, tail_s=2, budget_s=270)
+SHORT = Plan(users=(1, 8), rates=(0.5, 1.5), repeats=1, warm_s=0.5, measure_s=1.5, tail_s=0.5, budget_s=60)
 FAST_SHARE = 0.25  # of the times above, for what answers within milliseconds
 ANSWER = Objective(ttft_ms=1000, tpot_ms=200)  # a second to the first word, then about as fast as people read
 DETECTION = Objective(ttft_ms=100, tpot_ms=0)
@@ -106,7 +107,7 @@ def main(
 ) -> None:
     """Sweep rates and numbers of users over the arms."""
     plan = SHORT if short else FULL
-    plan = Plan(plan.users, plan.rates, repeats or plan.repeats, plan.warm_s, measure_s or plan.measure_s, plan.tail_s)
+    plan = replace(plan, repeats=repeats or plan.repeats, measure_s=measure_s or plan.measure_s)
     asked = _names(arms, engine)
     out.parent.mkdir(parents=True, exist_ok=True)
     result = run(read_config(LOCAL) if engine == "vllm" else SCRIPTED, asked, plan, out.with_suffix(".log"), port)
