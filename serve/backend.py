@@ -52,7 +52,7 @@ async def open_backend(config: ResponderConfig) -> Backend:
     if config.kind == "scripted":
         aliases = {label: f"{label}@scripted" for label in LABELS}
         return Backend(
-            ScriptedEngine(tuple(aliases.values()), config.scripted_token_s, config.hardware.max_num_seqs),
+            ScriptedEngine(tuple(aliases.values()), config.scripted_token_s, config.hardware.max_num_seqs, config.scripted_beside_s),
             ScriptedEncoder(),
             aliases,
             derive_limits(config, []),

@@ -82,6 +82,7 @@ class ResponderConfig(_Frozen):
     coalesce_from: int = Field(default=8, ge=1, description="running requests from which deltas are joined")
     queue: int = Field(default=64, ge=0, description="requests that may wait at a replica for a place in the batch")
     scripted_token_s: float = Field(default=0.005, ge=0, description="time that a token takes with the scripted kind")
+    scripted_beside_s: float = Field(default=0, ge=0, description="what each answer that is written beside it adds to that")
     replicas: Replicas = Replicas(cpus=1)
 
 

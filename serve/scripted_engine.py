@@ -17,12 +17,12 @@ WORDS = tuple(re.findall(r"\S+", SENTENCE))
 
 
 class ScriptedEngine:
-    """`token_s` is the time that a token takes; `places` answers are written at once, and the others wait, as in the real engine."""
+    """A token takes `token_s`, and `beside_s` more for each answer that is written; `places` are written at once, and the others wait."""
 
-    def __init__(self, resident: tuple[str, ...] = (), token_s: float = 0.005, places: int = 32) -> None:
-        self._token_s, self._places = token_s, asyncio.Semaphore(places)
+    def __init__(self, resident: tuple[str, ...] = (), token_s: float = 0.005, places: int = 32, beside_s: float = 0) -> None:
+        self._token_s, self._beside_s, self._places = token_s, beside_s, asyncio.Semaphore(places)
         self._adapters: set[str] = set(resident)
-        self._running = 0
+        self._running = self._written = 0
 
     async def start(self) -> None:
         return
@@ -34,9 +34,13 @@ class ScriptedEngine:
         self._running += 1
         try:
             async with self._places:
-                for number, word in enumerate(words, 1):
-                    await asyncio.sleep(self._token_s)
-                    yield Delta(word, 1, reason if number == len(words) else None)
+                self._written += 1
+                try:
+                    for number, word in enumerate(words, 1):
+                        await asyncio.sleep(self._token_s + self._beside_s * self._written)
+                        yield Delta(word, 1, reason if number == len(words) else None)
+                finally:
+                    self._written -= 1
         finally:
             self._running -= 1
 

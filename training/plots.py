@@ -35,7 +35,7 @@ def reliability_diagram(bins: list[Bin]) -> Markup:
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
         axes.plot(confidence, accuracy, color=ACCENT, linewidth=1)
         axes.scatter(confidence, accuracy, [8 + 400 * each.rows / rows for each in filled], color=ACCENT, alpha=0.6, linewidths=0)
-        return _svg(figure, "Reliability diagram: accuracy against mean confidence")
+        return svg(figure, "Reliability diagram: accuracy against mean confidence")
 
 
 def hit_rates(arms: dict[str, ArmReport]) -> Markup:
@@ -51,7 +51,7 @@ def hit_rates(arms: dict[str, ArmReport]) -> Markup:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
-        return _svg(figure, "Hit rates of each arm, with and without emotion words")
+        return svg(figure, "Hit rates of each arm, with and without emotion words")
 
 
 def _bar(axes: Axes, height: float, rate: Interval, colour: str) -> None:
@@ -66,7 +66,7 @@ def _square() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, label: str) -> Markup:
+def svg(figure: Figure, label: str) -> Markup:
     """The bare `<svg>` element, without the file's head and metadata, named for a screen reader."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))

@@ -24,7 +24,7 @@ from goals import Goal, measured
 from graphs import LOCAL, PORT, console, running
 from memory import by_kind
 from openai_client import Body, complete, of_bare, of_graph
-from outcomes import Outcome, percentile
+from outcomes import Outcome, percentile, tokens_within
 from serve.config import ServeConfig
 from serve.run import read_config
 from workload import Asked, mixed
@@ -67,7 +67,7 @@ async def one_round(side: Side, users: int, measure_s: float, number: int) -> Ro
     _all_whole([*busy, *alone])
     within = [one for one in busy if one.ended_s >= began_s]
     return Round(
-        tokens_per_s=_tokens_within(busy, began_s, began_s + measure_s) / measure_s,
+        tokens_per_s=tokens_within(busy, began_s, began_s + measure_s) / measure_s,
         ttft_p50_s=percentile(_ttfts(within), 0.5),
         ttft_p99_s=percentile(_ttfts(within), 0.99),
         single_ttft_p50_s=percentile(_ttfts(alone), 0.5),
@@ -84,17 +84,6 @@ def _all_whole(outcomes: Sequence[Outcome]) -> None:
     bad = [one.problem for one in outcomes if one.end != "ok"]
     if bad:
         raise RuntimeError(f"{len(bad)} of {len(outcomes)} requests failed, the first: {bad[0]}")
-
-
-def _tokens_within(outcomes: Sequence[Outcome], from_s: float, to_s: float) -> float:
-    """Tokens that were written in a window: an answer's tokens are spread evenly over the time in which it was written."""
-    total = 0.0
-    for one in outcomes:
-        if not one.tokens_at_s:
-            continue
-        first_s, last_s = one.tokens_at_s[0], max(one.tokens_at_s[-1], one.tokens_at_s[0] + 1e-3)
-        total += one.completion_tokens * max(min(last_s, to_s) - max(first_s, from_s), 0) / (last_s - first_s)
-    return total
 
 
 def compared(graph: list[Round], peer: list[Round], detect_s: float) -> list[Goal]:
@@ -154,8 +143,8 @@ def _rounds(
 
 
 def _memory_goals(memory: dict[str, float]) -> list[Goal]:
-    """The bare server is a child too, and counts as `other`, as the bench itself does; neither is the graph."""
-    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other"}}
+    """The bare server is a child too, and the bench itself is `other`; neither is the graph."""
+    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other", "vllm serve, without the engine"}}
     total = measured("memory of all but the engine", [sum(parts.values()) / 1024], 1.5, "GiB", at_most=True)
     return [total, *(measured(f"memory, {kind}", [mib / 1024], None, "GiB") for kind, mib in sorted(parts.items()))]
 

@@ -56,8 +56,13 @@ class _Seen:
             retry_after_s=self.retry_after_s,
             emotion_at_s=self.emotion_at_s,
             tokens_at_s=tuple(self.tokens_at_s),
+            prompt_tokens=done.get("usage", {}).get("prompt_tokens", 0),
             completion_tokens=done.get("usage", {}).get("completion_tokens", 0),
+            detected=(done.get("emotion") or {}).get("label"),
             adapter=done.get("adapter"),
+            timings_ms=done.get("timings_ms", {}),
+            asked=self.asked.text,
+            probe=self.asked.probe,
             text=self.text,
         )
 

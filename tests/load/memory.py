@@ -1,7 +1,9 @@
-"""Memory of a process and its children, by what they are. Shared pages count in parts (PSS), so the sum is what is really taken."""
+"""Memory and CPU of a process and its children, by what they are. Shared pages count in parts (PSS), so the sum is what is really taken."""
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -9,6 +11,7 @@ import psutil
 ENGINE = "VLLM::"  # its core and its workers
 KINDS = (  # the first that a command line matches
     (ENGINE, "engine"),
+    (r"vllm\.entrypoints", "vllm serve, without the engine"),
     ("ServeReplica:.*:Ingress", "ingress"),
     ("ServeReplica:.*:Detector", "detector"),
     ("ServeReplica:.*:Responder", "responder, without the engine"),
@@ -22,14 +25,28 @@ KINDS = (  # the first that a command line matches
 def by_kind(pid: int) -> Counter[str]:
     """MiB of each kind of process below `pid`; `other` is `pid` itself and whatever no kind matches."""
     found: Counter[str] = Counter()
+    for kind, process in kinds(pid):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            found[kind] += _pss_mib(process.pid)
+    return found
+
+
+def cpu_s(pid: int) -> dict[tuple[str, int], float]:
+    """Seconds of CPU that each process below `pid` has taken, by its kind and its id."""
+    found = {}
+    for kind, process in kinds(pid):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            found[kind, process.pid] = times.user + times.system
+    return found
+
+
+def kinds(pid: int) -> Iterator[tuple[str, psutil.Process]]:
+    """Each process, and what it is."""
     root = psutil.Process(pid)
     for process in (root, *root.children(recursive=True)):
-        try:
-            line = " ".join(process.cmdline()) or process.name()
-            found[_kind(line)] += _pss_mib(process.pid)
-        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-    return found
+        with suppress(psutil.NoSuchProcess):
+            yield _kind(" ".join(process.cmdline()) or process.name()), process
 
 
 def _kind(line: str) -> str:

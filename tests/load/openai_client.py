@@ -19,7 +19,7 @@ TIMEOUT_S = 120
 
 def of_graph(asked: Asked) -> dict[str, Any]:
     """The graph detects the emotion."""
-    return _sampled(asked) | {"model": "auto", "messages": [{"role": "user", "content": asked.text}]}
+    return _sampled(asked) | {"model": asked.persona or "auto", "messages": [{"role": "user", "content": asked.text}]}
 
 
 def of_bare(asked: Asked) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _sampled(asked: Asked) -> dict[str, Any]:
         "stream_options": {"include_usage": True},
         "max_tokens": asked.max_tokens,
         "stop": [PERSONA_STOP],
-        "temperature": 0.7,
+        "temperature": asked.temperature,
         "top_p": 0.8,
         "seed": asked.seed,
     }
@@ -70,6 +70,9 @@ async def complete(session: aiohttp.ClientSession, url: str, asked: Asked, body:
         status=status,
         problem=problem,
         tokens_at_s=tuple(tokens_at_s),
+        prompt_tokens=usage.get("prompt_tokens", 0),
         completion_tokens=usage.get("completion_tokens", 0),
+        asked=asked.text,
+        probe=asked.probe,
         text=text,
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,8 +32,13 @@ class Outcome(BaseModel):
     retry_after_s: float | None = None
     emotion_at_s: float | None = None
     tokens_at_s: tuple[float, ...] = ()
+    prompt_tokens: int = 0
     completion_tokens: int = 0
+    detected: Emotion | None = Field(default=None, description="what the server took the message for")
     adapter: str | None = None
+    timings_ms: dict[str, float] = Field(default={}, description="the server's own split of the time, by stage")
+    asked: str = Field(default="", description="the message's text")
+    probe: int | None = None
     text: str = ""
 
     @property
@@ -50,6 +56,11 @@ class Outcome(BaseModel):
         if self.completion_tokens < 2 or not self.tokens_at_s:
             return None
         return (self.tokens_at_s[-1] - self.tokens_at_s[0]) / (self.completion_tokens - 1)
+
+    @property
+    def itls_s(self) -> list[float]:
+        """Times between pieces of text; a piece may hold more than one token, as in `vllm bench serve`."""
+        return [later - earlier for earlier, later in pairwise(self.tokens_at_s)]
 
 
 def counted(outcomes: Sequence[Outcome]) -> dict[End, int]:
@@ -75,3 +86,14 @@ def goodput(outcomes: Sequence[Outcome], meets: Callable[[Outcome], bool], from_
     It goes by when they ended: answers of a full queue that come after the last arrival were not achieved at the offered rate.
     """
     return sum(one.end == "ok" and meets(one) and from_s <= one.ended_s < to_s for one in outcomes) / (to_s - from_s)
+
+
+def tokens_within(outcomes: Sequence[Outcome], from_s: float, to_s: float) -> float:
+    """Tokens that were written in a window: an answer's tokens are spread evenly over the time in which it was written."""
+    total = 0.0
+    for one in outcomes:
+        if not one.tokens_at_s:
+            continue
+        first_s, last_s = one.tokens_at_s[0], max(one.tokens_at_s[-1], one.tokens_at_s[0] + 1e-3)
+        total += one.completion_tokens * max(min(last_s, to_s) - max(first_s, from_s), 0) / (last_s - first_s)
+    return total
