@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ray import serve
@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 from models.emotions import Emotion
 from models.prompt import Turn
 from serve.backend import Backend, open_backend
-from serve.config import ResponderConfig
+from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.deadline import until
 from serve.directory import Report
 from serve.engine import Delta, EngineStats, Sampling
@@ -24,17 +24,22 @@ from serve.errors import NotReady, PromptTooLong
 from serve.following import Follower
 from serve.policy import BASE_VOICE, voice_of
 from serve.releases import Releases
+from serve.tracing import Carrier, Tracing
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer to generate. `persona` None is the bare base model. `timeout_s` is what is left: clocks of machines differ."""
+    """One answer to generate. `persona` None is the bare base model. `timeout_s` is what is left: clocks of machines differ.
+
+    `trace` is the span that this is part of.
+    """
 
     request_id: str
     persona: Emotion | None
     turns: tuple[Turn, ...]
     sampling: Sampling
     timeout_s: float
+    trace: Carrier = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,10 @@ class Piece:
 class Responder:
     """Turns asks into pieces, for any number of them at once."""
 
-    def __init__(self, config: ResponderConfig, backend: Backend, follower: Follower | None = None) -> None:
-        self._config, self._backend = config, backend
+    def __init__(
+        self, config: ResponderConfig, backend: Backend, follower: Follower | None = None, tracing: TracingConfig = NO_TRACES
+    ) -> None:
+        self._config, self._backend, self._tracing = config, backend, Tracing(tracing, "responder")
         self._follower = follower or Follower(backend, "alone", _follow_nobody)
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
@@ -63,8 +70,9 @@ class Responder:
         deadline_s = time.monotonic() + ask.timeout_s
         prompt, adapter, sampling = self._prepare(ask)
         written, first = 0, True
-        generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)
-        with self._follower.using(adapter):
+        with self._follower.using(adapter), self._tracing.span("generate", ask.trace, "SERVER") as span:
+            span.note(request_id=ask.request_id, adapter=adapter, prompt_tokens=len(prompt))
+            generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling, span.carrier)
             async with aclosing(until(deadline_s, generation)) as deltas:
                 async for delta in deltas:
                     written += delta.tokens
@@ -97,6 +105,7 @@ class Responder:
 
     async def close(self) -> None:
         await self._backend.engine.stop()
+        self._tracing.close()
 
 
 async def _follow_nobody(_report: Report) -> Releases:
@@ -112,11 +121,11 @@ def _piece(delta: Delta, first: bool, prompt_tokens: int, written: int, adapter:
 class ResponderReplica(Responder):
     """A responder as Serve starts it: the constructor loads the weights, and the versions that are promoted by now."""
 
-    async def __init__(self, config: ResponderConfig, directory: DeploymentHandle[Any]) -> None:  # type: ignore[misc]
-        backend = await open_backend(config)
+    async def __init__(self, config: ResponderConfig, directory: DeploymentHandle[Any], tracing: TracingConfig = NO_TRACES) -> None:  # type: ignore[misc]
+        backend = await open_backend(config, tracing)
         follower = Follower(backend, serve.get_replica_context().replica_id.unique_id, directory.sync.remote)
         await follower.step()
-        super().__init__(config, backend, follower)
+        super().__init__(config, backend, follower, tracing)
         self._following = asyncio.create_task(follower.run())
 
     async def __del__(self) -> None:  # Serve awaits it before it ends a replica
