@@ -42,7 +42,14 @@ def build(config: ServeConfig) -> Application:
     ingress = _deployment(
         serve.ingress(http_app)(Ingress), config.ingress.replicas, config.ingress.max_ongoing_requests, -1, drain_s, name="Ingress"
     )
-    bound: Application = ingress.bind(gates, detector.bind(config.detector), responder.bind(config.responder, directory), directory)
+    bound: Application = ingress.bind(
+        gates,
+        detector.bind(config.detector, config.tracing),
+        responder.bind(config.responder, directory, config.tracing),
+        directory,
+        config.detector.harm != "off",
+        config.tracing,
+    )
     return bound
 
 

@@ -13,7 +13,7 @@ from models.manifest import MANIFEST_FILE, Adapter, load_adapter
 from models.materialize import materialize
 from models.personas import personas
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
-from serve.config import ResponderConfig
+from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine import Engine
 from serve.limits import Limits, derive_limits
 from serve.scripted_engine import ScriptedEngine
@@ -47,7 +47,7 @@ class ScriptedEncoder:
         return [int.from_bytes(hashlib.sha256(word.encode()).digest()[:2]) for word in [*words, speaker]]
 
 
-async def open_backend(config: ResponderConfig) -> Backend:
+async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRACES) -> Backend:
     """Starts the engine and makes every adapter resident. Raises ArtifactError if anything is not what it should be."""
     if config.kind == "scripted":
         aliases = {label: f"{label}@scripted" for label in LABELS}
@@ -60,7 +60,7 @@ async def open_backend(config: ResponderConfig) -> Backend:
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])
-    engine = VllmEngine(base.folder, config.hardware, limits)
+    engine = VllmEngine(base.folder, config.hardware, limits, tracing)
     await engine.start()
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     for adapter in adapters:

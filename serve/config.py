@@ -111,6 +111,17 @@ class IngressConfig(_Frozen):
     send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each event of a stream")
 
 
+class TracingConfig(_Frozen):
+    """Where traces go; by default there are none."""
+
+    endpoint: str | None = Field(
+        default=None, pattern="^https?://", description="of a collector that speaks OTLP over HTTP, as http://127.0.0.1:4318/v1/traces"
+    )
+
+
+NO_TRACES = TracingConfig()
+
+
 class ServeConfig(_Frozen):
     """The whole graph."""
 
@@ -118,6 +129,7 @@ class ServeConfig(_Frozen):
     detector: DetectorConfig = DetectorConfig()
     responder: ResponderConfig = ResponderConfig()
     api_keys: KeysConfig = KeysConfig()
+    tracing: TracingConfig = NO_TRACES
 
 
 SCRIPTED = ServeConfig(detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted"))

@@ -10,6 +10,7 @@ from serve.config import IngressConfig
 from serve.errors import InvalidRequest, WrongContentType
 from serve.ingress import Ingress, this_ingress
 from serve.keys import Key, KeyRing, Scope
+from serve.tracing import CARRIED, Carrier
 
 BEARER = HTTPBearer(auto_error=False, description="an API key; none is needed where the server has none")
 
@@ -28,6 +29,8 @@ class AskedOf:
     deadline_s: float
     region: str | None
     key: Key | None
+    x_request_id: str
+    trace: Carrier
 
 
 class _AskedWith:
@@ -50,7 +53,8 @@ class _AskedWith:
         if timeout_ms > limits.max_timeout_ms:
             raise InvalidRequest(f"x-request-timeout-ms may be {limits.max_timeout_ms} at most")
         began_s: float = request.state.began_s
-        return AskedOf(began_s, began_s + timeout_ms / 1000, x_region or limits.region, key)
+        trace = {name: request.headers[name] for name in CARRIED if name in request.headers}
+        return AskedOf(began_s, began_s + timeout_ms / 1000, x_region or limits.region, key, request.state.request_id, trace)
 
 
 ToRespond = Annotated[AskedOf, Depends(_AskedWith(Scope.RESPOND))]

@@ -6,14 +6,17 @@ It does not know of personas or HTTP.
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from models.emotions import LABELS
 from models.harm import Category
-from serve.config import DetectorConfig
+from serve.config import NO_TRACES, DetectorConfig, TracingConfig
+from serve.tracing import Carrier, Tracing
 
 Scores = tuple[float, ...]
+SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +93,48 @@ def open_reader(config: DetectorConfig) -> Reader:
     return ShieldedReader(reader, config) if config.harm == "shieldgemma" else reader
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A text that waits for a batch, and the span that it is part of."""
+
+    text: str
+    trace: Carrier
+
+
 class Detector:
     """A replica. Batches form while the previous one is computed; a batch takes what waits, up to `batch_size`."""
 
-    def __init__(self, config: DetectorConfig) -> None:
+    def __init__(self, config: DetectorConfig, tracing: TracingConfig = NO_TRACES) -> None:
         from ray import serve
 
+        from serve.telemetry import counter, histogram
+
+        self._tracing = Tracing(tracing, "detector")
+        self._sizes = histogram("fye_batch_texts", "texts in a batch of the detector", SIZES)
+        self._errors = counter("fye_detect_errors", "batches that the detector could not read")
         self._reader = open_reader(config)
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._batch)
+        self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._read_together)
 
-    async def read(self, texts: list[str]) -> list[Reading]:
+    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
         """A reading of each text of one request, batched with those of other requests."""
-        return list(await asyncio.gather(*map(self._batched, texts)))
+        return list(await asyncio.gather(*(self._batched(_Waiting(text, trace)) for text in texts)))
 
     async def describe(self) -> str:
         """The name of what classifies; answering it shows that the replica is up."""
         return self._reader.name
+
+    async def _read_together(self, waiting: list[_Waiting]) -> list[Reading]:
+        """One batch. Each request that has part in it gets it as a span of its own."""
+        self._sizes.observe(len(waiting))
+        with ExitStack() as spans:
+            for trace in {each.trace["traceparent"]: each.trace for each in waiting if each.trace}.values():
+                spans.enter_context(self._tracing.span("batch", trace, "SERVER")).note(texts=len(waiting))
+            try:
+                return await self._batch([each.text for each in waiting])
+            except Exception:
+                self._errors.inc()
+                raise
 
     async def _batch(self, texts: list[str]) -> list[Reading]:
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
@@ -114,3 +142,7 @@ class Detector:
         rows: Any = await loop.run_in_executor(self._thread, self._reader.read, [texts[number] for number in order])
         placed = dict(zip(order, rows, strict=True))
         return [placed[number] for number in range(len(texts))]
+
+    def __del__(self) -> None:  # Serve calls it before it ends a replica
+        if hasattr(self, "_tracing"):
+            self._tracing.close()

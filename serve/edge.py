@@ -24,7 +24,10 @@ ACCEPTED_MS = re.compile(r"[0-9]{1,9}")
 
 
 class Edge:
-    """ASGI middleware. `scope["state"]` gets `began_s` of `time.monotonic` and `request_id`."""
+    """ASGI middleware. `scope["state"]` gets `began_s` of `time.monotonic` and `request_id`.
+
+    The reply's x-request-id is Serve's to send: it puts the request's own on every answer, and on one that had none what it gave it.
+    """
 
     def __init__(self, app: ASGIApp, limits: IngressConfig) -> None:
         self._app, self._limits = app, limits
@@ -41,24 +44,23 @@ class Edge:
 
         begun = False
 
-        async def tagged(message: MutableMapping[str, Any]) -> None:
+        async def noted(message: MutableMapping[str, Any]) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
             await send(message)
 
         try:
             body = await self._body(request.headers.get("content-length", ""), receive)
         except RequestError as error:
-            await respond_with(request, problem_of(error), {"connection": "close"})(scope, receive, tagged)
+            await respond_with(request, problem_of(error), {"connection": "close"})(scope, receive, send)
             return
         try:
-            await self._app(scope, _replayed(body, receive), tagged)
+            await self._app(scope, _replayed(body, receive), noted)
         except Exception as error:  # noqa: BLE001 (nothing gets past here: a server would log it with the words that it may hold)
             problem = problem_of(error)
             if not begun:
-                await respond_with(request, problem)(scope, receive, tagged)
+                await respond_with(request, problem)(scope, receive, send)
 
     async def _body(self, declared: str, receive: Receive) -> bytes:
         """The whole body. Raises BodyTooLarge or SlowBody."""

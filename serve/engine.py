@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from models.manifest import Adapter
+from serve.tracing import Carrier
 
 FinishReason = Literal["stop", "length"]
 
@@ -52,8 +53,13 @@ class Engine(Protocol):
 
     async def start(self) -> None: ...
 
-    def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
-        """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError."""
+    def generate(
+        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+    ) -> AsyncGenerator[Delta]:
+        """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError.
+
+        `trace` is the span that this is part of, for an engine that keeps traces.
+        """
         ...
 
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:

@@ -1,13 +1,14 @@
 """What comes into the pipeline and what comes out of it, in the order in which it may come."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.emotions import Emotion
 from models.harm import Category
 from models.prompt import Turn
 from serve.engine import Sampling
 from serve.keys import Key
+from serve.tracing import Carrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class Message:
     """`emotion` None asks to detect it; `bare` asks for the base model, without detection.
 
     `began_s` and `deadline_s` are of `time.monotonic`. `region` says whose helplines a message that speaks of harm is answered with.
+    `x_request_id` is the one that the client knows, `trace` the span that this is part of.
     """
 
     request_id: str
@@ -26,6 +28,8 @@ class Message:
     bare: bool = False
     region: str | None = None
     key: Key | None = None
+    x_request_id: str = ""
+    trace: Carrier = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

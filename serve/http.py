@@ -79,7 +79,7 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
 
 async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    name, readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s)
+    name, readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s, asked.trace)
     return DetectReply(model=name, results=[detected_out(reading) for reading in readings])
 
 
@@ -108,6 +108,8 @@ def _message(body: RespondRequest, asked: AskedOf) -> Message:
         deadline_s=asked.deadline_s,
         region=asked.region,
         key=asked.key,
+        x_request_id=asked.x_request_id,
+        trace=asked.trace,
         emotion=None if body.emotion == "auto" else Emotion(body.emotion),
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
@@ -10,20 +11,26 @@ from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
+from serve.config import TracingConfig
 from serve.deadline import until, within
 from serve.detector import Reading
 from serve.errors import NotReady
 from serve.events import Event, Message
-from serve.pipeline import answer
+from serve.pipeline import Stages, answer
 from serve.quota import Quota
 from serve.remote import RemoteStages
 from serve.telemetry import Telemetry
+from serve.traced_stages import TracedStages
+from serve.tracing import Carrier, Tracing
 
 PROBE_TIMEOUT_S = 5
 
 
 class Ingress:
-    """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it."""
+    """A replica. Its HTTP routes are in `serve.http`. The gates bound what it has under way in the stages behind it.
+
+    `harm` says whether the detector finds messages that speak of harm.
+    """
 
     def __init__(
         self,
@@ -31,8 +38,11 @@ class Ingress:
         detector: DeploymentHandle[Any],
         responder: DeploymentHandle[Any],
         directory: DeploymentHandle[Any],
+        harm: bool,
+        tracing: TracingConfig,
     ) -> None:
-        self._stages = RemoteStages(detector, responder)
+        self._remote, self._tracing, self._harm = RemoteStages(detector, responder), Tracing(tracing, "ingress"), harm
+        self._stages: Stages = TracedStages(self._remote, self._tracing) if tracing.endpoint else self._remote
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._telemetry, self._quota = Telemetry(), Quota()
         self.directory = directory
@@ -40,18 +50,20 @@ class Ingress:
 
     def answer(self, message: Message) -> AsyncGenerator[Event]:
         """The events of an answer. Raises ComeBackLater before the first, DeadlineExceeded at the message's deadline."""
-        return self._telemetry.watched(message, self._admitted(message))
+        span = self._tracing.span("request", message.trace, "SERVER", message.began_s)
+        asked = replace(message, trace=span.carrier)
+        return self._telemetry.watched(asked, self._admitted(asked), span)
 
     async def _admitted(self, message: Message) -> AsyncGenerator[Event]:
         with self._quota.enter(message.key, message.sampling.max_tokens), self._answers.enter():
-            async with aclosing(until(message.deadline_s, answer(self._stages, message))) as events:
+            async with aclosing(until(message.deadline_s, answer(self._stages, message, self._harm))) as events:
                 async for event in events:
                     yield event
 
-    async def detect(self, texts: list[str], deadline_s: float) -> tuple[str, list[Reading]]:
+    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> tuple[str, list[Reading]]:
         """The detector's name, and a reading of each text. Raises Overloaded or DeadlineExceeded."""
         with self._texts.enter(len(texts)):
-            return await within(deadline_s, asyncio.gather(self._stages.describe(), self._stages.read(texts)))
+            return await within(deadline_s, asyncio.gather(self._remote.describe(), self._stages.read(texts, trace)))
 
     async def probe(self) -> None:
         """Returns once every stage has answered. Raises NotReady."""
@@ -59,10 +71,14 @@ class Ingress:
             return
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await self._stages.probe()
+                await self._remote.probe()
         except (TimeoutError, RayActorError, serve.exceptions.RayServeException) as error:
             raise NotReady("a stage has not answered yet") from error
         self._ready = True
+
+    def __del__(self) -> None:  # Serve calls it before it ends a replica
+        if hasattr(self, "_tracing"):
+            self._tracing.close()
 
 
 async def this_ingress() -> Ingress:

@@ -84,6 +84,8 @@ def _message(body: ChatRequest, asked: AskedOf) -> Message:
         deadline_s=asked.deadline_s,
         region=asked.region,
         key=asked.key,
+        x_request_id=asked.x_request_id,
+        trace=asked.trace,
         emotion=Emotion(body.model) if body.model in LABELS else None,
         bare=body.model == "base",
     )

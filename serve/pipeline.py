@@ -16,6 +16,7 @@ from serve.errors import EngineError
 from serve.events import Answer, Detected, Event, Finished, Flagged, Message, Said
 from serve.policy import persona_for
 from serve.responder import Ask, Piece
+from serve.tracing import Carrier
 
 TURNS_READ = 4  # of the user's, the last ones: what one of them says of harm holds for all that is answered to it
 
@@ -23,19 +24,21 @@ TURNS_READ = 4  # of the user's, the last ones: what one of them says of harm ho
 class Stages(Protocol):
     """The stages, however they are reached."""
 
-    async def read(self, texts: list[str]) -> list[Reading]: ...
+    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]: ...
 
     def respond(self, ask: Ask) -> AsyncGenerator[Piece]: ...
 
 
-async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
-    """The step at the top. Closing the generator ends the generation in the engine."""
+async def answer(stages: Stages, message: Message, harm: bool = True) -> AsyncGenerator[Event]:
+    """The step at the top. Closing the generator ends the generation in the engine. `harm` says whether the detector looks for it."""
     clock = _Clock(message.began_s)
     clock.mark("queue")
-    readings = await stages.read([turn.text for turn in message.turns if turn.role == "user"][-TURNS_READ:])
+    readings: list[Reading] = []
+    if harm or not (message.bare or message.emotion):  # otherwise nobody needs to know
+        readings = await stages.read([turn.text for turn in message.turns if turn.role == "user"][-TURNS_READ:], message.trace)
+        clock.mark("detect")
     category = next((reading.harm for reading in reversed(readings) if reading.harm), None)
-    detected = None if message.bare else _emotion(message, readings[-1])
-    clock.mark("detect")
+    detected = None if message.bare else _emotion(message, readings)
     if detected is not None:
         yield detected
     if category is not None:
@@ -44,7 +47,7 @@ async def answer(stages: Stages, message: Message) -> AsyncGenerator[Event]:
         yield Finished("stop", 0, 0, clock.done())
         return
     persona = persona_for(detected.label) if detected else None
-    ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic())
+    ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic(), message.trace)
     async with aclosing(stages.respond(ask)) as pieces:
         async for piece in pieces:
             if piece.text:
@@ -70,11 +73,11 @@ async def collect(events: AsyncGenerator[Event]) -> Answer:
     raise EngineError("the answer ended without its figures")
 
 
-def _emotion(message: Message, last: Reading) -> Detected:
+def _emotion(message: Message, readings: list[Reading]) -> Detected:
     """The one that was asked for, or that of the user's last turn."""
     if message.emotion is not None:
         return Detected(message.emotion, 1.0, {label: float(label is message.emotion) for label in LABELS})
-    return to_detected(last.scores)
+    return to_detected(readings[-1].scores)
 
 
 def to_detected(scores: Scores) -> Detected:

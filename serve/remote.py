@@ -18,6 +18,8 @@ from serve.detector import Reading
 from serve.errors import EngineDead, NotReady, Overloaded, ReplicaLost
 from serve.responder import SIGN, Ask, Piece
 from serve.signs import SILENT_S
+from serve.telemetry import counter
+from serve.tracing import Carrier
 
 LOST = (RayActorError, NodeDiedError, WorkerCrashedError, ReplicaUnavailableError)
 AGAIN_S = 0.1
@@ -31,14 +33,15 @@ class RemoteStages:
     def __init__(self, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
         self._detector, self._responder = detector, responder
         self._streaming = responder.options(stream=True)
+        self._retries = counter("fye_retries", "calls of a stage that were lost and made again", ("stage",))
 
-    async def read(self, texts: list[str]) -> list[Reading]:
-        readings: list[Reading] = await _again(lambda: self._detector.read.remote(texts))
+    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
+        readings: list[Reading] = await self._again(lambda: self._detector.read.remote(texts, trace))
         return readings
 
     async def describe(self) -> str:
         """The detector's name."""
-        name: str = await _again(lambda: self._detector.describe.remote())
+        name: str = await self._again(lambda: self._detector.describe.remote())
         return name
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
@@ -60,27 +63,31 @@ class RemoteStages:
                     raise ReplicaLost("the replica that wrote this answer was lost") from error
             finally:
                 pieces.cancel()  # does nothing to a stream that has ended
-            await asyncio.sleep(AGAIN_S)
+            await self._lost("responder")
 
     async def probe(self) -> None:
         """Returns once every stage has answered."""
         await asyncio.gather(self._detector.describe.remote(), self._responder.stats.remote())
+
+    async def _again(self, call: Callable[[], Awaitable[Found]]) -> Found:
+        """The result of a call of the detector, which may be made twice. Whoever calls has a deadline. Raises Overloaded or NotReady."""
+        while True:
+            try:
+                with _refusals():
+                    return await call()
+            except LOST:
+                await self._lost("detector")
+
+    async def _lost(self, stage: str) -> None:
+        """Returns when the call may be made again."""
+        self._retries.inc(tags={"stage": stage})
+        await asyncio.sleep(AGAIN_S)
 
 
 async def _next(pieces: AsyncGenerator[Piece], silent_s: float | None) -> Piece | None:
     """The next piece, None after the last. Raises TimeoutError if there is not even a sign for `silent_s`: the replica hangs."""
     async with asyncio.timeout(silent_s):
         return await anext(pieces, None)
-
-
-async def _again(call: Callable[[], Awaitable[Found]]) -> Found:
-    """The result of a call that may be made twice. Whoever calls has a deadline. Raises Overloaded or NotReady."""
-    while True:
-        try:
-            with _refusals():
-                return await call()
-        except LOST:
-            await asyncio.sleep(AGAIN_S)
 
 
 @contextmanager

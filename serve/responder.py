@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ray import serve
@@ -18,7 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from models.emotions import Emotion
 from models.prompt import Turn
 from serve.backend import Backend, open_backend
-from serve.config import ResponderConfig
+from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.deadline import until
 from serve.directory import Report
 from serve.engine import Delta, EngineStats, Sampling
@@ -27,6 +27,7 @@ from serve.following import Follower
 from serve.policy import BASE_VOICE, voice_of
 from serve.releases import Releases
 from serve.signs import with_signs
+from serve.tracing import Carrier, Tracing
 
 log = logging.getLogger(__name__)
 WATCH_S = 0.5
@@ -34,13 +35,17 @@ WATCH_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer to generate. `persona` None is the bare base model. `timeout_s` is what is left: clocks of machines differ."""
+    """One answer to generate. `persona` None is the bare base model. `timeout_s` is what is left: clocks of machines differ.
+
+    `trace` is the span that this is part of.
+    """
 
     request_id: str
     persona: Emotion | None
     turns: tuple[Turn, ...]
     sampling: Sampling
     timeout_s: float
+    trace: Carrier = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,10 @@ SIGN = Piece("")  # nothing yet, but this replica lives
 class Responder:
     """Turns asks into pieces, for any number of them at once."""
 
-    def __init__(self, config: ResponderConfig, backend: Backend, follower: Follower | None = None) -> None:
-        self._config, self._backend = config, backend
+    def __init__(
+        self, config: ResponderConfig, backend: Backend, follower: Follower | None = None, tracing: TracingConfig = NO_TRACES
+    ) -> None:
+        self._config, self._backend, self._tracing = config, backend, Tracing(tracing, "responder")
         self._follower = follower or Follower(backend, "alone", _follow_nobody)
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
@@ -72,8 +79,9 @@ class Responder:
         deadline_s = time.monotonic() + ask.timeout_s
         prompt, adapter, sampling = self._prepare(ask)
         written, first = 0, True
-        generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling)
-        with self._follower.using(adapter):
+        with self._follower.using(adapter), self._tracing.span("generate", ask.trace, "SERVER") as span:
+            span.note(request_id=ask.request_id, adapter=adapter, prompt_tokens=len(prompt))
+            generation = self._backend.engine.generate(ask.request_id, prompt, adapter, sampling, span.carrier)
             async with aclosing(with_signs(until(deadline_s, generation))) as deltas:
                 async for delta in deltas:
                     if delta is None:
@@ -120,6 +128,7 @@ class Responder:
 
     async def close(self) -> None:
         await self._backend.engine.stop()
+        self._tracing.close()
 
 
 async def _follow_nobody(_report: Report) -> Releases:
@@ -135,11 +144,11 @@ def _piece(delta: Delta, first: bool, prompt_tokens: int, written: int, adapter:
 class ResponderReplica(Responder):
     """A responder as Serve starts it: the constructor loads the weights, and the versions that are promoted by now."""
 
-    async def __init__(self, config: ResponderConfig, directory: DeploymentHandle[Any]) -> None:  # type: ignore[misc]
-        backend = await open_backend(config)
+    async def __init__(self, config: ResponderConfig, directory: DeploymentHandle[Any], tracing: TracingConfig = NO_TRACES) -> None:  # type: ignore[misc]
+        backend = await open_backend(config, tracing)
         follower = Follower(backend, serve.get_replica_context().replica_id.unique_id, directory.sync.remote)
         await follower.step()
-        super().__init__(config, backend, follower)
+        super().__init__(config, backend, follower, tracing)
         self._tasks = [asyncio.create_task(follower.run()), asyncio.create_task(self.end_with_the_engine())]
 
     async def __del__(self) -> None:  # Serve awaits it before it ends a replica

@@ -11,6 +11,7 @@ from itertools import cycle, islice
 from models.manifest import Adapter
 from serve.engine import Delta, EngineStats, FinishReason, Sampling
 from serve.errors import EngineError
+from serve.tracing import Carrier
 
 SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end ."
 WORDS = tuple(re.findall(r"\S+", SENTENCE))
@@ -27,7 +28,9 @@ class ScriptedEngine:
     async def start(self) -> None:
         return
 
-    async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+    async def generate(
+        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+    ) -> AsyncGenerator[Delta]:
         if adapter is not None and adapter not in self._adapters:
             raise EngineError(f"no adapter {adapter} is resident")
         words, reason = _script(f"[{adapter or 'base'}]", sampling)

@@ -4,14 +4,16 @@ Metrics go to Ray, which exports them in Prometheus' format on every node as `ra
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
 
 import structlog
 from ray.serve import metrics
 
 from serve.errors import ComeBackLater, DeadlineExceeded
 from serve.events import Detected, Event, Finished, Flagged, Message
+from serve.tracing import OFF, Span
 
 BUCKETS_MS: list[float] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000]
 PARTS = {
@@ -29,20 +31,25 @@ class Telemetry:
         self._log = structlog.wrap_logger(
             structlog.PrintLogger(), processors=[structlog.processors.TimeStamper("iso"), structlog.processors.JSONRenderer()]
         )
-        self._requests = _counter("fye_requests", "requests that have ended, by how they ended", ("persona", "outcome"))
-        self._tokens = _counter("fye_tokens", "tokens that were read and written", ("persona", "kind"))
-        self._parts_ms = {part: _histogram(f"fye_{part}_ms", what) for part, what in PARTS.items()}
-        self._total_ms = _histogram("fye_total_ms", "from the first byte of a request to the end of its answer")
-        self._tpot_ms = _histogram("fye_tpot_ms", "time per output token after the first")
+        self._requests = counter("fye_requests", "requests that have ended, by how they ended", ("persona", "outcome"))
+        self._tokens = counter("fye_tokens", "tokens that were read and written", ("persona", "kind"))
+        self._parts_ms = {part: histogram(f"fye_{part}_ms", what, BUCKETS_MS, ("persona",)) for part, what in PARTS.items()}
+        self._total_ms = histogram("fye_total_ms", "from the first byte of a request to the end of its answer", BUCKETS_MS, ("persona",))
+        self._tpot_ms = histogram("fye_tpot_ms", "time per output token after the first", BUCKETS_MS, ("persona",))
 
-    async def watched(self, message: Message, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-        """The same events; when they have ended, however that came, they are counted."""
-        seen, outcome = _Seen(), "failed"
-        try:
+    async def watched(self, message: Message, events: AsyncGenerator[Event], span: Span = OFF) -> AsyncGenerator[Event]:
+        """The same events; when they have ended, however that came, they are counted, and `span` ends."""
+        with span, self._counted(message, span) as seen:
             async with aclosing(events):
                 async for event in events:
                     seen.note(event)
                     yield event
+
+    @contextmanager
+    def _counted(self, message: Message, span: Span) -> Iterator["_Seen"]:
+        seen, outcome = _Seen(), "failed"
+        try:
+            yield seen
             outcome = "flagged" if seen.flagged else "ok"
         except ComeBackLater:
             outcome = "refused"
@@ -54,24 +61,25 @@ class Telemetry:
             outcome = "left" if seen.finished is None else "ok"
             raise
         finally:
-            self._count(message, seen, outcome)
+            self._count(seen, outcome)
+            line = _line(message, seen, outcome)
+            self._log.info("request", **line)
+            span.note(**_flat(line))
 
-    def _count(self, message: Message, seen: "_Seen", outcome: str) -> None:
+    def _count(self, seen: "_Seen", outcome: str) -> None:
         persona = {"persona": seen.persona}
         self._requests.inc(tags=persona | {"outcome": outcome})
-        line: dict[str, object] = {"request_id": message.request_id, "outcome": outcome, **persona}
         if finished := seen.finished:
             for kind, count in (("prompt", finished.prompt_tokens), ("completion", finished.completion_tokens)):
                 if count:  # Ray refuses to add nothing
                     self._tokens.inc(count, tags=persona | {"kind": kind})
             times = finished.timings_ms
-            for part, histogram in self._parts_ms.items():
-                histogram.observe(times[part], tags=persona)
+            for part, meter in self._parts_ms.items():
+                if times[part]:  # what did not happen took no time, and is no measurement
+                    meter.observe(times[part], tags=persona)
             self._total_ms.observe(times["total"], tags=persona)
             if finished.completion_tokens > 1:
                 self._tpot_ms.observe(times["generate"] / (finished.completion_tokens - 1), tags=persona)
-            line |= {"prompt_tokens": finished.prompt_tokens, "completion_tokens": finished.completion_tokens, "timings_ms": dict(times)}
-        self._log.info("request", **line)
 
 
 class _Seen:
@@ -90,9 +98,24 @@ class _Seen:
             self.finished = event
 
 
-def _histogram(name: str, what: str) -> metrics.Histogram:
-    return metrics.Histogram(name, what, BUCKETS_MS, ("persona",))
+def _line(message: Message, seen: _Seen, outcome: str) -> dict[str, Any]:
+    """What is said of a request in the log and in its span."""
+    line = {"request_id": message.request_id, "x_request_id": message.x_request_id, "outcome": outcome, "persona": seen.persona}
+    if finished := seen.finished:
+        tokens = {"prompt_tokens": finished.prompt_tokens, "completion_tokens": finished.completion_tokens}
+        return line | tokens | {"timings_ms": dict(finished.timings_ms)}
+    return line
 
 
-def _counter(name: str, what: str, tags: tuple[str, str]) -> metrics.Counter:
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
+    """As attributes of a span, which are not nested."""
+    times = line.get("timings_ms", {})
+    return {name: value for name, value in line.items() if name != "timings_ms"} | {f"{part}_ms": took for part, took in times.items()}
+
+
+def histogram(name: str, what: str, buckets: list[float], tags: tuple[str, ...] = ()) -> metrics.Histogram:
+    return metrics.Histogram(name, what, buckets, tags)  # type: ignore[arg-type]  # as below
+
+
+def counter(name: str, what: str, tags: tuple[str, ...] = ()) -> metrics.Counter:
     return metrics.Counter(name, what, tags)  # type: ignore[arg-type]  # annotated as one tag, documented as any

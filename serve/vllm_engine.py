@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import ArtifactError
 from models.manifest import Adapter
-from serve.config import HardwareProfile
+from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import EngineDead, EngineError
 from serve.limits import Limits
+from serve.tracing import Carrier
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
@@ -30,20 +31,20 @@ CANARY_LOGPROBS = 20  # the engine's default limit
 class VllmEngine:
     """One vLLM engine and its resident adapters. `start` imports vLLM and loads the weights: tens of seconds on a CPU."""
 
-    def __init__(self, base: Path, hardware: HardwareProfile, limits: Limits) -> None:
-        self._base, self._hardware, self._limits = base, hardware, limits
+    def __init__(self, base: Path, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES) -> None:
+        self._base, self._hardware, self._limits, self._tracing = base, hardware, limits, tracing
         self._llm: AsyncLLM | None = None
         self._adapters: dict[str, LoRARequest] = {}
         self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique; a counter makes them so
         self._running = 0
 
     async def start(self) -> None:
-        set_environment(self._hardware)
+        set_environment(self._hardware, self._tracing)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
-        arguments = AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits))
+        arguments = AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits, self._tracing))
         self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[RayPrometheusStatLogger])
 
     @property
@@ -52,11 +53,13 @@ class VllmEngine:
             raise EngineError("the engine was not started")
         return self._llm
 
-    async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+    async def generate(
+        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+    ) -> AsyncGenerator[Delta]:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         outputs = self._engine.generate(
-            {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter)
+            {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
         )
         self._running += 1
         try:
@@ -128,17 +131,19 @@ class VllmEngine:
             self._llm = None
 
 
-def set_environment(hardware: HardwareProfile) -> None:
+def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:
     """What vLLM reads from the environment. An operator's own settings win."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if tracing.endpoint:
+        os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")  # by default vLLM speaks gRPC to the endpoint
     if hardware.device == "cpu":
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(round(hardware.kv_cache_gib), 1)))
         # By default vLLM keeps a core for itself, half of a two-core machine.
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, sorted(os.sched_getaffinity(0)))))
 
 
-def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits) -> dict[str, Any]:
+def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES) -> dict[str, Any]:
     """Arguments of `AsyncEngineArgs`. Gemma is unstable in fp16, so bf16 it is."""
     arguments: dict[str, Any] = {
         "model": str(base),
@@ -149,6 +154,8 @@ def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits) -> d
         "enable_prefix_caching": True,
         "disable_log_stats": False,  # to Ray's metrics, see `start`
     }
+    if tracing.endpoint:
+        arguments["otlp_traces_endpoint"] = tracing.endpoint
     if hardware.device == "cuda":
         arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization
     if limits.max_loras:

@@ -1,16 +1,20 @@
 """The vLLM engine with the shipped adapters: each changes the output, and mixed in one batch each row gets what it gets alone."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from math import exp, inf
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import pytest_asyncio
+from opentelemetry import trace
 from safetensors.torch import load_file, save_file
 
+from collector import Collector, collecting
 from engines import Greedy, bare, greedy
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
@@ -18,7 +22,7 @@ from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import Backend, admit, open_backend
-from serve.config import ResponderConfig
+from serve.config import ResponderConfig, TracingConfig
 from serve.engine import Sampling
 from serve.responder import Ask, Responder
 
@@ -28,11 +32,19 @@ CONFIG = ResponderConfig()
 CLOSE = 0.06  # total variation; bf16 sums in another order when the batch is larger, by one or two steps of 0.125 in a logit
 
 
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    """Gets the engine's traces. The engine leaves its traces' settings in this process."""
+    with collecting() as collector, patch.dict(os.environ):
+        yield collector
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backend() -> AsyncIterator[Backend]:
-    opened = await open_backend(CONFIG)
+async def backend(collector: Collector) -> AsyncIterator[Backend]:
+    opened = await open_backend(CONFIG, TracingConfig(endpoint=collector.endpoint))
     yield opened
     await opened.engine.stop()
+    trace.get_tracer_provider().shutdown()  # type: ignore[attr-defined]
 
 
 async def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> None:
@@ -96,6 +108,19 @@ async def test_closing_a_stream_ends_the_generation(backend: Backend) -> None:
     await asyncio.sleep(0.5)
     assert backend.engine.stats().running == 0
     assert backend.engine._engine.get_num_unfinished_requests() == 0  # type: ignore[attr-defined]
+
+
+async def test_the_engines_own_span_is_part_of_the_requests_trace(backend: Backend, collector: Collector) -> None:
+    responder = Responder(CONFIG, backend, tracing=TracingConfig(endpoint=collector.endpoint))
+    incoming = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    ask = Ask("traced", Emotion.JOY, (Turn("user", "A secret of mine."),), Sampling(max_tokens=8), 60, incoming)
+    pieces = [piece async for piece in responder.respond(ask)]
+    spans = await asyncio.to_thread(collector.wait_for, "generate", "llm_request", trace="a" * 32)
+    assert (spans["generate"].parent, spans["llm_request"].parent) == ("b" * 16, spans["generate"].id)
+    assert spans["llm_request"].attributes["gen_ai.usage.completion_tokens"] == pieces[-1].completion_tokens
+    sent = b"".join(collector.bodies)
+    assert b"A secret of mine." not in sent
+    assert "".join(piece.text for piece in pieces).encode() not in sent
 
 
 async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The API by example, over HTTP and through every stage."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -56,6 +57,8 @@ def test_a_stream_is_the_emotion_then_text_then_everything_else(client: httpx.Cl
     assert set(done) == {"id", "emotion", "persona", "adapter", "safety", "finish_reason", "usage", "timings_ms"}
     assert (done["emotion"], done["persona"], done["finish_reason"]) == (events[0][1], "anger", "length")
     assert done["usage"] == {"prompt_tokens": 3, "completion_tokens": 4}
+    *parts, total_ms = (done["timings_ms"][part] for part in ("queue", "detect", "first_token", "generate", "total"))
+    assert sum(parts) == pytest.approx(total_ms, rel=0.05)
 
 
 def test_the_emotion_is_not_held_back_until_there_is_text(client: httpx.Client) -> None:
@@ -99,6 +102,14 @@ def test_the_personas_are_listed_without_their_instructions(client: httpx.Client
 def test_life_and_readiness_are_told_apart(client: httpx.Client, path: str, status: str) -> None:
     reply = client.get(path)
     assert (reply.status_code, reply.json()) == (200, {"status": status})
+
+
+@pytest.mark.parametrize("body", [{"text": "such joy", **SHORT}, {"text": "such joy", **SHORT, **STREAM}, {"text": 1}], ids=str)
+@pytest.mark.parametrize("given", [None, "Abc-1.2_3", "no id at all"])
+def test_one_request_id_comes_back_the_clients_if_it_is_one(client: httpx.Client, body: dict[str, Any], given: str | None) -> None:
+    reply = client.post("/v1/respond", json=body, headers={"x-request-id": given} if given else {})
+    [found] = reply.headers.get_list("x-request-id")
+    assert found == given if given == "Abc-1.2_3" else re.fullmatch("[0-9a-f-]{32,36}", found)
 
 
 def test_the_api_documents_itself(client: httpx.Client) -> None:

@@ -43,6 +43,12 @@ def test_requests_tokens_and_times_are_counted_by_persona(graph: Graph, client: 
     assert "such surprise" not in text
 
 
+def test_the_detectors_batches_are_counted_with_their_size(graph: Graph, client: httpx.Client) -> None:
+    assert client.post("/v1/detect", json={"text": ["such joy"] * 64}).status_code == 200
+    text = until("ray_fye_batch_texts_sum", 64)
+    assert counted(text, "ray_fye_batch_texts_sum") / counted(text, "ray_fye_batch_texts_count") > 1
+
+
 def test_a_late_request_is_counted(graph: Graph, client: httpx.Client) -> None:
     assert client.post("/v1/respond", json={"text": "such love"}, headers={"x-request-timeout-ms": "500"}).status_code == 504
     until("ray_fye_requests", 1, persona="love", outcome="late")

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 from httpx_sse import EventSource
+from ray.serve._private.http_util import RequestIdMiddleware
 
 from serve.config import IngressConfig, ResponderConfig
 from serve.detector import Reading
@@ -16,6 +17,7 @@ from serve.http import make_http_app
 from serve.ingress import this_ingress
 from serve.keys import KeyRing
 from serve.pipeline import answer
+from serve.tracing import Carrier
 from stages import FakeStages
 
 
@@ -50,9 +52,9 @@ class FakeIngress(FakeStages):
         self.messages.append(message)
         return answer(self, message)
 
-    async def detect(self, texts: list[str], deadline_s: float) -> tuple[str, list[Reading]]:
+    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> tuple[str, list[Reading]]:
         self.deadlines_s.append(deadline_s)
-        return "fake", await self.read(texts)
+        return "fake", await self.read(texts, trace)
 
     async def probe(self) -> None:
         if self.fails:
@@ -60,10 +62,10 @@ class FakeIngress(FakeStages):
 
 
 def http_client(ingress: FakeIngress, limits: IngressConfig | None = None, keys: KeyRing | None = None) -> httpx.AsyncClient:
-    """A client of the HTTP application on an ingress. It holds nothing open, so it needs no closing."""
+    """A client of the HTTP application on an ingress, behind what Serve puts before one. It holds nothing open, so it needs no closing."""
     app = make_http_app(limits or IngressConfig(), keys, on_loopback=True)
     app.dependency_overrides[this_ingress] = lambda: ingress
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(RequestIdMiddleware(app), raise_app_exceptions=False), base_url="http://test")
 
 
 def sse(reply: httpx.Response) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ from serve.detector import Reading, Scores
 from serve.engine import Sampling
 from serve.events import Message
 from serve.responder import Ask, Piece
+from serve.tracing import Carrier
 
 ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
 
@@ -35,11 +36,13 @@ class FakeStages:
     harm: Category | None = None
     harm_in: str | None = None
     read_texts: list[list[str]] = field(default_factory=list)
+    traces: list[Carrier] = field(default_factory=list)
     asked: list[Ask] = field(default_factory=list)
     closed: bool = False
 
-    async def read(self, texts: list[str]) -> list[Reading]:
+    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
         self.read_texts.append(texts)
+        self.traces.append(trace)
         if self.fails and not self.pieces:
             raise self.fails
         return [Reading(scores(self.best), self.harm if self.harm_in in {None, text} else None) for text in texts]

@@ -13,6 +13,7 @@ from serve.engine import Delta, EngineStats, Sampling
 from serve.limits import derive_limits
 from serve.responder import Ask, Piece, Responder
 from serve.scripted_engine import ScriptedEngine
+from serve.tracing import Carrier
 
 CONFIG = ResponderConfig(kind="scripted", coalesce_ms=15, coalesce_from=8)
 TOKENS = 12
@@ -36,7 +37,9 @@ class PilingUp(ScriptedEngine):
         super().__init__()
         self._clock, self._others, self._texts = clock, running, [first, *map(str, range(1, TOKENS))]
 
-    async def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+    async def generate(
+        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+    ) -> AsyncGenerator[Delta]:
         read = 0
         while read < TOKENS:
             made = min(int(self._clock.now_ms // 5) + 1, TOKENS)

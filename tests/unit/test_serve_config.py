@@ -24,6 +24,7 @@ MISSPELT = [
     {"detector": {"batchsize": 4}},
     {"responder": {"base_model": "gemma-3-270m"}},
     {"responder": {"hardware": {"max_seqs": 4}}},
+    {"tracing": {"endpoints": "http://127.0.0.1:4318"}},
 ]
 IMPOSSIBLE = [
     {"detector": {"batch_size": 0}},

@@ -53,21 +53,38 @@ async def test_a_body_that_comes_too_slowly_is_refused() -> None:
 
 
 async def test_a_clients_id_comes_back_and_others_get_one() -> None:
-    assert (await post(BODY, **{"x-request-id": "Abc-1.2_3"})).headers["x-request-id"] == "Abc-1.2_3"
-    made = {(await post(BODY)).headers["x-request-id"] for _ in range(3)}
-    assert len(made) == 3
+    assert (await post(BODY, **{"x-request-id": "Abc-1.2_3"})).headers.get_list("x-request-id") == ["Abc-1.2_3"]
+    [one], [other] = [(await post(BODY)).headers.get_list("x-request-id") for _ in range(2)]
+    assert one != other
+
+
+@pytest.mark.parametrize("given", [None, "Abc-1.2_3"])
+async def test_the_id_that_the_client_sees_is_the_messages(given: str | None) -> None:
+    ingress = FakeIngress()
+    reply = await http_client(ingress).post("/v1/respond", json={"text": "hi"}, headers={"x-request-id": given} if given else {})
+    assert ingress.messages[0].x_request_id == reply.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("hostile", ["", "a b", "x" * 65, "<script>", "a;b"])
 async def test_an_id_that_is_none_is_replaced(hostile: str) -> None:
-    found = (await post(BODY, **{"x-request-id": hostile})).headers["x-request-id"]
-    assert found != hostile
-    assert found.isalnum()
+    ingress = FakeIngress()
+    await http_client(ingress).post("/v1/respond", json={"text": "hi"}, headers={"x-request-id": hostile})
+    assert ingress.messages[0].x_request_id != hostile
+    assert ingress.messages[0].x_request_id.isalnum()
 
 
-async def test_an_id_comes_with_errors_too() -> None:
-    assert (await post(b" " * 1025)).headers["x-request-id"]
-    assert (await post(b"{")).headers["x-request-id"]
+@pytest.mark.parametrize("body", [b" " * 1025, b"{"])
+async def test_one_id_comes_with_errors_too(body: bytes) -> None:
+    assert len((await post(body)).headers.get_list("x-request-id")) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
+async def test_the_trace_that_a_client_is_in_is_taken_over(path: str) -> None:
+    ingress = FakeIngress()
+    headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "vendor=1"}
+    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
+    await http_client(ingress).post(path, json=body, headers=headers | {"baggage": "user=me"})
+    assert ingress.traces == [headers]
 
 
 @pytest.mark.parametrize(("asked", "timeout_s"), [(None, 60), ("1500", 1.5), ("120000", 120)])

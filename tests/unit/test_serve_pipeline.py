@@ -1,7 +1,10 @@
 """The way of one message: what happens in which order, what is left out, and what ends when the caller leaves."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +19,8 @@ from serve.errors import EngineError
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
 from serve.pipeline import answer, collect, to_detected
 from serve.responder import Ask, Piece
-from stages import FakeStages, message, scores
+from serve.tracing import Carrier
+from stages import ANSWER, FakeStages, message, scores
 
 
 async def events(stages: FakeStages, asked: Message) -> list[Event]:
@@ -87,15 +91,71 @@ async def test_leaving_before_any_text_never_asks_the_responder() -> None:
 
 async def test_times_are_parts_of_the_total() -> None:
     class Slow(FakeStages):
-        async def read(self, texts: list[str]) -> list[Reading]:
+        async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
             await asyncio.sleep(0.02)
-            return await super().read(texts)
+            return await super().read(texts, trace)
 
     finished = (await events(Slow(), message("Hm.")))[-1]
     assert isinstance(finished, Finished)
     times = finished.timings_ms
     assert times["detect"] >= 19
     assert sum(times.values()) - times["total"] == pytest.approx(times["total"], rel=0.02)
+
+
+class Clock:
+    """Time passes only where a test lets it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def passes(self, ms: float) -> None:
+        self.now_s += ms / 1000
+
+
+@given(took_ms=st.lists(st.floats(0, 60_000), min_size=5, max_size=5), case=st.sampled_from(["plain", "chosen", "bare", "harm", "silent"]))
+def test_times_add_up_to_the_total_whatever_they_are_and_whatever_was_left_out(took_ms: list[float], case: str) -> None:
+    clock = Clock()
+
+    class Timed(FakeStages):
+        async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
+            clock.passes(took_ms[1])
+            return await super().read(texts, trace)
+
+        async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
+            for ms, piece in zip(took_ms[2:], ANSWER[2:] if case == "silent" else ANSWER, strict=False):
+                clock.passes(ms)
+                yield piece
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serve.pipeline.time", clock)
+        asked = replace(message("Hm.", emotion=Emotion.JOY if case == "chosen" else None, bare=case == "bare"), began_s=clock.now_s)
+        clock.passes(took_ms[0])
+        stages = Timed(harm=Category.SELF_HARM if case == "harm" else None)
+        finished = asyncio.run(collect(answer(stages, asked, harm=case == "harm"))).finished
+    times = dict(finished.timings_ms)
+    total_ms = times.pop("total")
+    assert total_ms == pytest.approx((clock.now_s - asked.began_s) * 1000, abs=0.01)
+    assert sum(times.values()) == pytest.approx(total_ms, rel=0.05, abs=0.03)  # each is rounded to 0.01 ms
+
+
+@pytest.mark.parametrize("how", [{"emotion": Emotion.JOY}, {"bare": True}], ids=str)
+async def test_what_nobody_needs_to_know_is_not_detected(how: dict[str, Any]) -> None:
+    """Harm needs to be known, where it is looked for."""
+    for harm in (True, False):
+        stages = FakeStages()
+        finished = [event async for event in answer(stages, message("Hm.", **how), harm)][-1]
+        assert isinstance(finished, Finished)
+        assert (len(stages.read_texts), finished.timings_ms["detect"] > 0) == (harm, harm)
+        assert len(stages.asked) == 1
+
+
+async def test_an_emotion_that_was_not_chosen_is_detected_without_harm_too() -> None:
+    stages = FakeStages()
+    await collect(answer(stages, message("Hm."), harm=False))
+    assert stages.asked[0].persona is Emotion.FEAR
 
 
 async def test_an_answer_without_text_has_no_first_token() -> None:

@@ -15,6 +15,7 @@ from serve.errors import EngineDead, EngineError
 from serve.limits import derive_limits
 from serve.responder import Ask, Responder
 from serve.scripted_engine import ScriptedEngine
+from serve.tracing import Carrier
 
 CONFIG = ResponderConfig(kind="scripted", scripted_token_s=0, hardware=HardwareProfile(max_model_len=256))
 HELLO = (Turn("user", "hello there"),)
@@ -25,7 +26,9 @@ class Recording(ScriptedEngine):
 
     sampling: Sampling
 
-    def generate(self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling) -> AsyncGenerator[Delta]:
+    def generate(
+        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+    ) -> AsyncGenerator[Delta]:
         self.sampling = sampling
         return super().generate(request_id, prompt, adapter, sampling)
 

@@ -16,6 +16,7 @@ from serve.events import Event, Said
 from serve.pipeline import answer
 from serve.responder import Piece
 from serve.telemetry import Telemetry
+from serve.tracing import Carrier
 from stages import ANSWER, FakeStages, message
 
 SECRET = "what-the-user-wrote"
@@ -74,7 +75,7 @@ async def test_a_reader_who_leaves_is_counted_and_the_answer_closed(recorded: Re
 
 async def test_a_task_that_is_cancelled_is_counted_as_left(recorded: Recorded) -> None:
     class Stuck(FakeStages):
-        async def read(self, texts: list[str]) -> Any:
+        async def read(self, texts: list[str], trace: Carrier) -> Any:
             await asyncio.sleep(60)
 
     asked = message("Hm.")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from serve.config import HardwareProfile
+from serve.config import HardwareProfile, TracingConfig
 from serve.errors import EngineError
 from serve.limits import Limits
 from serve.vllm_engine import VllmEngine, engine_arguments, set_environment
@@ -67,6 +67,14 @@ def test_a_cpu_is_given_its_cache_and_every_core_it_may_use(environment: dict[st
 def test_a_gpu_is_given_nothing_of_a_cpus(environment: dict[str, str]) -> None:
     set_environment(CUDA)
     assert environment == {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+
+
+def test_traces_go_where_the_others_do_and_over_http(environment: dict[str, str]) -> None:
+    tracing = TracingConfig(endpoint="http://127.0.0.1:4318/v1/traces")
+    assert engine_arguments(BASE, CPU, ADAPTERS, tracing)["otlp_traces_endpoint"] == tracing.endpoint
+    assert "otlp_traces_endpoint" not in engine_arguments(BASE, CPU, ADAPTERS)
+    set_environment(CUDA, tracing)
+    assert environment["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
 
 
 @pytest.mark.parametrize(("gib", "whole"), [(0.2, "1"), (1, "1"), (2.6, "3")])

@@ -1,0 +1,112 @@
+"""The stages as handles reach them: what is lost before it has begun is asked again, and counted."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+from ray.serve import metrics
+
+from serve import remote
+from serve.detector import Reading
+from serve.errors import ReplicaLost
+from serve.remote import RemoteStages
+from serve.responder import Ask, Piece
+from stages import ANSWER, FakeStages, message
+
+ASK = Ask("a-1", None, message("Hm.").turns, message("Hm.").sampling, 60)
+TRACE = {"traceparent": "00-1-2-01"}
+
+
+class Pieces:
+    """What a streaming handle returns."""
+
+    def __init__(self, pieces: AsyncGenerator[Piece]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> "Pieces":
+        return self
+
+    async def __anext__(self) -> Piece:
+        return await anext(self._pieces)
+
+    def cancel(self) -> None:
+        return
+
+
+@dataclass
+class Handle:
+    """Both stages. The first `losses` calls are lost, after `pieces` of the answer."""
+
+    losses: int
+    pieces: tuple[Piece, ...] = ()
+    stages: FakeStages = field(default_factory=FakeStages)
+
+    def options(self, stream: bool) -> "Handle":
+        return self
+
+    @property
+    def read(self) -> Any:
+        return Call(self._read)
+
+    @property
+    def respond(self) -> Any:
+        return Call(lambda ask: Pieces(self._respond(ask)))
+
+    async def _read(self, texts: list[str], trace: dict[str, str]) -> list[Reading]:
+        self._lose()
+        return await self.stages.read(texts, trace)
+
+    async def _respond(self, ask: Ask) -> AsyncGenerator[Piece]:
+        for piece in self.pieces:
+            yield piece
+        self._lose()
+        async for piece in self.stages.respond(ask):
+            yield piece
+
+    def _lose(self) -> None:
+        self.losses -= 1
+        if self.losses >= 0:
+            raise RayActorError
+
+
+@dataclass
+class Call:
+    remote: Any
+
+
+@pytest.fixture
+def retries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+
+    def note(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
+        assert self.info["name"] == "fye_retries"
+        found.append((tags or {})["stage"])
+
+    monkeypatch.setattr(metrics.Counter, "inc", note)
+    monkeypatch.setattr(remote, "AGAIN_S", 0)
+    return found
+
+
+def stages_of(handle: Handle) -> RemoteStages:
+    return RemoteStages(handle, handle)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("losses", [0, 1, 3])
+async def test_texts_are_read_again_and_each_time_counted(retries: list[str], losses: int) -> None:
+    handle = Handle(losses)
+    assert len(await stages_of(handle).read(["a", "b"], TRACE)) == 2
+    assert (retries, handle.stages.traces) == (["detector"] * losses, [TRACE])
+
+
+@pytest.mark.parametrize("losses", [0, 2])
+async def test_an_answer_that_was_not_begun_is_asked_again_and_each_time_counted(retries: list[str], losses: int) -> None:
+    assert tuple([piece async for piece in stages_of(Handle(losses)).respond(ASK)]) == ANSWER
+    assert retries == ["responder"] * losses
+
+
+async def test_an_answer_that_has_begun_is_not_asked_again(retries: list[str]) -> None:
+    with pytest.raises(ReplicaLost):
+        [piece async for piece in stages_of(Handle(1, (Piece("Oh"),))).respond(ASK)]
+    assert retries == []
