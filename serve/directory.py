@@ -63,7 +63,7 @@ class Directory:
         return self._releases
 
     async def status(self) -> Status:
-        return Status(self._releases, {report.replica: report for report in self._live()})
+        return Status(self._releases, {report.replica: report for _, report in self._live()})
 
     async def publish(self, folder: str) -> Status:
         """Makes an adapter resident everywhere. Raises AdapterRefused with the reason of whoever refused it; then it is nowhere."""
@@ -103,21 +103,23 @@ class Directory:
         return Version(name=adapter.manifest.versioned_name, persona=adapter.manifest.persona, folder=folder)
 
     async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
-        """Returns when every live replica has followed. Raises AdapterRefused or NotReady."""
+        """Returns when every live replica has said, since the change, that it has followed. Raises AdapterRefused or NotReady."""
+        since_s = time.monotonic()
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S), self._news:
-                while not (reports := self._live()) or not all(map(followed, reports)):
-                    for report in reports:
-                        if name in report.refused:
+                while not (reports := self._live()) or not all(seen_s >= since_s and followed(report) for seen_s, report in reports):
+                    for seen_s, report in reports:
+                        if seen_s >= since_s and name in report.refused:
                             raise AdapterRefused(report.refused[name])
                     await self._news.wait()
         except TimeoutError as error:
             raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; the change was undone") from error
 
-    def _live(self) -> list[Report]:
+    def _live(self) -> list[tuple[float, Report]]:
+        """The last reports, and when they came."""
         now_s = time.monotonic()
         self._reports = {name: (seen_s, report) for name, (seen_s, report) in self._reports.items() if now_s - seen_s < LIVES_S}
-        return [report for _, report in self._reports.values()]
+        return list(self._reports.values())
 
     def _restored(self) -> Releases | None:
         return Releases.model_validate_json(self._state.read_bytes()) if self._state and self._state.exists() else None

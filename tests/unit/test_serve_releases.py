@@ -183,6 +183,14 @@ async def test_without_a_replica_that_follows_nothing_changes(fresh_joy: Path) -
     assert (await fleet.directory.status()).releases == FIRST
 
 
+async def test_what_a_replica_said_before_a_change_is_no_word_on_it() -> None:
+    fleet = Fleet()
+    await fleet.add()  # says on its way up that the first versions answer, and is told otherwise
+    fleet.directory._releases = FIRST.publish(joy(1), PLACES).promote("joy@1")
+    with pytest.raises(NotReady, match="the change was undone"):
+        await fleet.directory.rollback(Emotion.JOY)
+
+
 async def test_releases_outlive_a_restart_of_the_directory(fresh_joy: Path, tmp_path: Path) -> None:
     state = tmp_path / "releases.json"
     async with following_fleet(1, state) as fleet:
