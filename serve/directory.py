@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.emotions import LABELS, Emotion
+from models.emotions import LABELS
 from models.errors import ArtifactError
-from models.manifest import AdapterManifest, load_adapter
+from models.manifest import Adapter, AdapterManifest, load_adapter
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION
 from serve.backend import find_adapters
@@ -32,7 +32,7 @@ class Report:
     replica: str
     resident: frozenset[str]
     refused: dict[str, str]
-    aliases: dict[Emotion, str]
+    aliases: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ class Directory:
     def __init__(self, config: ResponderConfig) -> None:
         self._base_hash = materialize(config.base).sha256 if config.kind == "vllm" else None
         self._state = config.releases
-        self._releases = self._restored() or first_releases(config, self._base_hash)
-        self._places = resident_places(len(self._releases.aliases))
+        first = first_releases(config, self._base_hash)
+        self._places = resident_places(len(first.versions))  # as the engines were started for, whatever was promoted since
+        self._releases = self._restored() or first
         self._reports: dict[str, tuple[float, Report]] = {}
         self._news = asyncio.Condition()
         self._one_change = asyncio.Lock()
@@ -82,7 +83,7 @@ class Directory:
         async with self._one_change:
             return await self._switch(self._releases.promote(name))
 
-    async def rollback(self, persona: Emotion) -> Status:
+    async def rollback(self, persona: str) -> Status:
         async with self._one_change:
             return await self._switch(self._releases.rollback(persona))
 
@@ -100,7 +101,7 @@ class Directory:
             adapter = load_adapter(folder, self._base_hash or AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
         except ArtifactError as error:
             raise AdapterRefused(str(error)) from error
-        return Version(name=adapter.manifest.versioned_name, persona=adapter.manifest.persona, folder=folder)
+        return _version(adapter)
 
     async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
         """Returns when every live replica has said, since the change, that it has followed. Raises AdapterRefused or NotReady."""
@@ -137,9 +138,12 @@ def first_releases(config: ResponderConfig, base_hash: str | None) -> Releases:
     if config.kind == "scripted":
         return _answering(Version(name=f"{label}@scripted", persona=label) for label in LABELS)
     found = find_adapters(config.adapters, base_hash or "") if config.adapters else []
-    return _answering(
-        Version(name=each.manifest.versioned_name, persona=each.manifest.persona, folder=each.folder.resolve()) for each in found
-    )
+    return _answering(map(_version, found))
+
+
+def _version(adapter: Adapter) -> Version:
+    manifest = adapter.manifest
+    return Version(name=manifest.versioned_name, persona=manifest.persona, folder=adapter.folder.resolve(), character=adapter.character)
 
 
 def _answering(versions: Iterable[Version]) -> Releases:

@@ -10,6 +10,7 @@ from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
+from serve.characters import Characters
 from serve.deadline import until, within
 from serve.detector import Reading
 from serve.errors import NotReady
@@ -35,7 +36,7 @@ class Ingress:
         self._stages = RemoteStages(detector, responder)
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._telemetry, self._quota = Telemetry(), Quota()
-        self.directory = directory
+        self.directory, self.characters = directory, Characters(directory.status.remote)
         self._ready = False
 
     def answer(self, message: Message) -> AsyncGenerator[Event]:

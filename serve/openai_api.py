@@ -7,7 +7,7 @@ since many tools send one, and not used: the persona is the system.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -16,19 +16,18 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, Tag
 from sse_starlette import EventSourceResponse
 
-from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
 from serve.dependencies import AskedOf, TheIngress, ToRespond
 from serve.engine import Sampling
 from serve.errors import InvalidRequest, UnknownModel
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
+from serve.ingress import Ingress
 from serve.pipeline import collect
 from serve.schema import LIST, ONE_OR_MANY, STRING, Text, Usage, emotion_out, safety_out
 from serve.streams import emotion_headers, stream_of
 
 router = APIRouter()
-MODELS = ("auto", *LABELS, "base")
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -71,9 +70,10 @@ class ChatRequest(_Body):
     user: str | None = None
 
 
-async def list_models() -> dict[str, Any]:
-    """`auto`, the six personas and `base`."""
-    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions"} for name in MODELS]}
+async def list_models(ingress: TheIngress) -> dict[str, Any]:
+    """`auto`, the personas and `base`."""
+    models = _models(await ingress.characters.everyone())
+    return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions"} for name in models]}
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -85,7 +85,7 @@ async def chat_completions(
     ingress: TheIngress,
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
-    message = _message(body, asked)
+    message = await _message(body, asked, ingress)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await stream_of(request, ingress.answer(message), partial(_chunks, message, body.model, usage))
@@ -97,9 +97,14 @@ async def chat_completions(
     return head | _emotion(answer.detected) | _safety(answer.flagged)
 
 
-def _message(body: ChatRequest, asked: AskedOf) -> Message:
-    if body.model not in MODELS:
-        raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
+def _models(personas: Iterable[str]) -> list[str]:
+    return ["auto", *personas, "base"]
+
+
+async def _message(body: ChatRequest, asked: AskedOf, ingress: Ingress) -> Message:
+    persona = None if body.model in {"auto", "base"} else body.model
+    if persona is not None and not await ingress.characters.has(persona):
+        raise UnknownModel(f"there is no such model; there are {', '.join(_models(ingress.characters.known))}")
     turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
     if not turns or turns[-1].role != "user":
         raise InvalidRequest("the last message must be the user's")
@@ -113,7 +118,7 @@ def _message(body: ChatRequest, asked: AskedOf) -> Message:
         deadline_s=asked.deadline_s,
         region=asked.region,
         key=asked.key,
-        emotion=Emotion(body.model) if body.model in LABELS else None,
+        persona=persona,
         bare=body.model == "base",
     )
 
