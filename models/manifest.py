@@ -16,6 +16,7 @@ from models.catalog import Sha256
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
 from models.hashing import file_sha256, json_sha256
+from models.personas import PERSONA_FILE, Character, PersonaName, character_in
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 MANIFEST_FILE = "manifest.json"
@@ -74,7 +75,7 @@ class AdapterManifest(_Manifest):
 
     kind: Literal["adapter"] = "adapter"
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-    persona: Emotion
+    persona: PersonaName
     rank: int = Field(gt=0, le=512)
     alpha: int = Field(gt=0)
     target_modules: tuple[str, ...]
@@ -88,18 +89,22 @@ class AdapterManifest(_Manifest):
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter on disk whose manifest has been checked."""
+    """An adapter on disk whose manifest has been checked. `character` is what it brings where its persona is none of the six."""
 
     manifest: AdapterManifest
     folder: Path
+    character: Character | None = None
 
 
 def adapter_hash(folder: Path) -> str:
-    """Content hash of a PEFT folder: its weights, and the settings that change what they do."""
+    """Content hash of a PEFT folder: its weights, the settings that change what they do, and the character that it brings, if any."""
     config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
     settings = {key: config.get(key) for key in ("r", "lora_alpha", "target_modules", "use_rslora")}
     settings["target_modules"] = sorted(settings["target_modules"] or [])
-    return json_sha256({"weights": file_sha256(folder / ADAPTER_WEIGHTS), "settings": settings})
+    content = {"weights": file_sha256(folder / ADAPTER_WEIGHTS), "settings": settings}
+    if (folder / PERSONA_FILE).exists():
+        content["persona"] = file_sha256(folder / PERSONA_FILE)
+    return json_sha256(content)
 
 
 def load_adapter(folder: Path, base_hash: str, prompt_version: str) -> Adapter:
@@ -107,9 +112,10 @@ def load_adapter(folder: Path, base_hash: str, prompt_version: str) -> Adapter:
     manifest = AdapterManifest.read(folder)
     try:
         _check_adapter(folder, manifest, base_hash, prompt_version)
+        character = character_in(folder, manifest.persona)
     except (OSError, ValueError, SafetensorError) as error:
         raise ManifestError(f"{manifest.name}: {error}") from error
-    return Adapter(manifest, folder)
+    return Adapter(manifest, folder, character)
 
 
 def _check_adapter(folder: Path, manifest: AdapterManifest, base_hash: str, prompt_version: str) -> None:

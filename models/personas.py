@@ -1,30 +1,66 @@
-"""The six characters that answer: one TOML file each in `models/personas/`."""
+"""The characters that answer: the six, one TOML file each in `models/personas/`, and others, which come with an adapter of their own."""
 
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.emotions import LABELS, Emotion
+from models.prompt import BASE_SPEAKER, USER
 
 FOLDER = Path(__file__).parent / "personas"
+PERSONA_FILE = "persona.toml"
+RESERVED = {"auto", "base", "none", USER.lower(), BASE_SPEAKER.lower()}  # they mean something else to a client, a metric or a prompt
 
 
-class Persona(BaseModel):
-    """A character: how it is named, how it sounds and how it is shown."""
+def _free(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name} can be no persona's name")
+    return name
+
+
+PersonaName = Annotated[str, Field(pattern="^[a-z]{2,32}$"), AfterValidator(_free)]
+
+
+class Character(BaseModel):
+    """How a persona is named, how it sounds and how it is shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Z][a-z]+$", description="what the character is called in the prompt")
-    emotion: Emotion
     voice: str = Field(description="how it speaks, for people who write data or read the API")
     colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
     emoji: str
     instruction: str = Field(description="what the base model is told where the persona has no adapter")
 
 
+class Persona(Character):
+    """One of the six: the character of an emotion."""
+
+    emotion: Emotion
+
+
 @cache
 def personas() -> dict[Emotion, Persona]:
     """All six, in label order. Raises pydantic's ValidationError for a malformed file."""
     return {label: Persona.model_validate(tomllib.loads((FOLDER / f"{label}.toml").read_text("utf-8"))) for label in LABELS}
+
+
+def speaker_of(persona: str) -> str:
+    """What a persona is called in the prompt: its name, so that no two personas can speak as one."""
+    return persona.capitalize()
+
+
+def character_in(folder: Path, persona: str) -> Character | None:
+    """The character that an adapter brings; None for the six, whose are here. Raises OSError or ValueError."""
+    file = folder / PERSONA_FILE
+    if persona in LABELS:
+        if file.exists():
+            raise ValueError(f"{persona} has a character, and {PERSONA_FILE} would be another")
+        return None
+    character = Character.model_validate(tomllib.loads(file.read_text("utf-8")))
+    if character.name != speaker_of(persona):
+        raise ValueError(f"{PERSONA_FILE} names its character {character.name}, which must be {speaker_of(persona)}")
+    return character

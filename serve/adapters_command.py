@@ -9,8 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.emotions import Emotion
-
 app = typer.Typer(no_args_is_help=True, help="List, publish, promote and roll back the adapters of a running server.")
 Folder = Annotated[Path, typer.Argument(help="an adapter's folder, readable by every replica", exists=True)]
 Url = Annotated[str, typer.Option(help="the server")]
@@ -37,9 +35,9 @@ def promote(name: Annotated[str, typer.Argument(help="a version, as `list` shows
 
 
 @app.command()
-def rollback(persona: Emotion, url: Url = LOCAL) -> None:
-    """Have the version before answer again."""
-    _show(_call(url, "POST", "/rollback", {"persona": persona.value}))
+def rollback(persona: Annotated[str, typer.Argument(help="a persona's name")], url: Url = LOCAL) -> None:
+    """Have the version before answer again; a persona beside the six that has none before is gone."""
+    _show(_call(url, "POST", "/rollback", {"persona": persona}))
 
 
 def _call(url: str, method: str, path: str, body: dict[str, str] | None = None) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.emotions import Emotion
+from models.personas import PersonaName
 from serve.dependencies import BEARER, TheIngress
 from serve.directory import Status
 from serve.errors import Forbidden
@@ -41,14 +41,14 @@ class Promote(_Body):
 
 
 class Rollback(_Body):
-    persona: Emotion
+    persona: PersonaName
 
 
 class VersionOut(BaseModel):
     """A version, whether it answers, and how many of the replicas have it."""
 
     name: str
-    persona: Emotion
+    persona: str
     answers: bool
     resident: int
     replicas: int
@@ -74,7 +74,7 @@ async def promote(body: Promote, ingress: TheIngress) -> list[VersionOut]:
 
 @router.post("/rollback")
 async def rollback(body: Rollback, ingress: TheIngress) -> list[VersionOut]:
-    """The version before answers again."""
+    """The version before answers again; a persona beside the six that has none before is gone."""
     return _shown(await ingress.directory.rollback.remote(body.persona))
 
 

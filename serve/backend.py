@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from models.emotions import LABELS, Emotion
+from models.emotions import LABELS
 from models.errors import ArtifactError
 from models.manifest import MANIFEST_FILE, Adapter, load_adapter
 from models.materialize import materialize
-from models.personas import personas
+from models.personas import speaker_of
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine import Engine
@@ -35,7 +35,7 @@ class Backend:
 
     engine: Engine
     encoder: Encoder
-    aliases: dict[Emotion, str]
+    aliases: dict[str, str]
     limits: Limits
 
 
@@ -50,7 +50,7 @@ class ScriptedEncoder:
 async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRACES) -> Backend:
     """Starts the engine and makes every adapter resident. Raises ArtifactError if anything is not what it should be."""
     if config.kind == "scripted":
-        aliases = {label: f"{label}@scripted" for label in LABELS}
+        aliases: dict[str, str] = {label: f"{label}@scripted" for label in LABELS}
         return Backend(
             ScriptedEngine(tuple(aliases.values()), config.scripted_token_s, config.hardware.max_num_seqs, config.scripted_beside_s),
             ScriptedEncoder(),
@@ -90,7 +90,7 @@ async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: in
     if adapter.manifest.rank > max_rank:
         raise ArtifactError(f"{name} has rank {adapter.manifest.rank}; the engine was started for {max_rank} at most")
     await engine.load(adapter)
-    prompt = encoder.prompt(personas()[adapter.manifest.persona].name, [CANARY])
+    prompt = encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY])
     changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
     if any(math.isnan(logprob) for logprob in changed.values()):
         await engine.unload(name)

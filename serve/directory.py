@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.emotions import LABELS, Emotion
+from models.emotions import LABELS
 from models.errors import ArtifactError
-from models.manifest import AdapterManifest, load_adapter
+from models.manifest import Adapter, AdapterManifest, load_adapter
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION
 from serve.backend import find_adapters
@@ -32,7 +32,7 @@ class Report:
     replica: str
     resident: frozenset[str]
     refused: dict[str, str]
-    aliases: dict[Emotion, str]
+    aliases: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ class Directory:
     def __init__(self, config: ResponderConfig) -> None:
         self._base_hash = materialize(config.base).sha256 if config.kind == "vllm" else None
         self._state = config.releases
-        self._releases = self._restored() or first_releases(config, self._base_hash)
-        self._places = resident_places(len(self._releases.aliases))
+        first = first_releases(config, self._base_hash)
+        self._places = resident_places(len(first.versions))  # as the engines were started for, whatever was promoted since
+        self._releases = self._restored() or first
         self._reports: dict[str, tuple[float, Report]] = {}
         self._news = asyncio.Condition()
         self._one_change = asyncio.Lock()
@@ -63,7 +64,7 @@ class Directory:
         return self._releases
 
     async def status(self) -> Status:
-        return Status(self._releases, {report.replica: report for report in self._live()})
+        return Status(self._releases, {report.replica: report for _, report in self._live()})
 
     async def publish(self, folder: str) -> Status:
         """Makes an adapter resident everywhere. Raises AdapterRefused with the reason of whoever refused it; then it is nowhere."""
@@ -82,7 +83,7 @@ class Directory:
         async with self._one_change:
             return await self._switch(self._releases.promote(name))
 
-    async def rollback(self, persona: Emotion) -> Status:
+    async def rollback(self, persona: str) -> Status:
         async with self._one_change:
             return await self._switch(self._releases.rollback(persona))
 
@@ -100,24 +101,26 @@ class Directory:
             adapter = load_adapter(folder, self._base_hash or AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
         except ArtifactError as error:
             raise AdapterRefused(str(error)) from error
-        return Version(name=adapter.manifest.versioned_name, persona=adapter.manifest.persona, folder=folder)
+        return _version(adapter)
 
     async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
-        """Returns when every live replica has followed. Raises AdapterRefused or NotReady."""
+        """Returns when every live replica has said, since the change, that it has followed. Raises AdapterRefused or NotReady."""
+        since_s = time.monotonic()
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S), self._news:
-                while not (reports := self._live()) or not all(map(followed, reports)):
-                    for report in reports:
-                        if name in report.refused:
+                while not (reports := self._live()) or not all(seen_s >= since_s and followed(report) for seen_s, report in reports):
+                    for seen_s, report in reports:
+                        if seen_s >= since_s and name in report.refused:
                             raise AdapterRefused(report.refused[name])
                     await self._news.wait()
         except TimeoutError as error:
             raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; the change was undone") from error
 
-    def _live(self) -> list[Report]:
+    def _live(self) -> list[tuple[float, Report]]:
+        """The last reports, and when they came."""
         now_s = time.monotonic()
         self._reports = {name: (seen_s, report) for name, (seen_s, report) in self._reports.items() if now_s - seen_s < LIVES_S}
-        return [report for _, report in self._reports.values()]
+        return list(self._reports.values())
 
     def _restored(self) -> Releases | None:
         return Releases.model_validate_json(self._state.read_bytes()) if self._state and self._state.exists() else None
@@ -135,9 +138,12 @@ def first_releases(config: ResponderConfig, base_hash: str | None) -> Releases:
     if config.kind == "scripted":
         return _answering(Version(name=f"{label}@scripted", persona=label) for label in LABELS)
     found = find_adapters(config.adapters, base_hash or "") if config.adapters else []
-    return _answering(
-        Version(name=each.manifest.versioned_name, persona=each.manifest.persona, folder=each.folder.resolve()) for each in found
-    )
+    return _answering(map(_version, found))
+
+
+def _version(adapter: Adapter) -> Version:
+    manifest = adapter.manifest
+    return Version(name=manifest.versioned_name, persona=manifest.persona, folder=adapter.folder.resolve(), character=adapter.character)
 
 
 def _answering(versions: Iterable[Version]) -> Releases:

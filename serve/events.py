@@ -8,12 +8,13 @@ from models.harm import Category
 from models.prompt import Turn
 from serve.engine import Sampling
 from serve.keys import Key
+from serve.policy import persona_for
 from serve.tracing import Carrier
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`emotion` None asks to detect it; `bare` asks for the base model, without detection.
+    """`persona` None asks for that of the emotion that is detected; `bare` asks for the base model, without an emotion.
 
     `began_s` and `deadline_s` are of `time.monotonic`. `region` says whose helplines a message that speaks of harm is answered with.
     `x_request_id` is the one that the client knows, `trace` the span that this is part of.
@@ -24,7 +25,7 @@ class Message:
     sampling: Sampling
     began_s: float
     deadline_s: float
-    emotion: Emotion | None = None
+    persona: str | None = None
     bare: bool = False
     region: str | None = None
     key: Key | None = None
@@ -34,11 +35,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """The emotion, its score and all six. A chosen emotion has a score of 1."""
+    """The emotion, its score and all six. A chosen emotion has a score of 1. `asked` is a persona that was chosen and is no emotion's."""
 
     label: Emotion
     score: float
     scores: Mapping[Emotion, float]
+    asked: str | None = None
+
+    @property
+    def persona(self) -> str:
+        """Who answers."""
+        return self.asked or persona_for(self.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from models.emotions import Emotion
 from models.errors import ArtifactError, FyeError
 from models.manifest import AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
@@ -25,7 +24,7 @@ class Follower:
         self._backend, self._replica, self._sync = backend, replica, sync
         self._refused: dict[str, str] = {}
         self._in_use: Counter[str | None] = Counter()
-        self.aliases: dict[Emotion, str] = backend.aliases
+        self.aliases: dict[str, str] = backend.aliases
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[None]:

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
 
-from models.emotions import Emotion
-from models.personas import personas
 from models.prompt import Turn
 from serve import admin_api, openai_api, problems
 from serve.config import IngressConfig
@@ -21,6 +20,7 @@ from serve.edge import Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
 from serve.events import Detected, Event, Flagged, Message, Said
+from serve.ingress import Ingress
 from serve.keys import KeyRing
 from serve.pipeline import collect
 from serve.schema import (
@@ -67,7 +67,7 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
 
 async def respond(body: RespondRequest, request: Request, response: Response, asked: ToRespond, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
-    message = _message(body, asked)
+    message = await _message(body, asked, ingress)
     if body.stream:
         return await stream_of(request, ingress.answer(message), partial(_events, message))
     answer = await collect(ingress.answer(message))
@@ -83,9 +83,10 @@ async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> D
     return DetectReply(model=name, results=[detected_out(reading) for reading in readings])
 
 
-async def list_personas() -> list[PersonaOut]:
-    """The six characters."""
-    return [PersonaOut.model_validate(persona.model_dump(exclude={"instruction"})) for persona in personas().values()]
+async def list_personas(ingress: TheIngress) -> list[PersonaOut]:
+    """The characters: the six, and those that were added since."""
+    characters = (await ingress.characters.everyone()).values()
+    return [PersonaOut.model_validate(character.model_dump(exclude={"instruction"})) for character in characters]
 
 
 async def alive() -> dict[str, str]:
@@ -99,7 +100,11 @@ async def ready(ingress: TheIngress) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def _message(body: RespondRequest, asked: AskedOf) -> Message:
+async def _message(body: RespondRequest, asked: AskedOf, ingress: Ingress) -> Message:
+    persona = None if body.emotion == "auto" else body.emotion
+    if persona is not None and not await ingress.characters.has(persona):
+        problem = f"there is no such persona; there are auto, {', '.join(ingress.characters.known)}"
+        raise RequestValidationError([{"type": "persona", "loc": ("body", "emotion"), "msg": problem}])
     return Message(
         request_id=f"resp-{uuid.uuid4().hex}",
         turns=(Turn("user", body.text),),
@@ -110,7 +115,7 @@ def _message(body: RespondRequest, asked: AskedOf) -> Message:
         key=asked.key,
         x_request_id=asked.x_request_id,
         trace=asked.trace,
-        emotion=None if body.emotion == "auto" else Emotion(body.emotion),
+        persona=persona,
     )
 
 

@@ -11,6 +11,7 @@ from ray.exceptions import RayActorError
 from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate, Gates
+from serve.characters import Characters
 from serve.config import TracingConfig
 from serve.deadline import until, within
 from serve.detector import Reading
@@ -45,7 +46,7 @@ class Ingress:
         self._stages: Stages = TracedStages(self._remote, self._tracing) if tracing.endpoint else self._remote
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
         self._telemetry, self._quota = Telemetry(), Quota()
-        self.directory = directory
+        self.directory, self.characters = directory, Characters(directory.status.remote)
         self._ready = False
 
     def answer(self, message: Message) -> AsyncGenerator[Event]:

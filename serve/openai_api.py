@@ -7,7 +7,7 @@ since many tools send one, and not used: the persona is the system.
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -15,40 +15,34 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sse_starlette import EventSourceResponse
 
-from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve import problems
 from serve.dependencies import AskedOf, TheIngress, ToRespond
 from serve.errors import InvalidRequest, UnknownModel
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
+from serve.ingress import Ingress
 from serve.openai_request import ChatRequest
 from serve.pipeline import collect
 from serve.schema import Usage, emotion_out, safety_out
 from serve.streams import emotion_headers, stream_of
 
 router = APIRouter()
-MODELS = ("auto", *LABELS, "base")
 
 
-async def list_models() -> dict[str, Any]:
-    """`auto`, the six personas and `base`."""
-    return {"object": "list", "data": [_model(name) for name in MODELS]}
+async def list_models(ingress: TheIngress) -> dict[str, Any]:
+    """`auto`, the personas and `base`."""
+    return {"object": "list", "data": [_model(name) for name in _models(await ingress.characters.everyone())]}
 
 
-async def retrieve_model(name: str) -> dict[str, Any]:
+async def retrieve_model(name: str, ingress: TheIngress) -> dict[str, Any]:
     """One of them."""
-    return _model(_known(name))
+    await _persona(name, ingress)
+    return _model(name)
 
 
 def _model(name: str) -> dict[str, Any]:
     """`root` is what vLLM's tools read."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions", "root": name}
-
-
-def _known(name: str) -> str:
-    if name not in MODELS:
-        raise UnknownModel(f"there is no such model; there are {', '.join(MODELS)}")
-    return name
 
 
 @router.post("/v1/chat/completions", response_model=None)
@@ -60,7 +54,7 @@ async def chat_completions(
     ingress: TheIngress,
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
-    message = _message(body, asked)
+    message = await _message(body, asked, ingress)
     if body.stream:
         return await stream_of(request, ingress.answer(message), partial(_chunks, message, body))
     answer = await collect(ingress.answer(message))
@@ -71,8 +65,21 @@ async def chat_completions(
     return head | _emotion(answer.detected) | _safety(answer.flagged)
 
 
-def _message(body: ChatRequest, asked: AskedOf) -> Message:
-    _known(body.model)
+def _models(personas: Iterable[str]) -> list[str]:
+    return ["auto", *personas, "base"]
+
+
+async def _persona(model: str, ingress: Ingress) -> str | None:
+    """The one that a model's name asks for, if it asks for one. Raises UnknownModel."""
+    if model in {"auto", "base"}:
+        return None
+    if not await ingress.characters.has(model):
+        raise UnknownModel(f"there is no such model; there are {', '.join(_models(ingress.characters.known))}")
+    return model
+
+
+async def _message(body: ChatRequest, asked: AskedOf, ingress: Ingress) -> Message:
+    persona = await _persona(body.model, ingress)
     turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
     if not turns or turns[-1].role != "user":
         raise InvalidRequest("the last message must be the user's")
@@ -86,7 +93,7 @@ def _message(body: ChatRequest, asked: AskedOf) -> Message:
         key=asked.key,
         x_request_id=asked.x_request_id,
         trace=asked.trace,
-        emotion=Emotion(body.model) if body.model in LABELS else None,
+        persona=persona,
         bare=body.model == "base",
     )
 

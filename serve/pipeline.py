@@ -7,14 +7,14 @@ Message -> Detected (before any text) -> Said, Said, ... -> Finished
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Protocol
 
-from models.emotions import LABELS
+from models.emotions import LABELS, Emotion
 from serve.care import calm_answer
 from serve.detector import Reading, Scores
 from serve.errors import EngineError
 from serve.events import Answer, Detected, Event, Finished, Flagged, Message, Said
-from serve.policy import persona_for
 from serve.responder import Ask, Piece
 from serve.tracing import Carrier
 
@@ -34,7 +34,7 @@ async def answer(stages: Stages, message: Message, harm: bool = True) -> AsyncGe
     clock = _Clock(message.began_s)
     clock.mark("queue")
     readings: list[Reading] = []
-    if harm or not (message.bare or message.emotion):  # otherwise nobody needs to know
+    if harm or not (message.bare or message.persona in LABELS):  # otherwise nobody needs to know
         readings = await stages.read([turn.text for turn in message.turns if turn.role == "user"][-TURNS_READ:], message.trace)
         clock.mark("detect")
     category = next((reading.harm for reading in reversed(readings) if reading.harm), None)
@@ -46,7 +46,7 @@ async def answer(stages: Stages, message: Message, harm: bool = True) -> AsyncGe
         yield Said(calm_answer(category, message.region))
         yield Finished("stop", 0, 0, clock.done())
         return
-    persona = persona_for(detected.label) if detected else None
+    persona = detected.persona if detected else None
     ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic(), message.trace)
     async with aclosing(stages.respond(ask)) as pieces:
         async for piece in pieces:
@@ -74,10 +74,11 @@ async def collect(events: AsyncGenerator[Event]) -> Answer:
 
 
 def _emotion(message: Message, readings: list[Reading]) -> Detected:
-    """The one that was asked for, or that of the user's last turn."""
-    if message.emotion is not None:
-        return Detected(message.emotion, 1.0, {label: float(label is message.emotion) for label in LABELS})
-    return to_detected(readings[-1].scores)
+    """The one that was asked for, or that of the user's last turn, whoever else is to answer it."""
+    if message.persona in LABELS:
+        chosen = Emotion(message.persona)
+        return Detected(chosen, 1.0, {label: float(label is chosen) for label in LABELS})
+    return replace(to_detected(readings[-1].scores), asked=message.persona)
 
 
 def to_detected(scores: Scores) -> Detected:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.emotions import Emotion
-from models.personas import personas
+from models.emotions import LABELS, Emotion
+from models.personas import personas, speaker_of
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP
+from serve.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,16 @@ class Voice:
 BASE_VOICE = Voice(BASE_SPEAKER, stop=BASE_STOP)
 
 
-def voice_of(persona: Emotion, adapters: Mapping[Emotion, str]) -> Voice:
-    """`adapters` maps personas to versioned adapter names. A persona without one falls back on its instruction."""
-    character = personas()[persona]
+def voice_of(persona: str, adapters: Mapping[str, str]) -> Voice:
+    """`adapters` maps personas to versioned adapter names. One of the six without falls back on its instruction.
+
+    Raises InvalidRequest for any other: it has been rolled back since it was asked for.
+    """
     if persona in adapters:
-        return Voice(character.name, adapter=adapters[persona])
+        return Voice(speaker_of(persona), adapter=adapters[persona])
+    if persona not in LABELS:
+        raise InvalidRequest(f"{persona} does not answer any more")
+    character = personas()[Emotion(persona)]
     return Voice(character.name, instruction=character.instruction)
 
 

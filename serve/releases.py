@@ -8,18 +8,23 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from models.emotions import Emotion
+from models.emotions import LABELS
+from models.personas import Character, PersonaName
 from serve.errors import AdapterRefused
 
 
 class Version(BaseModel):
-    """An adapter by its versioned name. `folder` must be the same for every replica; the scripted engine's have none."""
+    """An adapter by its versioned name. `folder` must be the same for every replica; the scripted engine's have none.
+
+    `character` is what a persona beside the six has brought.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    persona: Emotion
+    persona: PersonaName
     folder: Path | None = None
+    character: Character | None = None
 
 
 class Releases(BaseModel):
@@ -28,11 +33,17 @@ class Releases(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     versions: tuple[Version, ...] = ()
-    answering: dict[Emotion, tuple[str, ...]] = {}
+    answering: dict[PersonaName, tuple[str, ...]] = {}
 
     @property
-    def aliases(self) -> dict[Emotion, str]:
+    def aliases(self) -> dict[str, str]:
         return {persona: names[-1] for persona, names in self.answering.items()}
+
+    @property
+    def characters(self) -> dict[str, Character]:
+        """Those beside the six that answer, by their persona."""
+        answering = self.aliases.values()
+        return {known.persona: known.character for known in self.versions if known.character and known.name in answering}
 
     def publish(self, version: Version, places: int) -> Self:
         """With one more version, in at most `places`: the oldest that answers nobody makes room. Raises AdapterRefused."""
@@ -54,10 +65,14 @@ class Releases(BaseModel):
         names = tuple(known for known in self.answering.get(found.persona, ()) if known != name)
         return self.model_copy(update={"answering": self.answering | {found.persona: (*names, name)}})
 
-    def rollback(self, persona: Emotion) -> Self:
-        """The version before answers again. Raises AdapterRefused where there is none, or where it had to make room."""
+    def rollback(self, persona: str) -> Self:
+        """The version before answers again. Where there is none, or it had to make room, a persona beside the six answers no more.
+
+        Raises AdapterRefused for one of the six, which must answer.
+        """
         *before, _ = self.answering.get(persona, ("",))
-        resident = [name for name in before if any(name == version.name for version in self.versions)]
-        if not resident:
+        resident = tuple(name for name in before if any(name == version.name for version in self.versions))
+        if not resident and (persona in LABELS or persona not in self.answering):
             raise AdapterRefused(f"no earlier version of {persona} is resident")
-        return self.model_copy(update={"answering": self.answering | {persona: tuple(resident)}})
+        others = {known: names for known, names in self.answering.items() if known != persona}
+        return self.model_copy(update={"answering": others | ({persona: resident} if resident else {})})

@@ -15,7 +15,6 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from models.emotions import Emotion
 from models.prompt import Turn
 from serve.backend import Backend, open_backend
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
@@ -41,7 +40,7 @@ class Ask:
     """
 
     request_id: str
-    persona: Emotion | None
+    persona: str | None
     turns: tuple[Turn, ...]
     sampling: Sampling
     timeout_s: float
@@ -74,7 +73,7 @@ class Responder:
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         """The answer as it is generated. The first piece is passed on at once; under load later ones are joined. Before it, signs of life.
 
-        Raises PromptTooLong, DeadlineExceeded or EngineError. Closing the generator ends the generation.
+        Raises InvalidRequest, PromptTooLong, DeadlineExceeded or EngineError. Closing the generator ends the generation.
         """
         deadline_s = time.monotonic() + ask.timeout_s
         prompt, adapter, sampling = self._prepare(ask)

@@ -37,7 +37,7 @@ class _Strict(BaseModel):
 
 class RespondRequest(_Strict):
     text: Text = Field(examples=["The weather is perfect today! It's been months since I last felt this cool air!"])
-    emotion: Literal["auto", "sadness", "joy", "love", "anger", "fear", "surprise"] = "auto"
+    emotion: str = Field(default="auto", pattern="^[a-z]{2,32}$", description="`auto`, one of the six, or any other persona that answers")
     stream: bool = False
     max_tokens: int = Field(default=96, ge=1, le=256)
     temperature: float = Field(default=0.7, ge=0, le=2)
@@ -91,7 +91,8 @@ class SafetyOut(BaseModel):
 class DoneOut(BaseModel):
     """Everything of a reply that is not text: the `done` event of a stream. Where `safety` is set no persona has answered.
 
-    `adapter` is the version that answered, None where the base model did by instruction.
+    `emotion` is one of the six, also where a persona was asked for that is none of theirs. `adapter` is the version that answered, None
+    where the base model did by instruction.
     """
 
     id: str
@@ -109,8 +110,10 @@ class RespondReply(DoneOut):
 
 
 class PersonaOut(BaseModel):
+    """Its name in lower case is what asks for it. `emotion` is what it answers by itself; one without is only asked for."""
+
     name: str
-    emotion: Emotion
+    emotion: Emotion | None = None
     voice: str
     colour: str
     emoji: str
@@ -155,7 +158,7 @@ def done_out(request_id: str, detected: Detected, flagged: Flagged | None, finis
     return DoneOut(
         id=request_id,
         emotion=emotion_out(detected),
-        persona=None if flagged else detected.label,
+        persona=None if flagged else detected.persona,
         adapter=finished.adapter,
         safety=safety_out(flagged) if flagged else None,
         finish_reason=finished.finish_reason,

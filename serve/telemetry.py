@@ -91,7 +91,7 @@ class _Seen:
 
     def note(self, event: Event) -> None:
         if isinstance(event, Detected):
-            self.persona = event.label.value
+            self.persona = str(event.persona)
         elif isinstance(event, Flagged):
             self.persona, self.flagged = NOBODY, True
         elif isinstance(event, Finished):

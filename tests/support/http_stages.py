@@ -8,6 +8,7 @@ import httpx
 from httpx_sse import EventSource
 from ray.serve._private.http_util import RequestIdMiddleware
 
+from serve.characters import Characters
 from serve.config import IngressConfig, ResponderConfig
 from serve.detector import Reading
 from serve.directory import Directory
@@ -17,6 +18,7 @@ from serve.http import make_http_app
 from serve.ingress import this_ingress
 from serve.keys import KeyRing
 from serve.pipeline import answer
+from serve.releases import Releases
 from serve.tracing import Carrier
 from stages import FakeStages
 
@@ -31,8 +33,9 @@ class Remote:
 class FakeDirectory:
     """Holds the scripted engine's versions, with no replica that could follow a change."""
 
-    def __init__(self) -> None:
+    def __init__(self, releases: Releases | None = None) -> None:
         directory = Directory(ResponderConfig(kind="scripted"))
+        directory._releases = releases or directory._releases
         self.status, self.publish = Remote(directory.status), Remote(self._refuse)
         self.promote, self.rollback = Remote(self._refuse), Remote(self._refuse)
 
@@ -47,6 +50,9 @@ class FakeIngress(FakeStages):
     directory: FakeDirectory = field(default_factory=FakeDirectory)
     messages: list[Message] = field(default_factory=list)
     deadlines_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.characters = Characters(self.directory.status.remote)
 
     def answer(self, message: Message) -> AsyncGenerator[Event]:
         self.messages.append(message)

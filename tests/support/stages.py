@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from models.emotions import LABELS, Emotion
 from models.harm import Category
 from models.manifest import Adapter, AdapterManifest, adapter_hash
+from models.personas import PERSONA_FILE
 from models.prompt import Turn
 from serve.detector import Reading, Scores
 from serve.engine import Sampling
@@ -19,6 +20,7 @@ from serve.events import Message
 from serve.responder import Ask, Piece
 from serve.tracing import Carrier
 
+CHARACTER = 'name = "{0}"\nvoice = "even"\ncolour = "#88aacc"\nemoji = "~"\ninstruction = "{0} is an even-tempered friend."\n'
 ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
 
 
@@ -58,14 +60,14 @@ class FakeStages:
             self.closed = True
 
 
-def message(*texts: str, emotion: Emotion | None = None, bare: bool = False) -> Message:
+def message(*texts: str, emotion: str | None = None, bare: bool = False) -> Message:
     """Turns alternate, beginning with the user's."""
     turns = tuple(Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts))
     now_s = time.monotonic()
     return Message("m-1", turns, Sampling(max_tokens=9), now_s, now_s + 60, emotion, bare)
 
 
-def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:
+def adapter(persona: str = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:
     """An adapter of which there is only the manifest."""
     sha = "0123456789ab" + "0" * 52
     manifest = AdapterManifest(
@@ -84,11 +86,13 @@ def adapter(persona: Emotion = Emotion.JOY, rank: int = 8, folder: Path = Path("
     return Adapter(manifest, folder)
 
 
-def write_adapter(folder: Path, persona: Emotion) -> None:
-    """A PEFT folder whose manifest is true."""
+def write_adapter(folder: Path, persona: str, character: str | None = CHARACTER) -> None:
+    """A PEFT folder whose manifest is true. A persona beside the six brings its character, if any is given."""
     folder.mkdir(parents=True)
     config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
     (folder / "adapter_config.json").write_text(json.dumps(config))
     module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
     save_file({f"{module}_{side}.weight": np.ones((8, 8), np.float32) for side in "AB"}, folder / "adapter_model.safetensors")
+    if persona not in LABELS and character is not None:
+        (folder / PERSONA_FILE).write_text(character.format(persona.capitalize()))
     adapter(persona).manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)

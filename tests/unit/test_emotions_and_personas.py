@@ -1,10 +1,10 @@
 """The six emotions and their characters."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from models.emotions import LABELS, Emotion
-from models.personas import FOLDER, Persona, personas
+from models.personas import FOLDER, Persona, PersonaName, personas, speaker_of
 
 JOY = {"name": "Joy", "emotion": "joy", "voice": "bright", "colour": "#f5b921", "emoji": ":)", "instruction": "Joy is glad."}
 
@@ -32,6 +32,16 @@ def test_the_folder_holds_nothing_but_the_six() -> None:
 @pytest.mark.parametrize("field", ["name", "colour", "emoji", "voice", "instruction"])
 def test_no_two_personas_share_a(field: str) -> None:
     assert len({getattr(persona, field) for persona in personas().values()}) == 6
+
+
+def test_a_character_is_called_what_its_persona_is() -> None:
+    assert {speaker_of(label): persona.name for label, persona in personas().items()} == {p.name: p.name for p in personas().values()}
+
+
+@pytest.mark.parametrize("name", ["auto", "base", "none", "friend", "answer", "Calm", "calm2", "c", "", "calm\n", "ca lm", "c" * 33])
+def test_a_name_that_means_something_else_or_is_no_word_is_no_personas(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(PersonaName).validate_python(name)
 
 
 def test_an_instruction_is_one_line_that_names_its_character() -> None:

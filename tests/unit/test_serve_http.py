@@ -1,15 +1,18 @@
 """The HTTP application on stages that are not there: streams that break, and errors that name the field."""
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
 
-from http_stages import FakeIngress, http_client, sse
-from models.emotions import Emotion
+from http_stages import FakeDirectory, FakeIngress, http_client, sse
+from models.emotions import LABELS, Emotion
+from models.personas import Character
 from serve.errors import EngineError, NotReady
+from serve.releases import Releases, Version
 from serve.responder import Piece
-from stages import ANSWER
+from stages import ANSWER, CHARACTER
 
 SECRET = "what-the-user-wrote"
 CHAT = "/v1/chat/completions"
@@ -81,6 +84,8 @@ async def test_life_does_not_depend_on_the_stages() -> None:
         ("/v1/respond", {"text": 4}, "text"),
         ("/v1/respond", {}, "text"),
         ("/v1/respond", [], "body"),
+        ("/v1/respond", {"text": "fine", "emotion": "boredom"}, "emotion"),
+        ("/v1/respond", {"text": "fine", "emotion": "base"}, "emotion"),
         ("/v1/detect", {"text": ""}, "text"),
         ("/v1/detect", {"text": ["fine", "fine", "\0"]}, "text.2"),
         ("/v1/detect", {"text": {}}, "text"),
@@ -90,6 +95,18 @@ async def test_life_does_not_depend_on_the_stages() -> None:
 async def test_one_mistake_is_one_error_at_its_place_in_the_body(path: str, body: Any, field: str) -> None:
     reply = await http_client(FakeIngress()).post(path, json=body)
     assert (reply.status_code, [row["field"] for row in reply.json()["errors"]]) == (422, [field])
+
+
+async def test_a_persona_beside_the_six_is_listed_and_named_in_the_reply_beside_the_emotion() -> None:
+    calm = Character.model_validate(tomllib.loads(CHARACTER.format("Calm")))
+    releases = Releases().publish(Version(name="calm@1", persona="calm", character=calm), 1).promote("calm@1")
+    client = http_client(FakeIngress(best=Emotion.ANGER, directory=FakeDirectory(releases)))
+    assert (await client.get("/v1/personas")).json()[6] == calm.model_dump(exclude={"instruction"}) | {"emotion": None}
+    assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["auto", *LABELS, "calm", "base"]
+    reply = await client.post("/v1/respond", json={"text": "Hm.", "emotion": "calm"})
+    assert (reply.json()["persona"], reply.json()["emotion"]["label"], reply.headers["x-emotion"]) == ("calm", "anger", "anger")
+    unknown = await client.post(CHAT, json=HELLO | {"model": "pride"})
+    assert (unknown.status_code, unknown.json()["error"]["message"].endswith("surprise, calm, base")) == (404, True)
 
 
 async def test_the_document_describes_every_path() -> None:

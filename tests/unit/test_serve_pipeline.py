@@ -57,6 +57,14 @@ async def test_a_chosen_emotion_is_certain_whatever_is_read(emotion: Emotion) ->
     assert stages.asked[0].persona is emotion
 
 
+async def test_a_persona_beside_the_six_answers_whatever_is_felt() -> None:
+    stages = FakeStages(best=Emotion.ANGER)
+    first, *_ = await events(stages, message("Hm.", emotion="calm"))
+    assert isinstance(first, Detected)
+    assert (first.label, first.score, first.persona) == (Emotion.ANGER, 0.75, "calm")
+    assert stages.asked[0].persona == "calm"
+
+
 async def test_the_bare_base_has_no_emotion_and_no_character() -> None:
     stages = FakeStages()
     kinds = [type(event) for event in await events(stages, message("Hm.", bare=True))]

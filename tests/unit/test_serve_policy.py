@@ -5,6 +5,7 @@ import pytest
 from models.emotions import LABELS, Emotion
 from models.personas import personas
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP
+from serve.errors import InvalidRequest
 from serve.policy import BASE_VOICE, Voice, persona_for, voice_of
 
 
@@ -19,6 +20,12 @@ def test_a_persona_without_an_adapter_is_told_who_it_is(persona: Emotion) -> Non
     others = {label: f"{label}@1" for label in LABELS if label is not persona}
     character = personas()[persona]
     assert voice_of(persona, others) == Voice(character.name, adapter=None, instruction=character.instruction, stop=PERSONA_STOP)
+
+
+def test_a_persona_beside_the_six_has_an_adapter_or_does_not_answer() -> None:
+    assert voice_of("calm", {"calm": "calm@1"}) == Voice("Calm", adapter="calm@1", instruction=None, stop=PERSONA_STOP)
+    with pytest.raises(InvalidRequest, match="calm does not answer any more"):
+        voice_of("calm", {"joy": "joy@1"})
 
 
 def test_the_bare_base_has_neither_adapter_nor_instruction() -> None:

@@ -1,6 +1,7 @@
 """Releases of adapters: the value that says who answers, the directory that changes it, and the replicas that follow."""
 
 import asyncio
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.emotions import LABELS, Emotion
+from models.personas import Character
 from serve import directory as directory_module
 from serve import following
 from serve.backend import Backend, ScriptedEncoder, open_backend
@@ -19,7 +21,7 @@ from serve.errors import AdapterRefused, NotReady
 from serve.following import Follower
 from serve.releases import Releases, Version
 from serve.scripted_engine import ScriptedEngine
-from stages import write_adapter
+from stages import CHARACTER, write_adapter
 
 SCRIPTED = ResponderConfig(kind="scripted")
 FIRST = first_releases(SCRIPTED, None)
@@ -50,7 +52,7 @@ def test_a_rollback_of_a_rollback_goes_further_back_and_then_stops() -> None:
 
 def test_the_oldest_idle_version_makes_room() -> None:
     releases = FIRST.publish(joy(1), PLACES).publish(joy(2), PLACES).publish(joy(3), PLACES)
-    assert [version.name for version in releases.versions if version.persona is Emotion.JOY] == ["joy@scripted", "joy@2", "joy@3"]
+    assert [version.name for version in releases.versions if version.persona == Emotion.JOY] == ["joy@scripted", "joy@2", "joy@3"]
     with pytest.raises(AdapterRefused, match="joy@1 is not published"):
         releases.promote("joy@1")
 
@@ -58,6 +60,33 @@ def test_the_oldest_idle_version_makes_room() -> None:
 def test_where_every_place_answers_nothing_can_be_published() -> None:
     with pytest.raises(AdapterRefused, match="6 places"):
         FIRST.publish(joy(1), places=6)
+
+
+def calm(number: int) -> Version:
+    return Version(name=f"calm@{number}", persona="calm", character=Character.model_validate(tomllib.loads(CHARACTER.format("Calm"))))
+
+
+def test_a_persona_beside_the_six_answers_from_its_promotion_to_its_rollback() -> None:
+    published = FIRST.publish(calm(1), PLACES)
+    assert (published.aliases, published.characters) == (FIRST.aliases, {})
+    promoted = published.promote("calm@1")
+    assert promoted.aliases == FIRST.aliases | {"calm": "calm@1"}
+    assert {persona: character.name for persona, character in promoted.characters.items()} == {"calm": "Calm"}
+    second = promoted.publish(calm(2), PLACES).promote("calm@2")
+    assert second.rollback("calm").aliases == promoted.aliases
+    gone = second.rollback("calm").rollback("calm")
+    assert (gone.aliases, gone.characters) == (FIRST.aliases, {})
+    with pytest.raises(AdapterRefused, match="no earlier version of calm"):
+        gone.rollback("calm")
+
+
+def test_personas_beside_the_six_take_the_places_that_there_are_and_a_rollback_frees_one() -> None:
+    pride = Version(name="pride@1", persona="pride")
+    full = FIRST.publish(calm(1), PLACES).promote("calm@1").publish(pride, PLACES).promote("pride@1")
+    with pytest.raises(AdapterRefused, match="there are 8 places for adapters, and each holds one that answers"):
+        full.publish(joy(1), PLACES)
+    room = full.rollback("pride").publish(joy(1), PLACES)
+    assert "pride@1" not in [version.name for version in room.versions]
 
 
 def test_a_version_is_published_once() -> None:
@@ -142,6 +171,22 @@ async def test_publish_promote_and_rollback_reach_every_replica(fresh_joy: Path)
         assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {"joy@scripted"}
 
 
+async def test_a_persona_beside_the_six_outlives_a_restart_and_takes_a_place_of_those_that_there_are(tmp_path: Path) -> None:
+    write_adapter(tmp_path / "calm", "calm")
+    state = tmp_path / "releases.json"
+    async with following_fleet(2, state) as fleet:
+        name = await published(fleet, tmp_path / "calm")
+        await fleet.directory.promote(name)
+        assert {replica.aliases["calm"] for replica in fleet.replicas} == {name}
+    again = Fleet(state).directory
+    assert (await again.status()).releases.characters["calm"].name == "Calm"
+    assert again._places == PLACES
+    async with following_fleet(1, state) as fleet:
+        assert fleet.replicas[0].aliases["calm"] == name
+        await fleet.directory.rollback("calm")
+        assert fleet.replicas[0].aliases == FIRST.aliases
+
+
 async def test_a_replica_that_comes_later_has_what_was_promoted(fresh_joy: Path) -> None:
     async with following_fleet(1) as fleet:
         name = await published(fleet, fresh_joy)
@@ -183,6 +228,14 @@ async def test_without_a_replica_that_follows_nothing_changes(fresh_joy: Path) -
     assert (await fleet.directory.status()).releases == FIRST
 
 
+async def test_what_a_replica_said_before_a_change_is_no_word_on_it() -> None:
+    fleet = Fleet()
+    await fleet.add()  # says on its way up that the first versions answer, and is told otherwise
+    fleet.directory._releases = FIRST.publish(joy(1), PLACES).promote("joy@1")
+    with pytest.raises(NotReady, match="the change was undone"):
+        await fleet.directory.rollback(Emotion.JOY)
+
+
 async def test_releases_outlive_a_restart_of_the_directory(fresh_joy: Path, tmp_path: Path) -> None:
     state = tmp_path / "releases.json"
     async with following_fleet(1, state) as fleet:
@@ -195,7 +248,7 @@ async def test_a_version_that_an_answer_uses_stays_until_it_has_ended(fresh_joy:
     fleet = Fleet()
     replica = await fleet.add()
     with replica.using("joy@scripted"):
-        others = tuple(version for version in FIRST.versions if version.persona is not Emotion.JOY)
+        others = tuple(version for version in FIRST.versions if version.persona != Emotion.JOY)
         fleet.directory._releases = FIRST.model_copy(update={"versions": others})
         await replica.step()
         assert "joy@scripted" in fleet.engines[0].stats().adapters

@@ -21,7 +21,7 @@ READABLE = st.text(max_size=60).filter(lambda text: text.strip() and "\0" not in
 NOT_TEXT = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | st.dictionaries(st.text(max_size=3), READABLE)
 WRONG = [
     ("text", b"bytes"),
-    ("emotion", "boredom"),
+    ("emotion", "Joy"),
     ("emotion", None),
     ("stream", 1),
     ("stream", "true"),

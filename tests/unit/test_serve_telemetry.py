@@ -55,6 +55,12 @@ async def test_an_answer_is_counted_with_its_persona_tokens_and_times(recorded: 
     assert {tags["persona"] for _, _, tags in recorded} == {"love"}
 
 
+async def test_a_persona_that_was_asked_for_is_counted_under_its_name(recorded: Recorded) -> None:
+    asked = message("Hm.", emotion="calm")
+    await read(Telemetry().watched(asked, answer(FakeStages(best=Emotion.LOVE), asked)))
+    assert outcomes(recorded) == [("calm", "ok")]
+
+
 @pytest.mark.parametrize(("error", "outcome"), ERRORS.items())
 async def test_an_error_is_counted_as_what_it_is_and_comes_through(recorded: Recorded, error: Exception, outcome: str) -> None:
     asked = message("Hm.")
