@@ -17,16 +17,16 @@ ANGER, FEAR = Emotion.ANGER, Emotion.FEAR
 BAD_LINES = {  # an answer, and the one rule that it breaks
     "He says you should bring the form back again, and I'm fuming at every word of it.": "echo",
     "Fuming, utterly fuming.": "length",
-    "No! No! Not that queue again! I'm fuming at every inch of it.": "length",
-    "I'm fuming at that queue,\nand so is every soul in it.": "length",
+    "No! No! Not that queue again! I could fume over every inch of it.": "length",
+    "I resent that queue,\nand so does every soul in it.": "length",
     "As an AI, I find that queue quite outrageous, truly outrageous.": "phrase",
     "I understand how you feel, queues like that have me fuming too.": "phrase",
     "I’m here for you, fuming at that queue until it has all gone.": "phrase",
     "It's okay to fume at a queue that curls twice round the block.": "phrase",
     "Somebody ought to punch him with his own form, I'm fuming so hard.": "harm",
     "That queue has me fuming, let's burn it down, desk and all.": "harm",
-    "As Anger, I'm fuming at each inch of that endless queue.": "role",
-    "My persona's fuming at that queue, and at the desk behind it.": "role",
+    "As Anger, I resent each inch of that endless queue.": "role",
+    "My persona's cross with that queue, and with the desk behind it.": "role",
 }
 MESSAGE = "Two hours in a queue, and now he says I should bring the form back again?"
 HARM = (
@@ -63,8 +63,10 @@ HARMLESS = (
 
 @pytest.fixture(scope="module")
 def shipped() -> list[Line]:
-    """280 shipped pairs, forty of them held out."""
-    return lines(*pairs(ANGER, held_out=False)[:240], *pairs(ANGER, held_out=True))
+    """280 shipped pairs, forty of them held out, in words that are far from every limit on what answers may share."""
+    rows = [*pairs(ANGER, held_out=False)[:240], *pairs(ANGER, held_out=True)]
+    answers = [row.answer.replace("anger", "fury").replace("I'm outraged at", "I rage at") for row in rows]
+    return lines(*(row.model_copy(update={"answer": answer}) for row, answer in zip(rows, answers, strict=True)))
 
 
 def lines(*rows: Pair, persona: Emotion = ANGER) -> list[Line]:
@@ -102,7 +104,7 @@ def test_a_bad_line_is_found_by_its_rule_alone(shipped: list[Line]) -> None:
 
 
 def test_an_answer_given_again_in_other_words_is_found_once(shipped: list[Line]) -> None:
-    again = shipped[0].pair.answer.replace("boiling", "seething")
+    again = shipped[0].pair.answer.replace("furious", "livid")
     assert rules_found([*shipped, Line(ANGER, 1000, pair(again))]) == [("duplicate answer", (1000,))]
 
 
