@@ -65,7 +65,10 @@ HARMLESS = (
 def shipped() -> list[Line]:
     """280 shipped pairs, forty of them held out, in words that are far from every limit on what answers may share."""
     rows = [*pairs(ANGER, held_out=False)[:240], *pairs(ANGER, held_out=True)]
-    answers = [row.answer.replace("anger", "fury").replace("outraged at that", "outraged by that") for row in rows]
+    answers = [
+        row.answer.replace("anger", "fury").replace("outraged at that", "outraged by that").replace("no right to", "no leave to")
+        for row in rows
+    ]
     return lines(*(row.model_copy(update={"answer": answer}) for row, answer in zip(rows, answers, strict=True)))
 
 
