@@ -115,10 +115,11 @@ class VllmEngine:
             await self._engine.remove_lora(request.lora_int_id)
 
     async def health(self) -> None:
+        engine = self._engine
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            await self._engine.check_health()
+            await engine.check_health()
         except EngineDeadError as error:
             raise EngineDead("the engine is dead") from error
 

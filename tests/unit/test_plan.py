@@ -137,7 +137,7 @@ def test_time_is_estimated_from_flops(bert: Path, sets: Path, fields: dict[str, 
 
 
 @pytest.mark.usefixtures("few_pairs")
-@pytest.mark.parametrize("limit", [256, 110], ids=["some answers cut", "some rows dropped"])
+@pytest.mark.parametrize("limit", [240, 110], ids=["some answers cut", "some rows dropped"])
 def test_the_plan_of_a_persona_stage_is_what_training_does(gemma: Path, tmp_path: Path, limit: int) -> None:
     recipe = persona(gemma, max_tokens=limit)
     trainer = persona_trainer.make_trainer("shared", LABELS, recipe, materialize(str(gemma)), None, tmp_path / "run")
