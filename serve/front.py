@@ -157,5 +157,6 @@ class _Client:
 
 def _last_words(path: str, problem: Problem) -> bytes:
     if path in OPENAI_PATHS:
-        return ServerSentEvent(json.dumps(openai_error(problem))).encode() + ServerSentEvent("[DONE]").encode()
+        words = (json.dumps(openai_error(problem)), "[DONE]")
+        return b"".join(ServerSentEvent(word, sep="\n").encode() for word in words)  # what vLLM's own client splits at
     return ServerSentEvent(problem.model_dump_json(), event="error").encode()
