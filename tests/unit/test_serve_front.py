@@ -97,7 +97,8 @@ async def test_a_stream_that_had_begun_ends_with_an_error_that_says_so() -> None
 
 
 async def test_openai_clients_get_the_error_in_their_own_shape() -> None:
-    *_, error, done = (await Proxy(dies_in_the_middle).post(CHAT)).text.strip().split("\n\n")
+    _, _, words = (await Proxy(dies_in_the_middle).post(CHAT)).text.partition("{}\r\n\r\n")
+    error, done = words.strip().split("\n\n")
     assert json.loads(error.removeprefix("data: "))["error"]["code"] == "replica-lost"
     assert done == "data: [DONE]"
 
