@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from figures import STAGES, Mode
 from knee import Knee, Point
 from load_result import ArmResult
+from memory import KINDS
 from sampler import Sample
 from training.plots import ACCENT, GRID, INK, STYLE, svg
 
@@ -102,10 +103,17 @@ def over_time(samples: Sequence[Sample], what: Callable[[Sample], dict[str, floa
         large = [kind for kind in kinds if max(what(sample).get(kind, 0) for sample in samples) >= least]
         rows = [[what(sample).get(kind, 0) for sample in samples] for kind in large]
         rest = [sum(value for kind, value in what(sample).items() if kind not in large) for sample in samples]
-        axes.stackplot([sample.t_s for sample in samples], *rows, rest, colors=SHADES, labels=[*large, "all others"], linewidth=0)
+        axes.stackplot(
+            [sample.t_s for sample in samples], *rows, rest, colors=[*map(_shade, large), GRID], labels=[*large, "all others"], linewidth=0
+        )
         axes.legend(frameon=False, fontsize=7.5, loc="center left", bbox_to_anchor=(1, 0.5))
         axes.margins(x=0)
         return svg(figure, f"{ylabel} over time, by kind of process")
+
+
+def _shade(kind: str) -> str:
+    """The same for a kind of process in every plot."""
+    return dict(zip([*(name for _, name in KINDS), "other"], SHADES, strict=True))[kind]
 
 
 def replicas(samples: Sequence[Sample]) -> Markup:
