@@ -8,6 +8,7 @@ from contextlib import aclosing
 from math import exp, inf
 from pathlib import Path
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -15,7 +16,7 @@ from opentelemetry import trace
 from safetensors.torch import load_file, save_file
 
 from collector import Collector, collecting
-from engines import Greedy, bare, greedy
+from engines import Greedy, bare, greedy, greedy_tokens
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
 from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest, adapter_hash, load_adapter
@@ -25,6 +26,7 @@ from serve.backend import Backend, admit, open_backend
 from serve.config import ResponderConfig, TracingConfig
 from serve.engine import Sampling
 from serve.responder import Ask, Responder
+from serve.vllm_engine import VllmEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
@@ -138,6 +140,27 @@ async def test_a_new_version_is_resident_beside_the_old_one(backend: Backend, tm
     await backend.engine.unload(adapter.manifest.versioned_name)
 
 
+async def test_after_a_swap_no_cached_prefix_of_the_version_before_is_used(backend: Backend, tmp_path: Path) -> None:
+    """Fear's weights are published as joy's next version. Its answer to a long prompt is that of fear, which never saw the prompt."""
+    old, fear = backend.aliases[Emotion.JOY], backend.aliases[Emotion.FEAR]
+    prompt = backend.encoder.prompt("Joy", [Turn("user", " ".join(MESSAGES * 24))])
+    adapter = fear_as_joy(tmp_path)
+    await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
+    new = adapter.manifest.versioned_name
+    try:
+        assert await cached_tokens(backend, prompt, old) == 0
+        assert await cached_tokens(backend, prompt, old) > len(prompt) / 2, "the cache was to be warm"
+        assert await cached_tokens(backend, prompt, new) == 0
+        before, after = [(await greedy_tokens(backend, prompt, name, 8)) for name in (old, new)]
+        cold = await greedy_tokens(backend, prompt, fear, 8)
+        assert same_answer(cold, after)
+        assert not same_answer(before, after)
+        assert total_variation(before[1][0], after[1][0]) > 4 * CLOSE
+        assert not same_answer(cold, await under_a_used_name(backend, prompt, old, new)), "a stale cache would not be seen"
+    finally:
+        await backend.engine.unload(new)
+
+
 async def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(ARTIFACTS / "adapters" / "joy", tmp_path / "joy")
     weights = bytearray((folder / ADAPTER_WEIGHTS).read_bytes())
@@ -145,6 +168,30 @@ async def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path
     (folder / ADAPTER_WEIGHTS).write_bytes(weights)
     with pytest.raises(ManifestError, match="joy: content hash"):
         load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
+
+
+async def cached_tokens(backend: Backend, prompt: list[int], adapter: str) -> int:
+    """How many of the prompt's tokens the engine did not compute."""
+    from vllm import SamplingParams
+
+    engine = backend.engine
+    assert isinstance(engine, VllmEngine)
+    request = engine._engine.generate({"prompt_token_ids": prompt}, SamplingParams(max_tokens=1), uuid4().hex, engine._lora(adapter))
+    return [output async for output in request][-1].num_cached_tokens or 0
+
+
+async def under_a_used_name(backend: Backend, prompt: list[int], old: str, new: str) -> Greedy:
+    """What the new weights would answer if they were given the old version's name, as the engine allows."""
+    from vllm.lora.request import LoRARequest
+
+    engine = backend.engine
+    assert isinstance(engine, VllmEngine)
+    loaded = engine._adapters[new]
+    engine._adapters[new] = LoRARequest(lora_name=old, lora_int_id=loaded.lora_int_id, lora_path=loaded.lora_path)
+    try:
+        return await greedy_tokens(backend, prompt, new, 8)
+    finally:
+        engine._adapters[new] = loaded
 
 
 def same_answer(expected: Greedy, found: Greedy) -> bool:
@@ -160,6 +207,13 @@ def same_answer(expected: Greedy, found: Greedy) -> bool:
 def total_variation(left: Mapping[int, float], right: Mapping[int, float]) -> float:
     """Of two distributions, between 0 and 1. Not a difference of log-probabilities: that of a token of 1e-5 is all rounding."""
     return sum(abs(exp(left.get(token, -inf)) - exp(right.get(token, -inf))) for token in left.keys() | right.keys()) / 2
+
+
+def fear_as_joy(tmp_path: Path) -> Adapter:
+    """The fear adapter, with a manifest that says joy. One of joy's own training would differ less."""
+    folder = shutil.copytree(ARTIFACTS / "adapters" / "fear", tmp_path / "joy")
+    AdapterManifest.read(folder).model_copy(update={"name": "joy", "persona": Emotion.JOY}).write(folder)
+    return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
 
 
 def changed_joy(tmp_path: Path, factor: float) -> Adapter:
