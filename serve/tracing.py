@@ -7,11 +7,13 @@ What travels between the stages carries its span as W3C headers. OpenTelemetry's
 asynchronous generator, which may be closed in another context. Without an endpoint there is no span, and OpenTelemetry is not imported.
 """
 
+import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+from models.errors import FyeError
 from serve.config import TracingConfig
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ Carrier = Mapping[str, str]
 Kind = Literal["SERVER", "CLIENT"]
 CARRIED = ("traceparent", "tracestate")
 NAMESPACE = "face-your-emotions"
+CLOSE_S = 3.0
 
 
 class Span:
@@ -63,9 +66,11 @@ class Tracing:
         return _Recorded(self._tracer.start_span(name, context, SpanKind[kind], start_time=start_ns))
 
     def close(self) -> None:
-        """Sends what has not been sent."""
+        """Sends what has not been sent. A collector that does not answer is not waited for."""
         if self._provider is not None:
-            self._provider.shutdown()
+            sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+            sending.start()
+            sending.join(CLOSE_S)
 
 
 class _Recorded(Span):
@@ -87,7 +92,7 @@ class _Recorded(Span):
 
         if kind is not None and issubclass(kind, Exception):
             self._span.set_attribute("error.type", kind.__name__)
-            if getattr(kind, "status", 500) >= 500:
+            if not issubclass(kind, FyeError) or kind.status >= 500:
                 self._span.set_status(StatusCode.ERROR)
         self._span.end()
 
@@ -99,6 +104,6 @@ def _open(endpoint: str, stage: str) -> "TracerProvider":
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({"service.namespace": NAMESPACE, "service.name": stage}))
+    provider = TracerProvider(resource=Resource.create({"service.namespace": NAMESPACE, "service.name": stage}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
     return provider

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 import serve as package
 from collector import Collector, Seen, collecting
 from models.emotions import Emotion
+from serve import tracing as tracing_module
 from serve.backend import open_backend
 from serve.config import DetectorConfig, ResponderConfig, TracingConfig
 from serve.detector import Detector, _Waiting
@@ -26,6 +27,7 @@ from serve.scripted_engine import ScriptedEngine
 from serve.telemetry import Telemetry
 from serve.traced_stages import TracedStages
 from serve.tracing import OFF, Carrier, Tracing
+from servers import free_port
 from stages import FakeStages, message
 
 SECRET = "what-the-user-wrote"
@@ -198,6 +200,16 @@ assert span is OFF and dict(span.carrier) == {}, span
 assert not [name for name in sys.modules if name.startswith(("opentelemetry", "requests"))]
 """
     subprocess.run([sys.executable, "-c", code], cwd=Path(package.__file__).parents[1], check=True)
+
+
+def test_a_collector_that_is_not_there_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing_module, "CLOSE_S", 0.2)
+    tracing = Tracing(TracingConfig(endpoint=f"http://127.0.0.1:{free_port()}/v1/traces"), "stage")
+    began_s = time.monotonic()
+    for _ in range(3000):  # more than are kept
+        tracing.span("lost", {}, "SERVER").__exit__(None, None, None)
+    tracing.close()
+    assert time.monotonic() - began_s < 3
 
 
 def test_nothing_of_an_incoming_trace_is_passed_on_without_an_endpoint() -> None:
