@@ -52,7 +52,7 @@ def arguments(config: ResponderConfig, port: int, template: Path) -> list[str]:
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
     template.write_text(AS_IT_IS, "utf-8")
-    found = ["--host", "127.0.0.1", "--port", str(port), "--chat-template", str(template), "--disable-log-requests"]
+    found = ["--host", "127.0.0.1", "--port", str(port), "--chat-template", str(template)]
     for name, value in engine_arguments(base.folder, config.hardware, derive_limits(config, [one.manifest for one in adapters])).items():
         flag = f"--{name.replace('_', '-')}"
         found += [flag] if value is True else [] if value is False else [flag, str(value)]
