@@ -49,7 +49,7 @@ FAULTS = (
     Fault("node removed", node_removed),
     Fault("rolling update", update, spares=True),
     Fault("scale up and down", scaled, spares=True),
-    Fault("full load", full_load, spares=True),
+    Fault("full load", full_load, spares=True, crowds=True),
 )
 LONG_FAULTS = (
     Fault("responder hangs for good", of("Responder", hangs_for_good)),

@@ -6,15 +6,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from arrivals import open_loop, session
+from arrivals import Send, open_loop, session
 from client import Check, ask
 from cluster import Cluster, until
-from outcomes import Outcome, counted
+from outcomes import End, Outcome, counted
 from workload import Asked, mixed
 
-BEFORE_S = AFTER_S = 3.0  # of load, on both sides of the fault
-WINDOW_S = 2.0  # the load goes on in windows until the graph is whole
+BEFORE_S = 2.5  # of load, before the fault
+WINDOW_S = 2.5  # of load; there is one more when the graph is whole
 RECOVERS_S = 180.0
 CALMS_S = 15.0  # in which nothing runs any more once the last request has ended
 LATE_S = 5.0  # a client that is later than that did not ask as it should have
@@ -28,11 +29,12 @@ class Missed(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """`spares` says that every request must be answered, those included that were in the middle when it struck."""
+    """`spares`: every request must be answered, those included that were in the middle when it struck. `crowds`: some may be refused."""
 
     name: str
     strike: Strike
     spares: bool = False
+    crowds: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,26 +69,38 @@ async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
     """Load, then the fault, and load until the graph is whole and a little longer; then the graph must be as before."""
     async with session() as http:
         send = partial(ask, http, cluster.url, timeout_s=load.timeout_s, check=load.check)
-        windows = [asyncio.create_task(open_loop(send, workload := streams_and_wholes(seed), load.rate_per_s, BEFORE_S, seed))]
-        await asyncio.sleep(BEFORE_S)
-        struck_s, seen, troubles = time.monotonic(), "", list[str]()
         striking = asyncio.create_task(_struck(cluster, fault))
-        for number in itertools.count(1):
-            ending = striking.done()
-            duration_s = AFTER_S if ending else WINDOW_S
-            windows.append(asyncio.create_task(open_loop(send, workload, load.rate_per_s, duration_s, seed + number)))
-            await asyncio.sleep(duration_s)
-            if ending:
-                break
-        seen, troubles = await striking
-        found = await asyncio.gather(*windows)
-        outcomes = [outcome for window, _ in found for outcome in window]
-        troubles += await _aftermath(cluster)
-        if (probe := await send(next(workload))).end != "ok":
-            troubles.append(f"who asked afterwards was {probe.end}: {probe.problem}")
+        outcomes, late_s = await _asked_throughout(send, load.rate_per_s, seed, striking)
+        struck_s, seen, troubles = await striking
+        troubles += await _aftermath(cluster, partial(send, next(streams_and_wholes(seed))))
     in_the_middle = sum(outcome.began_s < struck_s < outcome.ended_s for outcome in outcomes)
-    troubles += list(judged(fault, outcomes, in_the_middle, max(late_s for _, late_s in found)))
+    troubles += judged(fault, outcomes, in_the_middle, late_s)
     return Trial(fault.name, outcomes, seen, in_the_middle, troubles)
+
+
+async def _struck(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]]:
+    """When it struck, what it has seen, and what is wrong with that."""
+    await asyncio.sleep(BEFORE_S)
+    struck_s = time.monotonic()
+    try:
+        async with asyncio.timeout(RECOVERS_S):
+            return struck_s, await fault.strike(cluster), []
+    except TimeoutError:
+        return struck_s, "", [f"the graph was not whole within {RECOVERS_S:.0f} s"]
+    except Missed as error:
+        return struck_s, "", [f"the fault did not bite: {error}"]
+
+
+async def _asked_throughout(send: Send, rate_per_s: float, seed: int, striking: asyncio.Task[Any]) -> tuple[list[Outcome], float]:
+    """Every outcome, and how late the client was at most. An open loop has an end, so one follows another, without waiting for it."""
+    workload, last = streams_and_wholes(seed), False
+    windows: list[asyncio.Task[tuple[list[Outcome], float]]] = []
+    while not last:
+        last = striking.done()
+        windows.append(asyncio.create_task(open_loop(send, workload, rate_per_s, WINDOW_S, seed + len(windows))))
+        await asyncio.sleep(WINDOW_S)
+    found = await asyncio.gather(*windows)
+    return [outcome for window, _ in found for outcome in window], max(late_s for _, late_s in found)
 
 
 def streams_and_wholes(seed: int) -> Iterator[Asked]:
@@ -95,25 +109,16 @@ def streams_and_wholes(seed: int) -> Iterator[Asked]:
     return itertools.chain.from_iterable(pairs)
 
 
-async def _struck(cluster: Cluster, fault: Fault) -> tuple[str, list[str]]:
-    try:
-        async with asyncio.timeout(RECOVERS_S):
-            return await fault.strike(cluster), []
-    except TimeoutError:
-        return "", [f"the graph was not whole within {RECOVERS_S:.0f} s"]
-    except Missed as error:
-        return "", [f"the fault did not bite: {error}"]
-
-
-async def _aftermath(cluster: Cluster) -> list[str]:
-    """Nothing runs on, and every stage is healthy."""
+async def _aftermath(cluster: Cluster, probe: Callable[[], Awaitable[Outcome]]) -> list[str]:
+    """What is wrong once all have their answers: something runs on, a stage is not healthy, or who asks now is not answered."""
     try:
         async with asyncio.timeout(CALMS_S):
             await until(cluster.is_idle)
             await cluster.whole()
     except TimeoutError:
         return [f"answers are still generated {CALMS_S:.0f} s after the last request, or a stage is not healthy"]
-    return []
+    outcome = await probe()
+    return [] if outcome.end == "ok" else [f"who asked afterwards was {outcome.end}: {outcome.problem}"]
 
 
 def judged(fault: Fault, outcomes: list[Outcome], in_the_middle: int, late_s: float) -> Iterator[str]:
@@ -123,7 +128,12 @@ def judged(fault: Fault, outcomes: list[Outcome], in_the_middle: int, late_s: fl
     if late_s > LATE_S:
         yield f"the client itself was {late_s:.1f} s late"
     for outcome in outcomes:
-        if outcome.end in {"lost", "wrong", "hung"}:
-            yield f"{outcome.end}: {outcome.problem}"
-        elif outcome.end == "refused" or (outcome.end == "failed_explicitly" and (fault.spares or outcome.status != BEGUN)):
+        if outcome.end not in _excused(fault, outcome):
             yield f"{outcome.end} with {outcome.status} {outcome.problem}, which nothing excuses"
+
+
+def _excused(fault: Fault, outcome: Outcome) -> set[End]:
+    """How a request may end. Only a stream that had begun may fail, with an error that says so."""
+    failed: set[End] = {"failed_explicitly"} if outcome.status == BEGUN and not fault.spares else set()
+    refused: set[End] = {"refused"} if fault.crowds else set()
+    return failed | refused | {"ok"}

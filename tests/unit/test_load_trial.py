@@ -27,6 +27,8 @@ def test_only_a_stream_that_had_begun_may_end_with_an_error() -> None:
         (SPARES, outcome("failed_explicitly")),
     ]:
         assert len(list(judged(fault, [found], 1, 0))) == 1, found
+    crowds = Fault("crowds", nothing, spares=True, crowds=True)
+    assert list(judged(crowds, [outcome("refused", 429)], 1, 0)) == []
 
 
 def test_a_fault_that_hits_nobody_or_a_client_that_is_late_proves_nothing() -> None:
