@@ -64,11 +64,12 @@ def hook_layers() -> None:
 
     def note_rank(manager: Any, lora_id: int) -> bool:
         activated: bool = activate_adapter(manager, lora_id)
-        slot = manager.lora_index_to_id.index(lora_id)
-        layers = [layer for layer in manager.modules.values() if isinstance(layer, BaseLinearLayerWithLoRA)]
-        for wrapper in manager.punica_wrapper_mapping.values():
-            ours = (layer.lora_a_stacked for layer in layers if layer.punica_wrapper is wrapper)
-            wrapper.ranks[slot] = max((used_rank(a, slot) for a in ours), default=0)
+        if activated:  # vLLM asks for every adapter of a batch, in every step
+            slot = manager.lora_index_to_id.index(lora_id)
+            layers = [layer for layer in manager.modules.values() if isinstance(layer, BaseLinearLayerWithLoRA)]
+            for wrapper in manager.punica_wrapper_mapping.values():
+                ours = (layer.lora_a_stacked for layer in layers if layer.punica_wrapper is wrapper)
+                wrapper.ranks[slot] = max((used_rank(a, slot) for a in ours), default=0)
         return activated
 
     BaseLinearLayerWithLoRA.set_mapping, LoRAModelManager.activate_adapter = lay_out_once, note_rank
