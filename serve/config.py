@@ -39,6 +39,7 @@ class DetectorConfig(_Frozen):
     kind: Literal["bert", "gemma", "scripted"] = "bert"
     artifact: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["auto", "bf16"] = Field(default="auto", description="auto: 8-bit integers where artefact and CPU allow them")
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
     batch_wait_ms: float = Field(default=2, ge=0)

@@ -41,11 +41,11 @@ class ModelReader:
     def __init__(self, config: DetectorConfig) -> None:
         import torch
 
-        from models.classifier import Classifier
         from models.harm_probe import HarmProbe
+        from models.int8_classifier import open_classifier
 
         torch.set_num_threads(config.threads)
-        self._classifier = Classifier(config.folder, device=config.device)
+        self._classifier = open_classifier(config.folder, config.device, config.precision)
         manifest = self._classifier.manifest
         self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm == "probe" else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
