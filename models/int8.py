@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-SHIFT = 128.5  # of signed values that are written as unsigned bytes; the half makes cutting off rounding
-FEW_TOKENS = 256  # at once: what is between two products stays in the processor's second cache
+FEW_TOKENS = 512  # at once: what is between two products stays in the processor's caches
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +25,35 @@ class Shape:
 
 
 class Int8Linear:
-    """Bytes in, floating point out, or bytes in a unit of the result's own. `columns` repeats channels of the input, if any."""
+    """Floating point in the unit of the bytes in; floating point out, or bytes in a unit of their own."""
 
     def __init__(self, tensors: Mapping[str, Tensor], name: str) -> None:
         ops = torch.ops.onednn
         self._weight = ops.qlinear_prepack(tensors[f"{name}.weight"], None)
         self._scale, self._bias = tensors[f"{name}.scale"], tensors[f"{name}.bias"]
         self._zero = torch.zeros(len(self._scale), dtype=torch.int64)
-        self._columns = tensors.get(f"{name}.columns")
+        self._repeated, self._later = tensors.get(f"{name}.repeated"), tensors.get(f"{name}.later")
 
-    def __call__(self, bytes_in: Tensor) -> Tensor:
-        """`(n, in)` uint8 -> `(n, out)` float32."""
-        return self._product(bytes_in, 1.0, 0, torch.float32, "none")
+    def __call__(self, x: Tensor) -> Tensor:
+        """`(n, in)` in the unit of the bytes -> `(n, out)` float32."""
+        return self._product(self._bytes(x), 1.0, 0, torch.float32, "none")
 
-    def gelu(self, bytes_in: Tensor, unit: float, zero: int) -> Tensor:
-        """`(n, in)` uint8 -> `(n, out)` uint8: what GELU makes of the result, in its unit."""
-        return self._product(bytes_in, unit, zero, torch.uint8, "gelu")
+    def gelu(self, x: Tensor, unit: float, zero: int) -> Tensor:
+        """`(n, in)` in the unit of the bytes -> `(n, out)` uint8: what GELU makes of the result, in its unit."""
+        return self._product(self._bytes(x), unit, zero, torch.uint8, "gelu")
+
+    def _bytes(self, x: Tensor) -> Tensor:
+        """Cut off, not rounded: `x` brings its half. A repeated channel brings less, so that its bytes step one after the other."""
+        if x.dtype == torch.uint8:
+            return x
+        if self._repeated is None or self._later is None:
+            return x.clamp(0, 255).to(torch.uint8)
+        again = x.index_select(1, self._repeated).add_(self._later)
+        return torch.cat([x, again], 1).clamp_(0, 255).to(torch.uint8)
 
     def _product(self, bytes_in: Tensor, unit: float, zero: int, dtype: torch.dtype, then: str) -> Tensor:
-        chosen = bytes_in if self._columns is None else bytes_in.index_select(1, self._columns)
         found: Tensor = torch.ops.onednn.qlinear_pointwise(
-            chosen, 1.0, 0, self._weight, self._scale, self._zero, self._bias, unit, zero, dtype, then, [], "none"
+            bytes_in, 1.0, 0, self._weight, self._scale, self._zero, self._bias, unit, zero, dtype, then, [], "none"
         )
         return found
 
@@ -65,10 +72,10 @@ class Int8Layer:
 
     def __call__(self, x: Tensor, places: "Places") -> Tensor:
         """`(n, hidden)` -> the same."""
-        mixed = places.attend(self._qkv(to_bytes(x)), self._shape.heads)
-        residual = torch.addcmul(self._out(to_bytes(mixed)), x, self._unit)
+        mixed = places.attend(self._qkv(x), self._shape.heads)
+        residual = torch.addcmul(self._out(mixed), x, self._unit)
         x = nn.functional.layer_norm(residual, residual.shape[-1:], *self._middle, self._shape.eps)
-        down = self._down(self._up.gelu(to_bytes(x), *self._hidden))
+        down = self._down(self._up.gelu(x, *self._hidden))
         up, bias, back = self._wide  # the few neurons that reach far beyond the others, in floating point
         down.addmm_(nn.functional.gelu(nn.functional.linear(x, up, bias)), back)
         residual = down.addcmul_(x, self._middle_unit)
@@ -133,8 +140,3 @@ class Int8Mpnet:
         dense, dense_bias, out, out_bias = self._head
         logits = nn.functional.linear(torch.tanh(nn.functional.linear(whole[:, 0], dense, dense_bias)), out, out_bias)
         return logits, whole.sum(1) / mask.sum(1, keepdim=True)
-
-
-def to_bytes(x: Tensor) -> Tensor:
-    """What is in the unit of the bytes, rounded and cut off where they end."""
-    return x.clamp(0, 255).to(torch.uint8)

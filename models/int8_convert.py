@@ -3,12 +3,13 @@
 model, examples -> largest value of each channel -> units of the bytes -> weights that take those units, rounded -> tensors of `int8`
 
 A few channels and neurons of such encoders reach forty times as far as the others (Dettmers et al. 2022, https://arxiv.org/abs/2208.07339),
-and one unit for all would leave the others nothing. So each channel has its own unit, which the weights make up for; the heaviest columns
-of weights that come of this are repeated, each with its part of the weight; and the few neurons that reach far stay in floating point.
+and one unit for all would leave the others nothing. So each channel has its own unit, which the weights make up for; a channel whose
+column of weights is heavy then is there k times, each with a k-th of the weight and rounded a k-th of a unit later, which makes its unit
+k times finer (Hermite's identity); and the few neurons that reach far stay in floating point.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from models.classifier import Classifier
-from models.int8 import SHIFT
+from models.int8_reach import PARTS, Batch, reach_of
 
-REPEATS = 64  # columns more; keeps the width a multiple of what the processor takes at once
-WIDE = 32  # neurons of a layer that stay in floating point
-MARGIN = 1.15  # how much further than in the examples a value may reach before it is cut off
+ZERO = 128  # the byte that stands for nothing where values have signs
+REPEATS = 64  # channels more; keeps the width a multiple of what the processor takes at once
+WIDE = 64  # neurons of a layer that stay in floating point
+MARGIN = 1.4  # how much further than in the examples a value may reach before it is cut off
+FAR_TIMES, FAR_MARGIN = 2, 1.7  # the same on top for a channel that is there more often than that: its unit is fine all the same
+GELU_MARGIN = 0.9  # less, since one unit serves three thousand neurons, of which one in one text reaches furthest
 GELU_LEAST = 0.17  # GELU is never below its negative
+HEAD_SHARE = 0.8  # what each channel of a head is taken to reach of the head's furthest
 MOST_TOKENS = 512
-PARTS = ("qkv", "out", "up", "down")  # the products of a layer
-Batch = dict[str, Tensor]
 
 
 def converted(folder: Path, examples: Sequence[str]) -> dict[str, Tensor]:
@@ -34,10 +37,23 @@ def converted(folder: Path, examples: Sequence[str]) -> dict[str, Tensor]:
     return convert(classifier.model, (dict(classifier.tokens([text])) for text in examples))  # one by one: padding is no example
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a product reads: the unit of each channel, and how many times the channel is there, `(channels,)`."""
+
+    unit: Tensor
+    times: Tensor
+
+    @property
+    def shift(self) -> Tensor:
+        """What makes a value in its unit an unsigned one that cutting off rounds."""
+        return ZERO + 0.5 / self.times
+
+
 @torch.inference_mode()
 def convert(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
     """The tensors of an `Int8Mpnet` from a float32 `MPNetForSequenceClassification`."""
-    reach = _reach(model, examples)
+    reach = reach_of(model, examples)
     body, head = model.mpnet, model.classifier
     positions = torch.arange(MOST_TOKENS)
     tensors = {
@@ -49,97 +65,89 @@ def convert(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tens
     }
     norms = [body.embeddings.LayerNorm, *(layer.output.LayerNorm for layer in body.encoder.layer)]
     for number, layer in enumerate(body.encoder.layer):
-        name = str(number)
-        tensors |= _norm("start" if not number else f"{number - 1}.end", norms[number], _unit(reach[f"{name}.qkv"]))
-        tensors |= {f"{name}.{part}": tensor for part, tensor in _layer(layer, {p: reach[f"{name}.{p}"] for p in PARTS}).items()}
-    tensors |= _norm(f"{len(norms) - 2}.end", norms[-1], None)
+        source, found = _layer(layer, {part: reach[f"{number}.{part}"] for part in PARTS})
+        tensors |= _norm("start" if not number else f"{number - 1}.end", norms[number], source)
+        tensors |= {f"{number}.{part}": tensor for part, tensor in found.items()}
+    tensors |= {f"{len(norms) - 2}.end.{part}": tensor for part, tensor in norms[-1].state_dict().items()}
     return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _reach(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
-    """Of each channel that a product reads: the largest absolute value that the examples bring, `(channels,)`."""
-    reach: dict[str, Tensor] = {}
-
-    def watch(name: str) -> Callable[..., None]:
-        def see(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            seen = inputs[0].flatten(0, -2).abs().amax(0)
-            reach[name] = torch.maximum(reach[name], seen) if name in reach else seen
-
-        return see
-
-    with ExitStack() as hooks:
-        for number, layer in enumerate(model.mpnet.encoder.layer):
-            modules = (layer.attention.attn.q, layer.attention.attn.o, layer.intermediate.dense, layer.output.dense)
-            for part, module in zip(PARTS, modules, strict=True):
-                hooks.callback(module.register_forward_pre_hook(watch(f"{number}.{part}")).remove)
-        for batch in examples:
-            model(**batch)
-    return reach
+def _source(weight: Tensor, reach: Tensor, repeats: int = 0) -> Source:
+    """Of a product whose weights are `(out, channels)`. A channel that hardly moves gets no finer unit than half of them."""
+    unit = torch.maximum(reach, reach.median()) * MARGIN / (ZERO - 1)
+    times = _times((weight * unit).abs().amax(0), repeats)
+    return Source(torch.where(times > FAR_TIMES, unit * FAR_MARGIN, unit), times)
 
 
-def _unit(reach: Tensor) -> Tensor:
-    """One step of a byte, by channel. A channel that hardly moves gets no finer one than half of them."""
-    return torch.maximum(reach, reach.median()) * MARGIN / 127
+def _mixed(attention: Any, reach: Tensor) -> Source:
+    """What attention has mixed is small but for a few tokens, and its product is the smallest: each channel is there twice or more."""
+    furthest = reach.view(attention.num_attention_heads, -1).amax(1, keepdim=True).expand(-1, attention.attention_head_size)
+    return _source(attention.o.weight, torch.maximum(reach, furthest.flatten() * HEAD_SHARE), len(reach))
 
 
-def _layer(layer: Any, reach: dict[str, Tensor]) -> dict[str, Tensor]:
+def _times(heaviness: Tensor, repeats: int) -> Tensor:
+    """How many times each column of weights is there: always the heaviest is repeated next."""
+    times = torch.ones_like(heaviness)
+    for _ in range(repeats):
+        times[(heaviness / times).argmax()] += 1
+    return times
+
+
+def _layer(layer: Any, reach: dict[str, Tensor]) -> tuple[Source, dict[str, Tensor]]:
+    """What the layer reads, and its tensors."""
     attention = layer.attention.attn
-    unit, mixed_unit, middle_unit = (_unit(reach[part]) for part in ("qkv", "out", "up"))
-    value = attention.v.weight / mixed_unit[:, None]  # so that what attention mixes is in the unit of the bytes
-    value_bias = attention.v.bias / mixed_unit + SHIFT  # weights of attention sum to one: a shift stays what it is
-    weight = torch.cat([attention.q.weight, attention.k.weight, value])
+    query_key = torch.cat([attention.q.weight, attention.k.weight])
+    source = _source(torch.cat([query_key, attention.v.weight]), reach["qkv"], REPEATS)
+    mixed, middle = _mixed(attention, reach["out"]), _source(layer.intermediate.dense.weight, reach["up"], REPEATS)
+    value = attention.v.weight / mixed.unit[:, None]  # so that what attention mixes is in the unit of the bytes,
+    value_bias = attention.v.bias / mixed.unit + mixed.shift  # and shifted: its weights sum to one
     bias = torch.cat([attention.q.bias, attention.k.bias, value_bias])
-    out_bias = attention.o.bias - SHIFT * unit  # takes the shift out of the residual
-    return {
-        "unit": unit,
-        "middle.unit": middle_unit,
-        **_linear("qkv", weight * unit, bias, 128, REPEATS),
-        **_linear("out", attention.o.weight * mixed_unit, out_bias, 128),
-        **_norm("middle", layer.attention.LayerNorm, middle_unit),
-        **_feed_forward(layer.intermediate.dense, layer.output.dense, middle_unit, reach["down"]),
+    return source, {
+        "unit": source.unit,
+        "middle.unit": middle.unit,
+        **_linear("qkv", torch.cat([query_key, value]), bias, source),
+        **_linear("out", attention.o.weight, attention.o.bias - source.shift * source.unit, mixed),  # and the residual's shift
+        **_norm("middle", layer.attention.LayerNorm, middle),
+        **_feed_forward(layer.intermediate.dense, layer.output.dense, middle, reach["down"]),
     }
 
 
-def _feed_forward(up: nn.Linear, down: nn.Linear, unit: Tensor, reach: Tensor) -> dict[str, Tensor]:
+def _feed_forward(up: nn.Linear, down: nn.Linear, source: Source, reach: Tensor) -> dict[str, Tensor]:
     """The neurons that reach furthest in floating point, and the others in one unit."""
     wide = reach.topk(min(WIDE, len(reach) // 2)).indices
     others = torch.ones(len(reach), dtype=torch.bool).index_fill(0, wide, False)
-    step = float((reach[others].max() * MARGIN + GELU_LEAST) / 255)
+    step = float((reach[others].max() * GELU_MARGIN + GELU_LEAST) / 255)
     zero = round(GELU_LEAST / step)
-    scaled = up.weight * unit
+    in_units = up.weight[wide] * source.unit
     return {
-        **_linear("up", scaled[others], up.bias[others], 128, REPEATS),
-        **_linear("down", down.weight[:, others] * step, down.bias - SHIFT * unit, zero),
-        "wide.up": scaled[wide],
-        "wide.bias": up.bias[wide] - SHIFT * scaled[wide].sum(1),
+        **_linear("up", up.weight[others], up.bias[others], source),
+        **_rounded("down", down.weight[:, others] * step, down.bias - source.shift * source.unit, zero),
+        "wide.up": in_units,
+        "wide.bias": up.bias[wide] - in_units @ source.shift,
         "wide.down": down.weight[:, wide].T,
         "hidden": torch.tensor([step, zero]),
     }
 
 
-def _norm(name: str, norm: nn.LayerNorm, unit: Tensor | None) -> dict[str, Tensor]:
-    """A normalisation whose result is in the unit of the bytes and shifted; as it is without a unit."""
-    if unit is None:
-        return {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
-    return {f"{name}.weight": norm.weight / unit, f"{name}.bias": norm.bias / unit + SHIFT}
+def _norm(name: str, norm: nn.LayerNorm, source: Source) -> dict[str, Tensor]:
+    """A normalisation that writes what a product reads."""
+    return {f"{name}.weight": norm.weight / source.unit, f"{name}.bias": norm.bias / source.unit + source.shift}
 
 
-def _linear(name: str, weight: Tensor, bias: Tensor, zero: int, repeats: int = 0) -> dict[str, Tensor]:
-    """Weights in signed bytes by row. `zero` is the byte that stands for nothing; the bias makes up for it."""
-    tensors = {}
-    if repeats:
-        columns, share = _repeated(weight.abs().amax(0), repeats)
-        weight, tensors[f"{name}.columns"] = weight[:, columns] / share, columns
+def _linear(name: str, weight: Tensor, bias: Tensor, source: Source) -> dict[str, Tensor]:
+    """A product of what a source gives."""
+    weight, times = weight * source.unit / source.times, source.times.long()
+    repeated = torch.arange(len(times)).repeat_interleave(times - 1)
+    tensors = _rounded(name, torch.cat([weight, weight[:, repeated]], 1), bias, ZERO)
+    if len(repeated):
+        later = torch.tensor([part / whole for whole in times.tolist() for part in range(1, whole)])
+        tensors |= {f"{name}.repeated": repeated, f"{name}.later": later}
+    return tensors
+
+
+def _rounded(name: str, weight: Tensor, bias: Tensor, zero: int) -> dict[str, Tensor]:
+    """Weights in signed bytes by row. The bias makes up for `zero`, the byte that stands for nothing."""
     scale = weight.abs().amax(1).clamp_min(1e-12) / 127
     rounded = (weight / scale[:, None]).round().clamp(-127, 127)
     bias = bias - zero * scale * rounded.sum(1)
-    return tensors | {f"{name}.weight": rounded.to(torch.int8), f"{name}.scale": scale, f"{name}.bias": bias}
-
-
-def _repeated(heaviness: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
-    """Which column stands where once the heaviest ones are repeated, and by what each is divided."""
-    times = torch.ones_like(heaviness)
-    for _ in range(repeats):
-        times[(heaviness / times).argmax()] += 1
-    columns = torch.arange(len(heaviness)).repeat_interleave(times.long())
-    return columns, times[columns]
+    return {f"{name}.weight": rounded.to(torch.int8), f"{name}.scale": scale, f"{name}.bias": bias}
