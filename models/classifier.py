@@ -3,8 +3,10 @@
 texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,29 +35,26 @@ def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(base)
 
 
-class Classifier:
-    """A detector artefact, loaded. Raises ManifestError if the artefact is not what its manifest says."""
+class TextClassifier(ABC):
+    """A detector artefact, whatever computes it. Raises ManifestError if the artefact is not what its manifest says."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> None:
+    def __init__(self, folder: Path) -> None:
         self.manifest = DetectorManifest.read(folder)
         if file_sha256(folder / DETECTOR_WEIGHTS) != self.manifest.content_hash:
             raise ManifestError(f"{folder.name}: the weights are not those of the manifest")
-        base = materialize(self.manifest.base)
-        if base.sha256 != self.manifest.base_hash:
-            raise ManifestError(f"{folder.name}: trained on other base weights than {base.name} {base.sha256[:12]}")
-        self.device = device
-        self.tokenizer = load_tokenizer(base.folder)
-        self.model = _overlay(_base_model(base.folder, self.manifest), folder, self.manifest.lora_scale).to(device, dtype).eval()
+        self.base = materialize(self.manifest.base)
+        if self.base.sha256 != self.manifest.base_hash:
+            raise ManifestError(f"{folder.name}: trained on other base weights than {self.base.name} {self.base.sha256[:12]}")
+        self.tokenizer = load_tokenizer(self.base.folder)
 
-    @torch.inference_mode()
+    @abstractmethod
     def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 logits `(batch, 6)`, and features `(batch, hidden)`: the last layer's mean over the tokens of each text."""
+
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """What the model reads: `input_ids` and `attention_mask`, `(batch, longest)`."""
         limit = self.manifest.max_tokens
-        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt").to(self.device)
-        output = self.model(**batch, output_hidden_states=True)
-        mask = batch["attention_mask"].unsqueeze(-1)
-        features = (output.hidden_states[-1].float() * mask).sum(1) / mask.sum(1)
-        return output.logits.float().cpu(), features.cpu()
+        return self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
 
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Float32 logits, `(batch, 6)`, in the order of the texts."""
@@ -82,6 +81,23 @@ class Classifier:
         read = [self.read([texts[i] for i in order[start : start + NORMAL_BATCH]]) for start in range(0, len(order), NORMAL_BATCH)]
         back = torch.tensor(order).argsort()
         return torch.cat([logits for logits, _ in read])[back], torch.cat([features for _, features in read])[back]
+
+
+class Classifier(TextClassifier):
+    """A detector artefact in floating point, on any device."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> None:
+        super().__init__(folder)
+        self.device = device
+        self.model = _overlay(_base_model(self.base.folder, self.manifest), folder, self.manifest.lora_scale).to(device, dtype).eval()
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        batch = self.tokens(texts).to(self.device)
+        output = self.model(**batch, output_hidden_states=True)
+        mask = batch["attention_mask"].unsqueeze(-1)
+        features = (output.hidden_states[-1].float() * mask).sum(1) / mask.sum(1)
+        return output.logits.float().cpu(), features.cpu()
 
 
 def _base_model(base: Path, manifest: DetectorManifest) -> PreTrainedModel:

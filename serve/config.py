@@ -39,9 +39,9 @@ class DetectorConfig(_Frozen):
     kind: Literal["bert", "gemma", "scripted"] = "bert"
     artifact: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["auto", "bf16"] = Field(default="auto", description="auto: 8-bit integers where artefact and CPU allow them")
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=32, ge=1, le=256)
-    batch_wait_ms: float = Field(default=2, ge=0)
     harm: Literal["probe", "shieldgemma", "off"] = Field(default="probe", description="what finds messages that speak of harm")
     shieldgemma: str = Field(default="shieldgemma-2b", description="its weights: a name of the catalogue, or a folder")
     queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that may wait at a replica")

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from models.emotions import LABELS
 from models.harm import Category
+from serve.batches import Batches
 from serve.config import NO_TRACES, DetectorConfig, TracingConfig
 from serve.tracing import Carrier, Tracing
 
@@ -41,11 +42,11 @@ class ModelReader:
     def __init__(self, config: DetectorConfig) -> None:
         import torch
 
-        from models.classifier import Classifier
         from models.harm_probe import HarmProbe
+        from models.int8_classifier import open_classifier
 
         torch.set_num_threads(config.threads)
-        self._classifier = Classifier(config.folder, device=config.device)
+        self._classifier = open_classifier(config.folder, config.device, config.precision)
         manifest = self._classifier.manifest
         self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm == "probe" else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
@@ -105,8 +106,6 @@ class Detector:
     """A replica. Batches form while the previous one is computed; a batch takes what waits, up to `batch_size`."""
 
     def __init__(self, config: DetectorConfig, tracing: TracingConfig = NO_TRACES) -> None:
-        from ray import serve
-
         from serve.telemetry import counter, histogram
 
         self._tracing = Tracing(tracing, "detector")
@@ -114,11 +113,11 @@ class Detector:
         self._errors = counter("fye_detect_errors", "batches that the detector could not read")
         self._reader = open_reader(config)
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._batched = serve.batch(max_batch_size=config.batch_size, batch_wait_timeout_s=config.batch_wait_ms / 1000)(self._read_together)
+        self._batches = Batches(self._read_together, config.batch_size)
 
     async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
         """A reading of each text of one request, batched with those of other requests."""
-        return list(await asyncio.gather(*(self._batched(_Waiting(text, trace)) for text in texts)))
+        return await self._batches.of(_Waiting(text, trace) for text in texts)
 
     async def describe(self) -> str:
         """The name of what classifies; answering it shows that the replica is up."""

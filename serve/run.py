@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from models.errors import CatalogError, FyeError
+from models.int8_cache import can_be_int8, int8_weights
 from models.manifest import DetectorManifest
 from models.materialize import materialize
 from serve.config import SCRIPTED, DetectorConfig, ServeConfig
@@ -83,6 +84,8 @@ def fetch_detector(config: DetectorConfig) -> None:
     """What the detector stands on."""
     if config.kind != "scripted":
         materialize(DetectorManifest.read(config.folder).base, _say)
+        if config.precision == "auto" and config.device == "cpu" and can_be_int8(config.folder):
+            int8_weights(config.folder, _say)
     if config.harm == "shieldgemma":
         materialize(config.shieldgemma, _say)
 

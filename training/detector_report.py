@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.classifier import Classifier
+from models.classifier import Classifier, TextClassifier
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
 from training.corpora import Example
@@ -36,7 +36,7 @@ def detector_report(folder: Path, sets: dict[str, list[Example]]) -> DetectorRep
     )
 
 
-def on_set(classifier: Classifier, rows: list[Example]) -> DetectorOnSet:
+def on_set(classifier: TextClassifier, rows: list[Example]) -> DetectorOnSet:
     """Figures of one set, with 95 % intervals over its rows."""
     labels = [row.label for row in rows]
     bare = classifier.all_logits([row.text for row in rows])
@@ -55,7 +55,7 @@ def on_set(classifier: Classifier, rows: list[Example]) -> DetectorOnSet:
     )
 
 
-def single_p50_ms(classifier: Classifier, texts: list[str]) -> float:
+def single_p50_ms(classifier: TextClassifier, texts: list[str]) -> float:
     """Median time of one text, tokenisation included, after a warm-up."""
     taken = []
     for text in [*texts[:5], *texts]:
@@ -65,7 +65,7 @@ def single_p50_ms(classifier: Classifier, texts: list[str]) -> float:
     return statistics.median(taken[5:])
 
 
-def texts_per_s(classifier: Classifier, texts: list[str]) -> float:
+def texts_per_s(classifier: TextClassifier, texts: list[str]) -> float:
     """Throughput at batches of 32, unsorted, as requests arrive."""
     began_s = time.perf_counter()
     for start in range(0, len(texts), BATCH):

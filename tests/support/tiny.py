@@ -12,6 +12,8 @@ from transformers import (
     Gemma2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedTokenizerFast,
 )
 
@@ -35,6 +37,14 @@ def tiny_bert(folder: Path) -> Path:
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=size, pad_token_id=0, **shape)).save_pretrained(folder)
+    return folder
+
+
+def tiny_mpnet(folder: Path) -> Path:
+    size = byte_tokenizer(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    MPNetModel(MPNetConfig(vocab_size=size, pad_token_id=0, **shape)).save_pretrained(folder)
     return folder
 
 

@@ -11,7 +11,8 @@ import pytest
 import models
 
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
-NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield"}
+INT8 = {"models.int8", "models.int8_classifier", "models.int8_convert", "models.int8_reach"}
+NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield", *INT8}
 
 
 def loaded_after(modules: list[str]) -> set[str]:

@@ -11,7 +11,7 @@ from models.emotions import LABELS, Emotion
 from serve.config import DetectorConfig
 from serve.detector import Detector, Reading, ScriptedReader
 
-CONFIG = DetectorConfig(kind="scripted", batch_size=8, batch_wait_ms=1)
+CONFIG = DetectorConfig(kind="scripted", batch_size=8)
 
 
 class LengthReader:

@@ -33,7 +33,7 @@ from stages import FakeStages, message
 SECRET = "what-the-user-wrote"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 INCOMING = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=1"}
-DETECTOR = DetectorConfig(kind="scripted", batch_size=8, batch_wait_ms=20)
+DETECTOR = DetectorConfig(kind="scripted", batch_size=8)
 RESPONDER = ResponderConfig(kind="scripted", scripted_token_s=0)
 
 
