@@ -106,7 +106,7 @@ class Places:
 
     def attend(self, qkv: Tensor, heads: int) -> Tensor:
         """`(n, 3 * hidden)` -> `(n, hidden)`."""
-        query, key, value = self.padded(qkv).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = self.padded(qkv).view(*self._shape, 3, heads, -1).permute(2, 0, 3, 1, 4)
         found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._bias)
         return self.rows(found.transpose(1, 2).flatten(2))
 
@@ -124,7 +124,7 @@ class Int8Mpnet:
     def __call__(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `(batch, 6)` and features `(batch, hidden)` of ids and a mask `(batch, tokens)`."""
         few = max(1, FEW_TOKENS // ids.shape[1])
-        read = [self._read(part, kept.bool()) for part, kept in zip(ids.split(few), mask.split(few), strict=True)]
+        read = [self._read(part, kept.bool()) for part, kept in zip(torch.split(ids, few), torch.split(mask, few), strict=True)]
         return torch.cat([logits for logits, _ in read]), torch.cat([features for _, features in read])
 
     def _read(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
