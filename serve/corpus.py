@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
+KINDS = (".jsonl", ".csv", ".parquet")
 ADDED = ("detected_emotion", "detected_score", "detected_harm")
 BLOCK = 1024  # rows that a detector gets at once: enough to read texts of like length together
 console = Console(stderr=True, highlight=False)
@@ -67,6 +69,9 @@ def detect_file(source: Path, out: Path, column: str, config: DetectorConfig, wo
     """Writes `out`, which has three columns more than `source`, and returns how many rows. Raises CatalogError for an unfit file."""
     import ray
 
+    for file in (source, out):
+        if file.suffix not in KINDS:
+            raise CatalogError(f"{file.name}: its name must end with one of {', '.join(KINDS)}")
     cpus = workers + 1  # Ray counts them only to place: one for each detector, one for whatever reads the file
     ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
@@ -95,14 +100,11 @@ def _opened(source: Path, column: str) -> "Dataset":
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     readers: dict[str, Callable[..., Dataset]] = {
-        ".jsonl": ray.data.read_json,
+        ".jsonl": partial(ray.data.read_json, lines=True),
         ".csv": ray.data.read_csv,
         ".parquet": ray.data.read_parquet,
     }
-    if source.suffix not in readers:
-        raise CatalogError(f"{source.name}: its name must end with one of {', '.join(readers)}")
-    options = {"lines": True} if source.suffix == ".jsonl" else {}
-    rows = readers[source.suffix](str(source), **options)
+    rows = readers[source.suffix](str(source))
     names = rows.columns() or []
     if column not in names:
         raise CatalogError(f"{source.name}: no column {column!r}; it has {', '.join(names)}")
@@ -141,9 +143,11 @@ def _writer(suffix: str, part: Path) -> Iterator[Callable[["pa.Table"], object]]
             opened.append((CSVWriter if suffix == ".csv" else ParquetWriter)(part, block.schema))
         opened[0].write_table(block)
 
-    yield write
-    for one in opened:
-        one.close()
+    try:
+        yield write
+    finally:
+        for one in opened:
+            one.close()
 
 
 @contextmanager

@@ -95,3 +95,10 @@ def test_a_file_that_will_not_do_is_refused_by_name(tmp_path: Path, name: str, r
     assert done.returncode == 1
     assert says in " ".join(done.stderr.split())
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_kind_of_output_that_nobody_knows_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    done = detect(write(tmp_path / "in.csv", {"text": ["joy"]}), tmp_path / "out.xlsx")
+    assert done.returncode == 1
+    assert "out.xlsx: its name must end with one of .jsonl, .csv, .parquet" in " ".join(done.stderr.split())
+    assert not (tmp_path / "out.xlsx").exists()

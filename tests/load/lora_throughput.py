@@ -6,18 +6,17 @@ the others held by SIGSTOP. Prints one table and writes `.bench/lora.json`. Unde
 
 import asyncio
 import itertools
-import json
 import random
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from statistics import median
 
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
 
+import goals
+from goals import Goal, measured
 from lora_arms import ARMS, BENCH, REQUESTS, Arm, Server, running, wait_ready
 from models.materialize import materialize
 from serve.config import ResponderConfig
@@ -25,7 +24,6 @@ from serve.config import ResponderConfig
 RESULT = BENCH / "lora.json"
 EVERY_ARM = ",".join(arm.name for arm in ARMS)
 SHORT, LONG = 8, 200  # tokens of a prompt: for decoding, for prefill
-Entry = dict[str, str | float | None]
 console = Console(stderr=True)
 
 # name: (arm, what it is measured against, measurement, goal)
@@ -81,29 +79,16 @@ def sample(server: Server, seed: int) -> None:
     console.print(f"{seed} {arm.name} " + ", ".join(f"{name} {value:.1f}" for name, value in taken.items()))
 
 
-def entry(name: str, values: Sequence[float], goal: float | None, unit: str) -> Entry:
-    return {"name": name, "value": median(values), "goal": goal, "low": min(values), "high": max(values), "unit": unit}
-
-
-def entries(arms: dict[str, Arm]) -> list[Entry]:
-    """A ratio is of neighbours in time; its value is the median over the repeats, low and high are the range."""
-    rows = []
+def goals_of(arms: dict[str, Arm]) -> list[Goal]:
+    """A ratio is of neighbours in time."""
+    found = []
     for name, (mine, peer, measurement, goal) in RATIOS.items():
         if {mine, peer} <= arms.keys():
             against = "decode" if measurement == "bare" else measurement
             pairs = zip(arms[mine].samples[measurement], arms[peer].samples[against], strict=True)
-            rows.append(entry(name, [one / other for one, other in pairs], goal, "ratio"))
+            found.append(measured(name, [one / other for one, other in pairs], goal, "x"))
     tokens = [(f"{name}: {measurement}", values) for name, arm in arms.items() for measurement, values in arm.samples.items()]
-    return rows + [entry(name, values, None, "tok/s") for name, values in tokens]
-
-
-def print_table(rows: Sequence[Entry]) -> None:
-    table = Table("", "value", "goal", "range", "unit")
-    for row in rows:
-        table.add_row(
-            str(row["name"]), f"{row['value']:.2f}", str(row["goal"] or ""), f"{row['low']:.2f} to {row['high']:.2f}", str(row["unit"])
-        )
-    Console().print(table)
+    return found + [measured(name, values, None, "tok/s") for name, values in tokens]
 
 
 def warm_up(server: Server) -> None:
@@ -126,9 +111,9 @@ def main(repeats: int = 3, only: str = EVERY_ARM) -> None:
         for repeat, server in itertools.product(range(1, repeats + 1), servers):
             with server.awake():
                 sample(server, repeat)
-    rows = entries({server.arm.name: server.arm for server in servers})
-    RESULT.write_text(json.dumps(rows, indent=1), "utf-8")
-    print_table(rows)
+    found = goals_of({server.arm.name: server.arm for server in servers})
+    goals.write(found, RESULT)
+    Console().print(goals.table(found, f"adapters on a CPU, {repeats} repeats"))
 
 
 if __name__ == "__main__":
