@@ -74,14 +74,35 @@ class RemoteStages:
         while True:
             try:
                 with _refusals():
-                    return await call()
+                    return await self._hedged(call)
             except LOST:
                 await self._lost("detector")
+
+    async def _hedged(self, call: Callable[[], Awaitable[Found]]) -> Found:
+        """The result that comes first, of two calls if the first is silent for long: its replica may hang.
+
+        Hedged requests are Dean and Barroso's (The Tail at Scale, 2013). There is one hedge at most, and the first call goes on: where
+        detectors are only slow, asking again and again would make them slower.
+        """
+        calls = {asyncio.ensure_future(_result_of(call))}
+        try:
+            if not (await asyncio.wait(calls, timeout=SILENT_S))[0]:
+                self._retries.inc(tags={"stage": "detector"})
+                calls.add(asyncio.ensure_future(_result_of(call)))
+            done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for each in calls:
+                each.cancel()
 
     async def _lost(self, stage: str) -> None:
         """Returns when the call may be made again."""
         self._retries.inc(tags={"stage": stage})
         await asyncio.sleep(AGAIN_S)
+
+
+async def _result_of(call: Callable[[], Awaitable[Found]]) -> Found:
+    return await call()
 
 
 async def _next(pieces: AsyncGenerator[Piece], silent_s: float | None) -> Piece | None:

@@ -32,6 +32,7 @@ CONFIG = ServeConfig(
     responder=ResponderConfig(kind="scripted", scripted_token_s=TOKEN_S, replicas=TWO),
 )
 LOAD = Load(rate_per_s=6, timeout_s=40, check=as_scripted)
+LONG_LOAD = Load(rate_per_s=0.9, timeout_s=60, check=as_scripted)  # while one of two responders drains, the other's batch holds all streams
 REAL_CONFIG = CONFIG.model_copy(update={"responder": ResponderConfig()})  # Gemma 3 270M, one replica
 REAL_LOAD = Load(rate_per_s=0.4, timeout_s=110, check=anything)  # what a laptop's two cores can write, and time enough to load the weights
 
@@ -55,7 +56,7 @@ LONG_FAULTS = (
     Fault("responder hangs for good", of("Responder", hangs_for_good)),
     Fault("detector hangs for good", of("Detector", hangs_for_good), spares=True),
     Fault("ingress hangs for good", of("Ingress", hangs_for_good)),
-    Fault("update of long streams", update_of_long_streams, spares=True),
+    Fault("update of long streams", update_of_long_streams, spares=True, load=LONG_LOAD),
 )
 ENGINE_FAULT = Fault("engine core killed", engine_core_killed)
 COLUMNS = ("fault", "sent", "ok", "refused", "failed_explicitly", "lost", "wrong", "duplicated", "hung", "in the middle", "seen")
@@ -68,7 +69,7 @@ async def trials(short: bool, only: Sequence[str]) -> AsyncIterator[Trial]:
     if chosen:
         async with serving_on_nodes(CONFIG) as cluster:
             for number, fault in enumerate(chosen):
-                yield await try_fault(cluster, fault, LOAD, seed=100 * number)
+                yield await try_fault(cluster, fault, fault.load or LOAD, seed=100 * number)
     if not short and (not only or ENGINE_FAULT.name in only):
         fetch_weights(REAL_CONFIG)
         async with serving_on_nodes(REAL_CONFIG) as cluster:

@@ -28,6 +28,15 @@ class Missed(Exception):
 
 
 @dataclass(frozen=True)
+class Load:
+    """How many ask, what each asks for as its timeout, and what is right for an answer."""
+
+    rate_per_s: float
+    timeout_s: float
+    check: Check
+
+
+@dataclass(frozen=True)
 class Fault:
     """`spares`: every request must be answered, those included that were in the middle when it struck. `crowds`: some may be refused."""
 
@@ -35,6 +44,7 @@ class Fault:
     strike: Strike
     spares: bool = False
     crowds: bool = False
+    load: Load | None = None  # another than the others'
 
 
 @dataclass(frozen=True)
@@ -54,15 +64,6 @@ class Trial:
     def duplicated(self) -> int:
         """Answers that begin twice; they are wrong, too."""
         return sum(outcome.end == "wrong" and outcome.text.count(f"[{outcome.adapter}]") > 1 for outcome in self.outcomes)
-
-
-@dataclass(frozen=True)
-class Load:
-    """How many ask, what each asks for as its timeout, and what is right for an answer."""
-
-    rate_per_s: float
-    timeout_s: float
-    check: Check
 
 
 async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Trial:

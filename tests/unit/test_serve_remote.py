@@ -1,5 +1,6 @@
 """The stages as handles reach them: what is lost before it has begun is asked again, and counted."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class Handle:
 
     losses: int
     pieces: tuple[Piece, ...] = ()
+    hangs: int = 0  # so many reads never end
     stages: FakeStages = field(default_factory=FakeStages)
 
     def options(self, stream: bool) -> "Handle":
@@ -56,6 +58,9 @@ class Handle:
 
     async def _read(self, texts: list[str], trace: dict[str, str]) -> list[Reading]:
         self._lose()
+        self.hangs -= 1
+        if self.hangs >= 0:
+            await asyncio.Event().wait()
         return await self.stages.read(texts, trace)
 
     async def _respond(self, ask: Ask) -> AsyncGenerator[Piece]:
@@ -98,6 +103,13 @@ async def test_texts_are_read_again_and_each_time_counted(retries: list[str], lo
     handle = Handle(losses)
     assert len(await stages_of(handle).read(["a", "b"], TRACE)) == 2
     assert (retries, handle.stages.traces) == (["detector"] * losses, [TRACE])
+
+
+async def test_texts_that_a_hanging_detector_holds_are_read_by_another(retries: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "SILENT_S", 0.01)
+    async with asyncio.timeout(5):
+        assert len(await stages_of(Handle(0, hangs=1)).read(["a", "b"], TRACE)) == 2
+    assert retries == ["detector"]
 
 
 @pytest.mark.parametrize("losses", [0, 2])
