@@ -63,7 +63,7 @@ $(VENV)/.torch:
 	@$(PIP_INSTALL) --quiet '$(TORCH)' 2>/dev/null || $(PIP_INSTALL) --quiet --index-url $(TORCH_INDEX) '$(TORCH)'
 	@touch $@
 
-$(VENV)/.cpu $(VENV)/.dev: $(VENV)/.%: requirements/%.txt | $(VENV)/.torch
+$(VENV)/.cpu $(VENV)/.dev: $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/.torch
 	@echo "Installing requirements/$*.txt, some minutes the first time ..."
 	@$(PIP_INSTALL) --require-hashes --requirement $< 2>&1 \
 	    | awk -v all=$$(grep -c '==' $<) '/^ERROR/ {print} /^(Collecting|Requirement already)/ {if (++n % 10 == 0) {printf "\r  %d of %d packages", n, all; fflush()}} END {print ""}'

@@ -1,20 +1,21 @@
 """A plugin of vLLM (entry point `vllm.general_plugins`): LoRA on a CPU that costs next to nothing, and compilation with it.
 
-vLLM loads it in each of its processes and calls `install`. It knows one version of vLLM; elsewhere it changes nothing and says so.
+vLLM loads it in each of its processes and calls `install`. Where it does not fit (`cpu_fit.py`) it changes nothing and says so.
 `FYE_CPU_LORA=0` turns it off.
 """
 
 import logging
-import os
 from typing import Any
 
+from serve.cpu_fit import unfit
+
 log = logging.getLogger(__name__)
-KNOWN = ("0.32.0",)  # versions of vLLM whose sources this was read against
+SWITCH = "FYE_CPU_LORA"
 
 
 def install() -> None:
     """Light: the layers are hooked where and when a model with LoRA is made."""
-    reason = unfit()
+    reason = unfit(SWITCH)
     if reason:
         log.warning("the CPU LoRA operators are vLLM's own: %s", reason)
         return
@@ -25,20 +26,6 @@ def install() -> None:
 
     CpuPlatform.get_punica_wrapper = classmethod(get_punica_wrapper)
     _keep_compilation(CpuPlatform)
-
-
-def unfit() -> str | None:
-    """Why this process keeps vLLM's own operators, if it does."""
-    if os.environ.get("FYE_CPU_LORA") == "0":
-        return "FYE_CPU_LORA=0"
-    import vllm
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu():
-        return "this is not a CPU"
-    if vllm.__version__.partition("+")[0] not in KNOWN:
-        return f"vLLM {vllm.__version__} is not one of {', '.join(KNOWN)}"
-    return None
 
 
 def _keep_compilation(platform: Any) -> None:

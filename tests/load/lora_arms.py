@@ -21,7 +21,7 @@ BENCH = Path(__file__).parents[2] / ".bench"
 REQUESTS = 32  # at once
 START_TIMEOUT_S = 300
 BOUND = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
-STOCK = {"FYE_CPU_LORA": "0"}
+STOCK = {"FYE_CPU_LORA": "0", "FYE_CPU_SAMPLING": "0"}
 FIXED = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING", "HF_HUB_OFFLINE": "1"}
 
 

@@ -1,10 +1,8 @@
-"""The operator of `serve.cpu_lora_kernel`, compiled and in PyTorch, against float64; and when the plugin stays out of the way."""
+"""The operator of `serve.cpu_lora_kernel`, compiled and in PyTorch, against float64."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -155,24 +153,6 @@ def test_without_a_compiler_it_is_the_masked_product(
 @pytest.mark.skipif(shutil.which("cc") is None, reason="this machine has no C compiler")
 def test_it_compiles_here() -> None:
     assert compiled() is not None
-
-
-@pytest.mark.parametrize(
-    ("version", "cpu", "setting", "reason"),
-    [
-        ("0.32.0", True, "1", None),
-        ("0.32.0+cpu", True, "1", None),
-        ("0.33.0", True, "1", "vLLM 0.33.0 is not one of 0.32.0"),
-        ("0.32.0", False, "1", "this is not a CPU"),
-        ("0.32.0", True, "0", "FYE_CPU_LORA=0"),
-    ],
-)
-def test_it_stays_out_of_the_way(version: str, cpu: bool, setting: str, reason: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    platforms = SimpleNamespace(current_platform=SimpleNamespace(is_cpu=lambda: cpu))
-    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(__version__=version, platforms=platforms))
-    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
-    monkeypatch.setenv("FYE_CPU_LORA", setting)
-    assert cpu_lora.unfit() == reason
 
 
 def test_the_reason_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
