@@ -22,10 +22,11 @@ SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one text was read as: six calibrated scores in label order, and the harm that it speaks of, if any."""
+    """What one text was read as: six calibrated scores in label order, the harm that it speaks of, if any, and the name of who read it."""
 
     scores: Scores
     harm: Category | None = None
+    reader: str = ""
 
 
 class Reader(Protocol):
@@ -117,11 +118,11 @@ class Detector:
 
     async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
         """A reading of each text of one request, batched with those of other requests."""
-        return await self._batches.of(_Waiting(text, trace) for text in texts)
+        readings = await self._batches.of(_Waiting(text, trace) for text in texts)
+        return [replace(reading, reader=self._reader.name) for reading in readings]
 
-    async def describe(self) -> str:
-        """The name of what classifies; answering it shows that the replica is up."""
-        return self._reader.name
+    async def probe(self) -> None:
+        """Answering it shows that the replica is up."""
 
     async def _read_together(self, waiting: list[_Waiting]) -> list[Reading]:
         """One batch. Each request that has part in it gets it as a span of its own."""

@@ -79,8 +79,8 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
 
 async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    name, readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s, asked.trace)
-    return DetectReply(model=name, results=[detected_out(reading) for reading in readings])
+    readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s, asked.trace)
+    return DetectReply(model=readings[0].reader, results=[detected_out(reading) for reading in readings])
 
 
 async def list_personas(ingress: TheIngress) -> list[PersonaOut]:

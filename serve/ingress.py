@@ -61,10 +61,10 @@ class Ingress:
                 async for event in events:
                     yield event
 
-    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> tuple[str, list[Reading]]:
-        """The detector's name, and a reading of each text. Raises Overloaded or DeadlineExceeded."""
+    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> list[Reading]:
+        """A reading of each text. Raises Overloaded or DeadlineExceeded."""
         with self._texts.enter(len(texts)):
-            return await within(deadline_s, asyncio.gather(self._remote.describe(), self._stages.read(texts, trace)))
+            return await within(deadline_s, self._stages.read(texts, trace))
 
     async def probe(self) -> None:
         """Returns once every stage has answered. Raises NotReady."""

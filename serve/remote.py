@@ -39,11 +39,6 @@ class RemoteStages:
         readings: list[Reading] = await self._again(lambda: self._detector.read.remote(texts, trace))
         return readings
 
-    async def describe(self) -> str:
-        """The detector's name."""
-        name: str = await self._again(lambda: self._detector.describe.remote())
-        return name
-
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         """Pieces of one answer. Raises Overloaded, or ReplicaLost once there has been a piece."""
         begun, lost, began_s = False, 0, time.monotonic()
@@ -67,7 +62,7 @@ class RemoteStages:
 
     async def probe(self) -> None:
         """Returns once every stage has answered."""
-        await asyncio.gather(self._detector.describe.remote(), self._responder.stats.remote())
+        await asyncio.gather(self._detector.probe.remote(), self._responder.stats.remote())
 
     async def _again(self, call: Callable[[], Awaitable[Found]]) -> Found:
         """The result of a call of the detector, which may be made twice. Whoever calls has a deadline. Raises Overloaded or NotReady."""

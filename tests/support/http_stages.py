@@ -58,9 +58,9 @@ class FakeIngress(FakeStages):
         self.messages.append(message)
         return answer(self, message)
 
-    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> tuple[str, list[Reading]]:
+    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> list[Reading]:
         self.deadlines_s.append(deadline_s)
-        return "fake", await self.read(texts, trace)
+        return await self.read(texts, trace)
 
     async def probe(self) -> None:
         if self.fails:

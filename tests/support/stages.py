@@ -47,7 +47,7 @@ class FakeStages:
         self.traces.append(trace)
         if self.fails and not self.pieces:
             raise self.fails
-        return [Reading(scores(self.best), self.harm if self.harm_in in {None, text} else None) for text in texts]
+        return [Reading(scores(self.best), self.harm if self.harm_in in {None, text} else None, "fake") for text in texts]
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         self.asked.append(ask)

@@ -80,8 +80,8 @@ async def test_scores_that_are_not_one_a_text_are_an_error(detector: Detector) -
         await detector._batch(["x", "xx"])
 
 
-async def test_it_says_what_classifies() -> None:
-    assert await Detector(CONFIG).describe() == "scripted"
+async def test_a_reading_says_who_read_it() -> None:
+    assert [reading.reader for reading in await Detector(CONFIG).read(["a", "b"], {})] == ["scripted"] * 2
 
 
 @pytest.mark.parametrize("label", LABELS)
