@@ -17,7 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from serve.detector import Reading
 from serve.errors import EngineDead, NotReady, Overloaded, ReplicaLost
 from serve.responder import SIGN, Ask, Piece
-from serve.signs import SILENT_S
+from serve.signs import LOST_S, SILENT_S
 from serve.telemetry import counter
 from serve.tracing import Carrier
 
@@ -47,7 +47,7 @@ class RemoteStages:
             pieces: Any = self._streaming.respond.remote(replace(ask, timeout_s=left_s))
             try:
                 with _refusals():
-                    while (piece := await _next(pieces, None if begun else SILENT_S)) is not None:
+                    while (piece := await _next(pieces, LOST_S if begun else SILENT_S)) is not None:
                         if piece != SIGN:
                             begun = True
                             yield piece
@@ -100,7 +100,7 @@ async def _result_of(call: Callable[[], Awaitable[Found]]) -> Found:
     return await call()
 
 
-async def _next(pieces: AsyncGenerator[Piece], silent_s: float | None) -> Piece | None:
+async def _next(pieces: AsyncGenerator[Piece], silent_s: float) -> Piece | None:
     """The next piece, None after the last. Raises TimeoutError if there is not even a sign for `silent_s`: the replica hangs."""
     async with asyncio.timeout(silent_s):
         return await anext(pieces, None)

@@ -58,7 +58,7 @@ class Piece:
     adapter: str | None = None
 
 
-SIGN = Piece("")  # nothing yet, but this replica lives
+SIGN = Piece("")  # nothing new, but this replica lives
 
 
 class Responder:
@@ -71,7 +71,7 @@ class Responder:
         self._follower = follower or Follower(backend, "alone", _follow_nobody)
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-        """The answer as it is generated. The first piece is passed on at once; under load later ones are joined. Before it, signs of life.
+        """The answer as it is generated. The first piece is passed on at once; under load later ones are joined. In between, signs of life.
 
         Raises InvalidRequest, PromptTooLong, DeadlineExceeded or EngineError. Closing the generator ends the generation.
         """

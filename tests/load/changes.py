@@ -16,6 +16,7 @@ from serve.scripted_engine import WORDS
 from trial import Missed
 from workload import mixed
 
+SHORT_TOKEN_S = 0.12  # an answer takes between two and three seconds
 LONG_STREAM_S = 26.0  # Serve's own graceful shutdown is 20 s
 FLOOD_S = 16.0  # a health check is missed after ten
 SPARE_PLACES = 40  # for the load that goes on beside the flood
@@ -32,14 +33,18 @@ async def update(cluster: Cluster) -> str:
     return f"all {sum(map(len, before.values()))} replicas were replaced"
 
 
+async def have_long_streams(cluster: Cluster) -> None:
+    """From now on answers take longer than Serve would wait by itself."""
+    slow = cluster.config.responder.model_copy(update={"scripted_token_s": LONG_STREAM_S / (len(WORDS) + 1)})
+    await cluster.deploy(cluster.config.model_copy(update={"responder": slow}))
+
+
 async def update_of_long_streams(cluster: Cluster) -> str:
-    """Streams that last longer than Serve would wait by itself, and an update in their middle: the drain waits for the longest."""
+    """An update in the middle of streams that last longer than Serve's own patience: the drain waits for the longest."""
     before = cluster.config
-    token_s = LONG_STREAM_S / (len(WORDS) + 1)
-    slow = before.responder.model_copy(update={"scripted_token_s": token_s})
-    await cluster.deploy(before.model_copy(update={"responder": slow}))
+    fast = before.responder.model_copy(update={"scripted_token_s": SHORT_TOKEN_S})
     began_s = time.monotonic()
-    await cluster.deploy(before)
+    await cluster.deploy(before.model_copy(update={"responder": fast}))
     took_s = time.monotonic() - began_s
     if took_s < LONG_STREAM_S / 2:
         raise Missed(f"the update was done after {took_s:.0f} s, and waited for nobody")

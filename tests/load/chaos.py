@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from changes import full_load, scaled, update, update_of_long_streams
+from changes import SHORT_TOKEN_S, full_load, have_long_streams, scaled, update, update_of_long_streams
 from client import anything, as_scripted
 from cluster import Cluster, serving_on_nodes
 from faults import engine_core_killed, hangs, hangs_for_good, killed, node_removed
@@ -25,13 +25,13 @@ from trial import Fault, Load, Strike, Trial, try_fault
 
 OUT = Path(__file__).parents[2] / ".bench" / "chaos.json"
 TWO = Replicas(minimum=2, maximum=2, cpus=1)
-TOKEN_S = 0.12  # an answer takes between two and three seconds
 CONFIG = ServeConfig(
     ingress=IngressConfig(replicas=TWO),
     detector=DetectorConfig(kind="scripted", replicas=TWO),
-    responder=ResponderConfig(kind="scripted", scripted_token_s=TOKEN_S, replicas=TWO),
+    responder=ResponderConfig(kind="scripted", scripted_token_s=SHORT_TOKEN_S, replicas=TWO),
 )
 LOAD = Load(rate_per_s=6, timeout_s=40, check=as_scripted)
+BEFORE_LONG_S = 10.0
 LONG_LOAD = Load(rate_per_s=0.9, timeout_s=60, check=as_scripted)  # while one of two responders drains, the other's batch holds all streams
 REAL_CONFIG = CONFIG.model_copy(update={"responder": ResponderConfig()})  # Gemma 3 270M, one replica
 REAL_LOAD = Load(rate_per_s=0.4, timeout_s=110, check=anything)  # what a laptop's two cores can write, and time enough to load the weights
@@ -56,7 +56,7 @@ LONG_FAULTS = (
     Fault("responder hangs for good", of("Responder", hangs_for_good)),
     Fault("detector hangs for good", of("Detector", hangs_for_good), spares=True),
     Fault("ingress hangs for good", of("Ingress", hangs_for_good)),
-    Fault("update of long streams", update_of_long_streams, spares=True, load=LONG_LOAD),
+    Fault("update of long streams", update_of_long_streams, spares=True, load=LONG_LOAD, prepare=have_long_streams, before_s=BEFORE_LONG_S),
 )
 ENGINE_FAULT = Fault("engine core killed", engine_core_killed)
 COLUMNS = ("fault", "sent", "ok", "refused", "failed_explicitly", "lost", "wrong", "duplicated", "hung", "in the middle", "seen")

@@ -14,7 +14,7 @@ from cluster import Cluster, until
 from outcomes import End, Outcome, counted
 from workload import Asked, mixed
 
-BEFORE_S = 2.5  # of load, before the fault
+BEFORE_S = 2.5  # of load, before most faults
 WINDOW_S = 2.5  # of load; there is one more when the graph is whole
 RECOVERS_S = 180.0
 CALMS_S = 15.0  # in which nothing runs any more once the last request has ended
@@ -45,6 +45,8 @@ class Fault:
     spares: bool = False
     crowds: bool = False
     load: Load | None = None  # another than the others'
+    prepare: Callable[[Cluster], Awaitable[object]] | None = None  # before anybody asks
+    before_s: float = BEFORE_S
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Trial:
 
 async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Trial:
     """Load, then the fault, and load until the graph is whole and a little longer; then the graph must be as before."""
+    if fault.prepare:
+        await fault.prepare(cluster)
     async with session() as http:
         send = partial(ask, http, cluster.url, timeout_s=load.timeout_s, check=load.check)
         striking = asyncio.create_task(_struck(cluster, fault))
@@ -81,7 +85,7 @@ async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
 
 async def _struck(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]]:
     """When it struck, what it has seen, and what is wrong with that."""
-    await asyncio.sleep(BEFORE_S)
+    await asyncio.sleep(fault.before_s)
     struck_s = time.monotonic()
     try:
         async with asyncio.timeout(RECOVERS_S):
