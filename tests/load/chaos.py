@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from changes import SHORT_TOKEN_S, full_load, have_long_streams, scaled, update, update_of_long_streams
-from client import anything, as_scripted
+from client import as_scripted, by_its_persona
 from cluster import Cluster, serving_on_nodes
 from faults import engine_core_killed, hangs, hangs_for_good, killed, node_removed
 from serve.config import DetectorConfig, IngressConfig, Replicas, ResponderConfig, ServeConfig
@@ -33,8 +33,10 @@ CONFIG = ServeConfig(
 LOAD = Load(rate_per_s=6, timeout_s=40, check=as_scripted)
 BEFORE_LONG_S = 10.0
 LONG_LOAD = Load(rate_per_s=0.9, timeout_s=60, check=as_scripted)  # while one of two responders drains, the other's batch holds all streams
-REAL_CONFIG = CONFIG.model_copy(update={"responder": ResponderConfig()})  # Gemma 3 270M, one replica
-REAL_LOAD = Load(rate_per_s=0.4, timeout_s=110, check=anything)  # what a laptop's two cores can write, and time enough to load the weights
+REAL_CONFIG = CONFIG.model_copy(  # Gemma 3 270M, one replica; who asks has time enough for it to load its weights again
+    update={"responder": ResponderConfig(), "ingress": IngressConfig(replicas=TWO, max_timeout_ms=300_000)}
+)
+REAL_LOAD = Load(rate_per_s=0.5, timeout_s=280, check=by_its_persona)  # what two cores can write
 
 
 def of(stage: str, what: Callable[[Cluster, str], Awaitable[str]]) -> Strike:
@@ -58,7 +60,7 @@ LONG_FAULTS = (
     Fault("ingress hangs for good", of("Ingress", hangs_for_good)),
     Fault("update of long streams", update_of_long_streams, spares=True, load=LONG_LOAD, prepare=have_long_streams, before_s=BEFORE_LONG_S),
 )
-ENGINE_FAULT = Fault("engine core killed", engine_core_killed)
+ENGINE_FAULT = Fault("engine core killed", engine_core_killed, before_s=8)
 COLUMNS = ("fault", "sent", "ok", "refused", "failed_explicitly", "lost", "wrong", "duplicated", "hung", "in the middle", "seen")
 console = Console(highlight=False, width=200)
 

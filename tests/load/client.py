@@ -20,13 +20,21 @@ def anything(_asked: Asked, _text: str, _adapter: str | None) -> str | None:
     return None
 
 
+def by_its_persona(asked: Asked, _text: str, adapter: str | None) -> str | None:
+    """The adapter is of the emotion that the message names."""
+    if adapter is None or not adapter.startswith(f"{asked.emotion}@"):
+        return f"{adapter} answered {asked.emotion}"
+    return None
+
+
 def as_scripted(asked: Asked, text: str, adapter: str | None) -> str | None:
     """The scripted engine says which adapter it was asked for, and then its sentence."""
     from serve.scripted_engine import WORDS
 
     expected = " ".join([f"[{adapter}]", *WORDS][: asked.max_tokens])
-    if adapter is None or not adapter.startswith(f"{asked.emotion}@"):
-        return f"{adapter} answered {asked.emotion}"
+    wrong = by_its_persona(asked, text, adapter)
+    if wrong:
+        return wrong
     return None if text.strip() == expected else "other text than was generated"
 
 

@@ -80,6 +80,9 @@ class Cluster:
         logs = Path(self._nodes.head_node.get_logs_dir_path()) / "serve"
         return sum(len(MISSED.findall(log.read_text("utf-8"))) for log in logs.glob("controller_*.log"))
 
+    async def is_busy(self) -> bool:
+        return not await self.is_idle()
+
     async def is_idle(self) -> bool:
         """No responder replica generates anything."""
         from ray import serve

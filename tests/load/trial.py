@@ -16,7 +16,7 @@ from workload import Asked, mixed
 
 BEFORE_S = 2.5  # of load, before most faults
 WINDOW_S = 2.5  # of load; there is one more when the graph is whole
-RECOVERS_S = 180.0
+RECOVERS_S = 240.0
 CALMS_S = 15.0  # in which nothing runs any more once the last request has ended
 LATE_S = 5.0  # a client that is later than that did not ask as it should have
 BEGUN = 200  # the status of a stream that ended with an error
@@ -86,6 +86,7 @@ async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
 async def _struck(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]]:
     """When it struck, what it has seen, and what is wrong with that."""
     await asyncio.sleep(fault.before_s)
+    await until(cluster.is_busy)  # a fault strikes in the middle of answers
     struck_s = time.monotonic()
     try:
         async with asyncio.timeout(RECOVERS_S):
