@@ -1,162 +1,37 @@
-"""`make bench`: the graph beside its peers, on this machine, with the same weights, adapters, operators and prompts, in one run.
+"""`make bench`: the system beside its peers, on this machine, with the same weights, adapters, operators and prompts, in one run.
 
-bare vllm serve  |  the graph  -> saturation and single requests, interleaved rounds -> ratios
-raw detector     |  /v1/detect  |  a transformers pipeline behind FastAPI             -> ratios
+an engine without adapters | with ours | untouched vLLM          -> what six adapters cost (lora_throughput.py)
+bare vllm serve            | the graph                           -> what the graph costs (beside_bare.py)
+the detector alone         | /v1/detect | a pipeline and FastAPI -> what HTTP costs (detect_bench.py)
 -> one table, .bench/summary.json
 """
 
-import asyncio
 import os
 import platform
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import detect_bench
 import goals
-from arrivals import closed_loop, session
-from bare import bare
-from goals import Goal, measured
-from graphs import LOCAL, PORT, console, running
-from memory import by_kind
-from openai_client import Body, complete, of_bare, of_graph
-from outcomes import Outcome, percentile, tokens_within
-from serve.config import ServeConfig
+from beside_bare import beside_bare
+from graphs import LOCAL, console
+from lora_throughput import adapters
 from serve.run import read_config
-from workload import Asked, mixed
 
-SEED = 5
-WARM_S = 4.0
-SINGLES = 12  # requests of one user, one after the other
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two that are compared."""
-
-    url: str
-    body: Body
-
-
-@dataclass(frozen=True)
-class Round:
-    """What one round of one side gave."""
-
-    tokens_per_s: float
-    ttft_p50_s: float
-    ttft_p99_s: float
-    single_ttft_p50_s: float
-    single_tokens_per_s: float
-
-
-async def one_round(side: Side, users: int, measure_s: float, number: int) -> Round:
-    """All places of the batch taken for a while, then one request after the other."""
-    async with session() as client:
-
-        async def send(asked: Asked) -> Outcome:
-            return await complete(client, side.url, asked, side.body)
-
-        began_s = time.monotonic() + WARM_S
-        busy = await closed_loop(send, mixed(SEED + number), users, WARM_S + measure_s)
-        workload = mixed(1000 + number)
-        alone = [await send(next(workload)) for _ in range(SINGLES)]
-    _all_whole([*busy, *alone])
-    within = [one for one in busy if one.ended_s >= began_s]
-    return Round(
-        tokens_per_s=tokens_within(busy, began_s, began_s + measure_s) / measure_s,
-        ttft_p50_s=percentile(_ttfts(within), 0.5),
-        ttft_p99_s=percentile(_ttfts(within), 0.99),
-        single_ttft_p50_s=percentile(_ttfts(alone), 0.5),
-        single_tokens_per_s=percentile([1 / one.tpot_s for one in alone if one.tpot_s], 0.5),
-    )
-
-
-def _ttfts(outcomes: Sequence[Outcome]) -> list[float]:
-    return [one.ttft_s for one in outcomes if one.ttft_s is not None]
-
-
-def _all_whole(outcomes: Sequence[Outcome]) -> None:
-    """A comparison with failures in it compares nothing."""
-    bad = [one.problem for one in outcomes if one.end != "ok"]
-    if bad:
-        raise RuntimeError(f"{len(bad)} of {len(outcomes)} requests failed, the first: {bad[0]}")
-
-
-def compared(graph: list[Round], peer: list[Round], detect_s: float) -> list[Goal]:
-    """Ratios of rounds that were run one after the other. Source of the goals: what a user would notice."""
-    pairs = list(zip(graph, peer, strict=True))
-    return [
-        measured("throughput at saturation, of bare", [g.tokens_per_s / b.tokens_per_s for g, b in pairs], 0.97, "x"),
-        measured("TTFT p99 at saturation, of bare", [g.ttft_p99_s / b.ttft_p99_s for g, b in pairs], 1.10, "x", at_most=True),
-        measured(
-            "TTFT p50 at one request, beyond bare and detector",
-            [(g.single_ttft_p50_s - b.single_ttft_p50_s - detect_s) * 1000 for g, b in pairs],
-            5,
-            "ms",
-            at_most=True,
-        ),
-        measured("throughput at saturation, graph", [g.tokens_per_s for g in graph], None, "tok/s"),
-        measured("throughput at saturation, bare", [b.tokens_per_s for b in peer], None, "tok/s"),
-        measured("one request, graph", [g.single_tokens_per_s for g in graph], None, "tok/s"),
-        measured("one request, bare", [b.single_tokens_per_s for b in peer], None, "tok/s"),
-        measured("TTFT p50 at one request, graph", [g.single_ttft_p50_s * 1000 for g in graph], None, "ms"),
-        measured("TTFT p50 at one request, bare", [b.single_ttft_p50_s * 1000 for b in peer], None, "ms"),
-    ]
-
-
-def beside_bare(config: ServeConfig, rounds: int, measure_s: float, log: Path) -> list[Goal]:
-    """Starts both sides, one after the other, and compares them."""
-    with bare(config.responder, PORT + 1, log) as peer:
-        began_s = time.monotonic()
-        with running(config) as graph:
-            ready_s = time.monotonic() - began_s
-            sides = (Side(graph.url, of_graph), Side(peer.url, of_bare))
-            detected = asyncio.run(detect_bench.single_ms(graph.url)) / 1000
-            found, memory = _rounds(sides, config, rounds, measure_s)
-            detector = detect_bench.compared(graph.url, config.detector, rounds)
-    return [
-        *compared(found[0], found[1], detected),
-        *detector,
-        measured("from start to ready, of bare", [ready_s / peer.ready_s], 1.15, "x", at_most=True),
-        *_memory_goals(memory),
-    ]
-
-
-def _rounds(
-    sides: tuple[Side, Side], config: ServeConfig, rounds: int, measure_s: float
-) -> tuple[tuple[list[Round], list[Round]], dict[str, float]]:
-    """Interleaved; the order changes every round. Memory is looked at when the graph has just been full."""
-    users = config.responder.hardware.max_num_seqs
-    found: tuple[list[Round], list[Round]] = ([], [])
-    memory: dict[str, float] = {}
-    for number in range(rounds):
-        for which in (0, 1) if number % 2 else (1, 0):
-            found[which].append(asyncio.run(one_round(sides[which], users, measure_s, number)))
-            console.print(f"round {number + 1}, {('graph', 'bare')[which]}: {found[which][-1]}")
-            if which == 0:
-                memory = dict(by_kind(os.getpid()))
-    return found, memory
-
-
-def _memory_goals(memory: dict[str, float]) -> list[Goal]:
-    """The bare server is a child too, and the bench itself is `other`; neither is the graph."""
-    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other", "vllm serve, without the engine"}}
-    total = measured("memory of all but the engine", [sum(parts.values()) / 1024], 1.5, "GiB", at_most=True)
-    return [total, *(measured(f"memory, {kind}", [mib / 1024], None, "GiB") for kind, mib in sorted(parts.items()))]
+ARMS = ("base", "ours", "untouched")
 
 
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="of each side, interleaved")] = 3,
-    measure_s: Annotated[float, typer.Option(help="of saturation a round, in seconds")] = 20,
+    measure_s: Annotated[float, typer.Option(help="of saturation a round, in seconds")] = 15,
     out: Path = Path(".bench/summary.json"),
 ) -> None:
-    """Measure the graph beside its peers and print the ratios."""
+    """Measure the system beside its peers and print the ratios."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    found = beside_bare(read_config(LOCAL), rounds, measure_s, out.parent / "bare.log")
+    found = adapters(rounds, ARMS)
+    goals.write(found, out)  # what is known stays known if the rest fails
+    found += beside_bare(read_config(LOCAL), rounds, measure_s, out.parent / "bare.log")
     goals.write(found, out)
     console.print(goals.table(found, f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {rounds} rounds"))
 

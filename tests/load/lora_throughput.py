@@ -5,7 +5,6 @@ the others held by SIGSTOP. Prints one table and writes `.bench/lora.json`. Unde
 """
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import typer
 from rich.console import Console
 
 import goals
+from bandwidth import tokens_per_s_at_best
 from goals import Goal, measured
 from lora_arms import ARMS, BENCH, REQUESTS, Arm, Server, running, wait_ready
 from models.materialize import materialize
@@ -79,9 +79,12 @@ def sample(server: Server, seed: int) -> None:
     console.print(f"{seed} {arm.name} " + ", ".join(f"{name} {value:.1f}" for name, value in taken.items()))
 
 
-def goals_of(arms: dict[str, Arm]) -> list[Goal]:
-    """A ratio is of neighbours in time."""
-    found = []
+def goals_of(arms: dict[str, Arm], bounds: Sequence[float]) -> list[Goal]:
+    """A ratio is of neighbours in time. `bounds` are the tokens a second of one answer that the memory would allow."""
+    found = [measured("one request, the bound of memory", bounds, None, "tok/s")]
+    if "ours" in arms:
+        shares = [one / bound for one, bound in zip(arms["ours"].samples["single"], bounds, strict=True)]
+        found.append(measured("an adapter, one request, decode, of the bound of memory", shares, 0.7, "x"))
     for name, (mine, peer, measurement, goal) in RATIOS.items():
         if {mine, peer} <= arms.keys():
             against = "decode" if measurement == "bare" else measurement
@@ -99,19 +102,27 @@ def warm_up(server: Server) -> None:
         batch_s(server, server.arm.models(2), LONG, 2, 0)
 
 
-def main(repeats: int = 3, only: str = EVERY_ARM) -> None:
-    """`only` names the arms. All start side by side: starting is mostly work on one core."""
+def adapters(repeats: int, names: Sequence[str]) -> list[Goal]:
+    """The named arms, measured in turn. All start side by side: starting is mostly work on one core."""
     BENCH.mkdir(exist_ok=True)
     weights = materialize(ResponderConfig().base, console.print).folder
+    bounds = []
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(arm, weights)) for arm in ARMS if arm.name in only.split(",")]
+        servers = [stack.enter_context(running(arm, weights)) for arm in ARMS if arm.name in names]
         for server in servers:
             warm_up(server)
             console.print(f"{server.arm.name} is ready")
-        for repeat, server in itertools.product(range(1, repeats + 1), servers):
-            with server.awake():
-                sample(server, repeat)
-    found = goals_of({server.arm.name: server.arm for server in servers})
+        for repeat in range(1, repeats + 1):
+            bounds.append(tokens_per_s_at_best(weights))
+            for server in servers:
+                with server.awake():
+                    sample(server, repeat)
+    return goals_of({server.arm.name: server.arm for server in servers}, bounds)
+
+
+def main(repeats: int = 3, only: str = EVERY_ARM) -> None:
+    """`only` names the arms."""
+    found = adapters(repeats, only.split(","))
     goals.write(found, RESULT)
     Console().print(goals.table(found, f"adapters on a CPU, {repeats} repeats"))
 

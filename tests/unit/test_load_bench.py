@@ -1,0 +1,43 @@
+"""The benchmark's arithmetic: a ratio is of neighbours, and what is missed is said to be missed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import bandwidth
+from beside_bare import Round, compared
+from lora_arms import ARMS
+from lora_throughput import goals_of
+
+SAMPLES = {"base": {"decode": [200.0, 100.0], "prefill": [800.0, 400.0], "single": [30.0, 20.0]}}
+SAMPLES["ours"] = {name: [value * 0.9 for value in values] for name, values in SAMPLES["base"].items()} | {"bare": [190.0, 95.0]}
+
+
+def test_adapters_are_measured_against_the_neighbour_in_time() -> None:
+    arms = {arm.name: replace(arm, samples=SAMPLES[arm.name]) for arm in ARMS if arm.name in SAMPLES}
+    found = {goal.name: goal for goal in goals_of(arms, [45.0, 30.0])}
+    decode = found["six adapters, 32 requests, decode"]
+    assert (decode.low, decode.high, decode.reached) == (pytest.approx(0.9), pytest.approx(0.9), False)
+    assert found["no adapter, 32 requests, decode"].value == pytest.approx(0.95)
+    assert found["an adapter, one request, decode, of the bound of memory"].value == pytest.approx(0.6)
+    assert not any("untouched" in name for name in found)
+
+
+def test_the_graph_is_measured_beside_bare_of_the_same_round() -> None:
+    bare = [Round(100, 1, 2, 0.100, 30), Round(50, 2, 4, 0.200, 15)]
+    graph = [replace(one, tokens_per_s=one.tokens_per_s * 0.98, single_ttft_p50_s=one.single_ttft_p50_s + 0.033) for one in bare]
+    found = {goal.name: goal for goal in compared(graph, bare, detect_s=0.030)}
+    assert found["throughput at saturation, of bare"].value == pytest.approx(0.98)
+    beyond = found["TTFT p50 at one request, beyond bare and detector"]
+    assert (beyond.value, beyond.reached) == (pytest.approx(3), True)
+
+
+def test_the_bound_is_bandwidth_over_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(bandwidth, "read_bytes_per_s", lambda: 50_000.0)
+    assert bandwidth.tokens_per_s_at_best(tmp_path) == 50
+
+
+def test_memory_is_read_at_more_than_nothing() -> None:
+    assert 1e8 < bandwidth.read_bytes_per_s() < 1e13
