@@ -33,19 +33,25 @@ RATIOS = {
     "an adapter, one request, decode": ("ours", "base", "single", 0.95),
     "no adapter, 32 requests, decode": ("ours", "base", "bare", 0.95),
     "six adapters, 32 requests, decode, against untouched vLLM": ("ours", "untouched", "decode", 5.0),
+    "six adapters, 32 sampled requests, decode, against untouched vLLM": ("ours", "untouched", "sampled", 5.0),
+    "six adapters, 32 sampled requests, decode, of greedy": ("ours", "ours", "sampled", None),
     "stock vLLM: six adapters, 32 requests, decode": ("stock", "base", "decode", None),
     "stock vLLM: six adapters, 32 requests, prefill": ("stock", "base", "prefill", None),
     "stock vLLM: an adapter, one request, decode": ("stock", "base", "single", None),
 }
 
 
-def batch_s(server: Server, models: Sequence[str], prompt: int, answer: int, seed: int) -> float:
+GREEDY: dict[str, object] = {"temperature": 0}
+AS_SERVED: dict[str, object] = {"temperature": 0.7, "top_p": 0.8}
+
+
+def batch_s(server: Server, models: Sequence[str], prompt: int, answer: int, seed: int, how: dict[str, object] = GREEDY) -> float:
     """Seconds until all requests, sent at once, have `answer` tokens each."""
 
     async def ask(client: httpx.AsyncClient, index: int, model: str) -> None:
         dice = random.Random(f"{seed} {index}")
         tokens = [2, *(dice.randrange(1000, 200_000) for _ in range(prompt - 1))]  # <bos>, then any
-        body = {"model": model, "prompt": tokens, "max_tokens": answer, "temperature": 0, "ignore_eos": True}
+        body = {"model": model, "prompt": tokens, "max_tokens": answer, "ignore_eos": True, **how}
         reply = await client.post(f"{server.url}/v1/completions", json=body)
         reply.raise_for_status()
 
@@ -58,10 +64,10 @@ def batch_s(server: Server, models: Sequence[str], prompt: int, answer: int, see
     return asyncio.run(ask_all())
 
 
-def decode(server: Server, models: Sequence[str], answer: int, seed: int) -> float:
+def decode(server: Server, models: Sequence[str], answer: int, seed: int, how: dict[str, object] = GREEDY) -> float:
     """Tokens a second after the first one: what the prompts take is measured apart and left out."""
-    first_s = batch_s(server, models, SHORT, 1, seed)
-    return len(models) * (answer - 1) / (batch_s(server, models, SHORT, answer, seed) - first_s)
+    first_s = batch_s(server, models, SHORT, 1, seed, how)
+    return len(models) * (answer - 1) / (batch_s(server, models, SHORT, answer, seed, how) - first_s)
 
 
 def sample(server: Server, seed: int) -> None:
@@ -72,6 +78,8 @@ def sample(server: Server, seed: int) -> None:
         "prefill": arm.prompts * LONG / batch_s(server, arm.models(arm.prompts), LONG, 1, seed),
         "single": decode(server, arm.models(1), arm.answer, seed),
     }
+    if arm.name in {"ours", "untouched"}:
+        taken["sampled"] = decode(server, arm.models(REQUESTS), arm.answer, seed, AS_SERVED)
     if arm.name == "ours":
         taken["bare"] = decode(server, ["base"] * REQUESTS, arm.answer, seed)
     for name, value in taken.items():
@@ -87,7 +95,7 @@ def goals_of(arms: dict[str, Arm], bounds: Sequence[float]) -> list[Goal]:
         found.append(measured("an adapter, one request, decode, of the bound of memory", shares, 0.7, "x"))
     for name, (mine, peer, measurement, goal) in RATIOS.items():
         if {mine, peer} <= arms.keys():
-            against = "decode" if measurement == "bare" else measurement
+            against = "decode" if measurement == "bare" or mine == peer else measurement
             pairs = zip(arms[mine].samples[measurement], arms[peer].samples[against], strict=True)
             found.append(measured(name, [one / other for one, other in pairs], goal, "x"))
     tokens = [(f"{name}: {measurement}", values) for name, arm in arms.items() for measurement, values in arm.samples.items()]
