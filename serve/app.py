@@ -18,6 +18,7 @@ from serve.http import make_http_app
 from serve.ingress import Ingress
 from serve.keys import is_loopback, open_keys
 from serve.limits import TEXTS_AHEAD, derive_gates
+from serve.node_address import on_node_address
 from serve.responder import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
@@ -76,4 +77,4 @@ def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drai
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         **scaling,
-    )(plain)
+    )(on_node_address(plain))

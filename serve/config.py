@@ -4,7 +4,7 @@ It is the argument of `serve.app:build`, so a Serve config file states it under 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -98,6 +98,9 @@ class KeysConfig(_Frozen):
     unneeded: bool = False
 
 
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+
+
 class IngressConfig(_Frozen):
     """The stage that speaks HTTP, and what it takes of one request."""
 
@@ -109,6 +112,7 @@ class IngressConfig(_Frozen):
     body_timeout_s: float = Field(default=10, gt=0, description="in which a whole body must have come")
     region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166; whose helplines are named without an x-region")
     send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each event of a stream")
+    cors_origins: tuple[Origin, ...] = Field(default=(), description="whose pages may call from a browser, as https://example.org; none")
 
 
 class TracingConfig(_Frozen):

@@ -53,12 +53,12 @@ class Edge:
         try:
             body = await self._body(request.headers.get("content-length", ""), receive)
         except RequestError as error:
-            await respond_with(request, problem_of(error), {"connection": "close"})(scope, receive, send)
+            await respond_with(request, problem_of(error, request_id), {"connection": "close"})(scope, receive, send)
             return
         try:
             await self._app(scope, _replayed(body, receive), noted)
         except Exception as error:  # noqa: BLE001 (nothing gets past here: a server would log it with the words that it may hold)
-            problem = problem_of(error)
+            problem = problem_of(error, request_id)
             if not begun:
                 await respond_with(request, problem)(scope, receive, send)
 

@@ -143,7 +143,7 @@ class _Client:
 
     async def tell(self, error: FyeError) -> None:
         """The last words. A body of a known length that was cut has none: its connection is closed, and it is seen to be too short."""
-        problem = problem_of(error)
+        problem = problem_of(error, self._request_id)
         try:
             async with asyncio.timeout(GRACE_S):
                 if not self.begun:

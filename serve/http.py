@@ -11,12 +11,13 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
+from starlette.middleware.cors import CORSMiddleware
 
 from models.prompt import Turn
 from serve import admin_api, openai_api, problems
 from serve.config import IngressConfig
 from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require_json
-from serve.edge import Edge
+from serve.edge import REQUEST_ID, Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
 from serve.events import Detected, Event, Flagged, Message, Said
@@ -36,13 +37,18 @@ from serve.schema import (
     emotion_out,
     safety_out,
 )
-from serve.streams import emotion_headers, stream_of
+from serve.streams import EMOTION_HEADER, emotion_headers, stream_of
 
 STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIProblem} for status in (*STATUSES, 404)}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
+}
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["authorization", "content-type", "traceparent", "x-region", "x-request-id", "x-request-timeout-ms"],
+    "expose_headers": [EMOTION_HEADER, "retry-after", REQUEST_ID],
 }
 
 
@@ -51,6 +57,8 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
     app.state.limits, app.state.keys, app.state.on_loopback = limits, keys, on_loopback
     app.add_middleware(Edge, limits=limits)
+    if limits.cors_origins:  # outside the edge: a page may read what it refuses, too
+        app.add_middleware(CORSMiddleware, **CORS, allow_origins=limits.cors_origins)
     problems.install(app)
     app.include_router(openai_api.router, responses=OPENAI_PROBLEMS | STREAM, dependencies=[Depends(require_json)])
     app.include_router(admin_api.router, responses=PROBLEMS)
@@ -136,7 +144,7 @@ async def _events(message: Message, answer: AsyncGenerator[Event]) -> AsyncGener
                 elif detected is not None:
                     yield _sse("done", done_out(message.request_id, detected, flagged, event))
     except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
-        yield _sse("error", problems.problem_of(error))
+        yield _sse("error", problems.problem_of(error, message.x_request_id))
 
 
 def _sse(event: str, data: BaseModel) -> ServerSentEvent:

@@ -118,7 +118,7 @@ async def _chunks(message: Message, body: ChatRequest, answer: AsyncGenerator[Ev
                     if counted.include_usage:
                         yield json.dumps(head | {"choices": [], "usage": _usage(event)})
     except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
-        yield json.dumps(problems.openai_error(problems.problem_of(error)))
+        yield json.dumps(problems.openai_error(problems.problem_of(error, message.x_request_id)))
     yield "[DONE]"
 
 

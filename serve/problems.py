@@ -31,13 +31,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-def problem_of(error: BaseException) -> Problem:
-    """A problem for any error; what nobody foresaw tells nothing but that."""
+def problem_of(error: BaseException, x_request_id: str) -> Problem:
+    """A problem for any error; what nobody foresaw tells nothing but that, and is logged with the request's id."""
     cause = getattr(error, "cause", None)  # Ray wraps what a stage raised
     error = cause if isinstance(cause, FyeError) else error
     if isinstance(error, FyeError):
         return _problem(type(error), str(error))
-    log.error("unexpected %s at %s", type(error).__name__, _where(error))
+    log.error("request %s: unexpected %s at %s", x_request_id, type(error).__name__, _where(error))
     return Problem(type=TYPE_PREFIX + "internal", title="Internal error", status=500, detail="something went wrong on the server")
 
 
@@ -67,7 +67,7 @@ def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:
-    return respond_with(request, problem_of(error), _headers(error))
+    return respond_with(request, problem_of(error, request.state.request_id), _headers(error))
 
 
 def _headers(error: Exception) -> dict[str, str]:

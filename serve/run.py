@@ -30,6 +30,7 @@ from serve.keys import open_keys
 console = Console(highlight=False, stderr=True)
 APP_NAME = "face-your-emotions"
 START_TIMEOUT_S = 900
+QUIET = {"log_level": "WARNING", "enable_access_log": False}  # the ingress has a line of its own for each request
 EXAMPLE = "The weather is perfect today!"
 
 
@@ -109,8 +110,8 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     console.print("Starting the graph: ingress, detector, responder ...")
     try:
         ray.init("local", num_cpus=_ray_cpus(config), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        serve.start(http_options={"host": host, "port": port}, logging_config={"log_level": "WARNING", "enable_access_log": False})
-        serve.run_many([RunTarget(build(config), APP_NAME)], wait_for_applications_running=False)
+        serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
+        serve.run_many([RunTarget(build(config), APP_NAME, logging_config=QUIET)], wait_for_applications_running=False)
         yield
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
@@ -170,6 +171,7 @@ def set_ray_environment() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what has Ray's own ports listen on loopback alone
     os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
     os.environ.setdefault("RAY_SERVE_PROXY_USE_GRPC", "1")  # which the line above sets for the stages alone, in Ray 2.60
+    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "1")  # else what a replica prints waits in Serve's own log for a thousand lines
     os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "serve.front:middlewares")
     os.environ.setdefault("RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS", "1")  # one that hangs does not hear that it should end
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")  # no load balancer stands in front here

@@ -136,6 +136,8 @@ def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACE
     """What vLLM reads from the environment. An operator's own settings win."""
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # An engine is on one machine. Gloo would listen on whatever address the machine's name stands for.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if tracing.endpoint:
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")  # by default vLLM speaks gRPC to the endpoint
     if hardware.device == "cpu":

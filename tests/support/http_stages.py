@@ -67,9 +67,11 @@ class FakeIngress(FakeStages):
             raise self.fails
 
 
-def http_client(ingress: FakeIngress, limits: IngressConfig | None = None, keys: KeyRing | None = None) -> httpx.AsyncClient:
+def http_client(
+    ingress: FakeIngress, limits: IngressConfig | None = None, keys: KeyRing | None = None, on_loopback: bool = True
+) -> httpx.AsyncClient:
     """A client of the HTTP application on an ingress, behind what Serve puts before one. It holds nothing open, so it needs no closing."""
-    app = make_http_app(limits or IngressConfig(), keys, on_loopback=True)
+    app = make_http_app(limits or IngressConfig(), keys, on_loopback)
     app.dependency_overrides[this_ingress] = lambda: ingress
     return httpx.AsyncClient(transport=httpx.ASGITransport(RequestIdMiddleware(app), raise_app_exceptions=False), base_url="http://test")
 

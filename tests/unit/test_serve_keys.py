@@ -122,6 +122,16 @@ async def test_every_path_that_works_asks_for_a_key(file: Path, path: str) -> No
     assert (await post(ring, path, OTHER)).status_code == (200 if path == "/v1/detect" else 403)
 
 
+@pytest.mark.parametrize("path", ["", "/promote", "/rollback"])
+async def test_releases_beyond_loopback_need_a_key_even_where_answers_need_none(path: str) -> None:
+    client = http_client(FakeIngress(), on_loopback=False)
+    reply = await client.request("POST" if path else "GET", f"/v1/admin/adapters{path}", json={"name": "joy@1", "persona": "joy"})
+    assert (reply.status_code, reply.json()["type"]) == (403, "urn:face-your-emotions:forbidden")
+    assert "this server has no keys" in reply.json()["detail"]
+    assert (await client.post("/v1/respond", json={"text": "hello"})).status_code == 200
+    assert (await http_client(FakeIngress()).get("/v1/admin/adapters")).status_code == 200
+
+
 async def test_life_and_readiness_need_none(file: Path) -> None:
     client = http_client(FakeIngress(), keys=KeyRing(file))
     assert [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/v1/personas")] == [200, 200, 200]

@@ -17,7 +17,7 @@ from serve.errors import EngineError, InvalidRequest, NotReady, PromptTooLong, U
 from serve.problems import openai_error, problem_of
 from serve.schema import Problem
 
-SECRET = "what-the-user-wrote"
+SECRET, ID = "what-the-user-wrote", "call-1"
 INTERNAL = Problem(type="urn:face-your-emotions:internal", title="Internal error", status=500, detail="something went wrong on the server")
 TABLE = [
     (InvalidRequest, 422, "invalid-request", "Invalid request"),
@@ -55,21 +55,21 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.mark.parametrize(("kind", "status", "slug", "title"), TABLE)
 def test_an_error_of_ours_is_its_own_problem(kind: type[FyeError], status: int, slug: str, title: str) -> None:
     expected = Problem(type=f"urn:face-your-emotions:{slug}", title=title, status=status, detail="the reason")
-    assert problem_of(kind("the reason")) == expected
+    assert problem_of(kind("the reason"), ID) == expected
 
 
 @pytest.mark.parametrize("kind", [PromptTooLong, EngineError])
 def test_an_error_that_crossed_between_stages_keeps_only_its_own_words(kind: type[FyeError]) -> None:
     wrapped = from_a_stage(kind("the reason"))
     assert SECRET in str(wrapped)
-    assert problem_of(wrapped) == problem_of(kind("the reason"))
+    assert problem_of(wrapped, ID) == problem_of(kind("the reason"), ID)
 
 
 @pytest.mark.parametrize("error", [ValueError(SECRET), KeyError(SECRET), from_a_stage(ValueError(SECRET))])
 def test_an_unforeseen_error_tells_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        assert problem_of(error) == INTERNAL
-    assert [record.message for record in caplog.records] == [f"unexpected {type(error).__name__} at "]
+        assert problem_of(error, ID) == INTERNAL
+    assert [record.message for record in caplog.records] == [f"request {ID}: unexpected {type(error).__name__} at "]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(422, "invalid_request_error"), (404, "invalid_request_error"), (503, "server_error")])
@@ -96,10 +96,17 @@ async def test_an_unforeseen_error_is_answered_in_the_paths_shape(client: httpx.
     assert (reply.status_code, reply.headers["content-type"], reply.json()) == (500, media, expected)
 
 
+async def test_an_unforeseen_error_is_logged_with_the_id_that_the_client_has(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.get("/fail", params={"kind": "other"}, headers={"x-request-id": ID})
+    assert f"request {ID}: unexpected RuntimeError at fail (" in caplog.text
+
+
 async def test_an_error_of_ours_is_answered_with_its_status(client: httpx.AsyncClient) -> None:
     reply = await client.get("/fail", params={"kind": "own"})
     assert reply.status_code == 500
-    assert reply.json() == problem_of(EngineError("the engine failed")).model_dump()
+    assert reply.json() == problem_of(EngineError("the engine failed"), ID).model_dump()
 
 
 async def test_an_unknown_path_is_a_problem_that_does_not_repeat_it(client: httpx.AsyncClient) -> None:

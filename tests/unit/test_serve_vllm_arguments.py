@@ -59,6 +59,7 @@ def test_a_cpu_is_given_its_cache_and_every_core_it_may_use(environment: dict[st
     assert environment == {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
+        "GLOO_SOCKET_IFNAME": "lo",
         "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_CPU_OMP_THREADS_BIND": "3,4,5",
     }
@@ -66,7 +67,7 @@ def test_a_cpu_is_given_its_cache_and_every_core_it_may_use(environment: dict[st
 
 def test_a_gpu_is_given_nothing_of_a_cpus(environment: dict[str, str]) -> None:
     set_environment(CUDA)
-    assert environment == {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+    assert environment == {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING", "GLOO_SOCKET_IFNAME": "lo"}
 
 
 def test_traces_go_where_the_others_do_and_over_http(environment: dict[str, str]) -> None:
@@ -87,6 +88,7 @@ def test_the_operators_own_settings_win(environment: dict[str, str]) -> None:
     own = {
         "VLLM_NO_USAGE_STATS": "0",
         "VLLM_LOGGING_LEVEL": "DEBUG",
+        "GLOO_SOCKET_IFNAME": "eth1",
         "VLLM_CPU_KVCACHE_SPACE": "9",
         "VLLM_CPU_OMP_THREADS_BIND": "0",
     }

@@ -1,0 +1,69 @@
+"""Not a word of a user is in any log of the running graph, whether it was answered, refused or left."""
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ray._private import worker
+
+SECRET = f"sekret{uuid.uuid4().hex}"  # as no log has it by chance
+MARK = f"mark-{uuid.uuid4().hex}"  # an id, which the logs do have
+CHAT = "/v1/chat/completions"
+SAID = f"such joy, {SECRET}"
+MESSAGES = [{"role": "user", "content": SAID}]
+WRITTEN_WITHIN_S = 10
+ANSWERED: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/respond", {"text": SAID, "max_tokens": 2}),
+    ("/v1/respond", {"text": SAID, "max_tokens": 2, "stream": True}),
+    ("/v1/respond", {"text": f"i want to kill myself, {SECRET}", "max_tokens": 2}),
+    ("/v1/detect", {"text": [SAID, SECRET]}),
+    (CHAT, {"messages": MESSAGES, "max_tokens": 2}),
+    (CHAT, {"messages": MESSAGES, "max_tokens": 2, "stream": True, "user": SECRET}),
+]
+REFUSED: list[tuple[str, bytes, int]] = [
+    ("/v1/respond", f'{{"text": "{SECRET}'.encode(), 400),
+    ("/v1/respond", f'{{"text": "{SECRET}'.encode() + b"\xff\xfe", 400),
+    ("/v1/respond", json.dumps({"text": SAID, "emotion": SECRET}).encode(), 422),
+    ("/v1/respond", json.dumps({"text": SAID, SECRET: SECRET}).encode(), 422),
+    ("/v1/detect", json.dumps({"text": SECRET * 200}).encode(), 422),
+    (CHAT, json.dumps({"messages": MESSAGES, "model": SECRET}).encode(), 404),
+    (CHAT, json.dumps({"messages": MESSAGES, "tools": [SECRET]}).encode(), 400),
+    (f"/v1/{SECRET}", b"{}", 404),
+]
+
+
+def logs() -> list[Path]:
+    """Every file that Ray and what it runs have written to."""
+    return [file for file in Path(worker._global_node.get_logs_dir_path()).rglob("*") if file.is_file()]
+
+
+def files_with(word: str) -> list[Path]:
+    return [file for file in logs() if word.encode() in file.read_bytes()]
+
+
+def send_everything(client: httpx.Client) -> None:
+    for path, body in ANSWERED:
+        assert client.post(path, json=body).status_code == 200, path
+    for path, content, status in REFUSED:
+        reply = client.post(path, content=content, headers={"content-type": "application/json"})
+        assert reply.status_code == status, (path, reply.text)
+    late = client.post("/v1/respond", json={"text": SAID}, headers={"x-request-timeout-ms": "300"})
+    assert late.status_code == 504
+    with client.stream("POST", "/v1/respond", json={"text": SAID, "stream": True}) as left:
+        assert next(left.iter_lines())
+    last = client.post("/v1/respond", json={"text": SAID, "max_tokens": 2}, headers={"x-request-id": MARK})
+    assert last.status_code == 200
+
+
+def test_what_users_write_is_in_no_log(client: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    send_everything(client)
+    deadline_s = time.monotonic() + WRITTEN_WITHIN_S
+    while not files_with(MARK):
+        assert time.monotonic() < deadline_s, "a request's id is in the log, so what comes with it would be found there"
+        time.sleep(0.5)
+    assert files_with(SECRET) == []
+    assert SECRET not in "".join(capfd.readouterr())
