@@ -15,6 +15,7 @@ from models.personas import speaker_of
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine import Engine
+from serve.errors import EngineError
 from serve.limits import Limits, derive_limits
 from serve.scripted_engine import ScriptedEngine
 from serve.vllm_engine import VllmEngine
@@ -90,13 +91,21 @@ async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: in
     if adapter.manifest.rank > max_rank:
         raise ArtifactError(f"{name} has rank {adapter.manifest.rank}; the engine was started for {max_rank} at most")
     await engine.load(adapter)
-    prompt = encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY])
-    changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
-    if any(math.isnan(logprob) for logprob in changed.values()):
+    try:
+        await _check_canary(engine, encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY]), name)
+    except BaseException:
         await engine.unload(name)
+        raise
+
+
+async def _check_canary(engine: Engine, prompt: list[int], name: str) -> None:
+    try:
+        changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
+    except EngineError as error:
+        raise ArtifactError(f"{name} was tried on the canary, and {error}") from error
+    if any(math.isnan(logprob) for logprob in changed.values()):
         raise ArtifactError(f"{name} gives no numbers: the canary's log-probabilities are NaN")
     if largest_shift(changed, bare) < CANARY_SHIFT_NATS:
-        await engine.unload(name)
         raise ArtifactError(f"{name} changes nothing: the canary's log-probabilities are the base model's")
 
 

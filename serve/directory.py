@@ -108,13 +108,19 @@ class Directory:
         since_s = time.monotonic()
         try:
             async with asyncio.timeout(CHANGE_TIMEOUT_S), self._news:
-                while not (reports := self._live()) or not all(seen_s >= since_s and followed(report) for seen_s, report in reports):
-                    for seen_s, report in reports:
-                        if seen_s >= since_s and name in report.refused:
-                            raise AdapterRefused(report.refused[name])
+                while not self._followed(since_s, followed, name):
                     await self._news.wait()
         except TimeoutError as error:
             raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; the change was undone") from error
+
+    def _followed(self, since_s: float, followed: Callable[[Report], bool], name: str | None) -> bool:
+        """Who refuses is heard before it is asked who has followed: what one replica cannot have is not for the others either."""
+        live = self._live()
+        since = [report for seen_s, report in live if seen_s >= since_s]
+        for report in since:
+            if name in report.refused:
+                raise AdapterRefused(report.refused[name])
+        return bool(live) and len(since) == len(live) and all(map(followed, since))
 
     def _live(self) -> list[tuple[float, Report]]:
         """The last reports, and when they came."""

@@ -11,6 +11,7 @@ from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import CANARY_SHIFT_NATS, ScriptedEncoder, admit, find_adapters, largest_shift, open_backend
 from serve.config import ResponderConfig
 from serve.engine import Delta, Sampling
+from serve.errors import EngineError
 from serve.scripted_engine import ScriptedEngine
 from stages import adapter, write_adapter
 
@@ -44,6 +45,19 @@ async def test_an_adapter_that_changes_nothing_is_refused_by_name_and_not_kept(n
 async def test_an_adapter_that_gives_no_numbers_is_refused() -> None:
     engine = Shifting(math.nan)
     with pytest.raises(ArtifactError, match=f"{NAME} gives no numbers"):
+        await admit(engine, ScriptedEncoder(), JOY, 8)
+    assert engine.stats().adapters == ()
+
+
+@pytest.mark.parametrize(("error", "raised"), [(EngineError("the engine failed"), ArtifactError), (KeyError("any"), KeyError)], ids=str)
+async def test_an_adapter_with_which_the_engine_fails_is_not_kept(error: Exception, raised: type[Exception]) -> None:
+    class Failing(Shifting):
+        async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+            assert self.stats().adapters == (NAME,)
+            raise error
+
+    engine = Failing(1)
+    with pytest.raises(raised, match=f"{NAME} was tried on the canary, and the engine failed" if raised is ArtifactError else "any"):
         await admit(engine, ScriptedEncoder(), JOY, 8)
     assert engine.stats().adapters == ()
 
