@@ -9,8 +9,9 @@ from typing import Protocol
 
 from models.emotions import LABELS
 from models.errors import ArtifactError
+from models.lora_tensors import base_layers
 from models.manifest import MANIFEST_FILE, Adapter, load_adapter
-from models.materialize import materialize
+from models.materialize import Materialized, materialize
 from models.personas import speaker_of
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
@@ -59,7 +60,7 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
             derive_limits(config, []),
         )
     base = materialize(config.base)
-    adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
+    adapters = find_adapters(config.adapters, base) if config.adapters else []
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])
     engine = VllmEngine(base.folder, config.hardware, limits, tracing)
     await engine.start()
@@ -69,12 +70,13 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
     return Backend(engine, encoder, {a.manifest.persona: a.manifest.versioned_name for a in adapters}, limits)
 
 
-def find_adapters(folder: Path, base_hash: str) -> list[Adapter]:
+def find_adapters(folder: Path, base: Materialized) -> list[Adapter]:
     """Every adapter below `folder`, checked: the shipped ones, or those of a training run.
 
     Raises ManifestError for one that is untrue, ArtifactError for none at all or two of one persona.
     """
-    adapters = [load_adapter(path.parent, base_hash, PROMPT_VERSION) for path in sorted(folder.rglob(MANIFEST_FILE))]
+    layers = base_layers(base.folder)
+    adapters = [load_adapter(path.parent, base.sha256, PROMPT_VERSION, layers) for path in sorted(folder.rglob(MANIFEST_FILE))]
     if not adapters:
         raise ArtifactError(f"{folder} holds no adapter; train some, or set adapters: null to answer by instruction alone")
     if len({adapter.manifest.persona for adapter in adapters}) != len(adapters):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from models.emotions import LABELS
 from models.errors import ArtifactError
+from models.lora_tensors import base_layers
 from models.manifest import Adapter, AdapterManifest, load_adapter
-from models.materialize import materialize
+from models.materialize import Materialized, materialize
 from models.prompt import PROMPT_VERSION
 from serve.backend import find_adapters
 from serve.config import ResponderConfig
@@ -47,9 +48,9 @@ class Directory:
     """`state` is the file in which releases outlive a restart; without it they begin with what the configuration names."""
 
     def __init__(self, config: ResponderConfig) -> None:
-        self._base_hash = materialize(config.base).sha256 if config.kind == "vllm" else None
+        self._base = materialize(config.base) if config.kind == "vllm" else None
         self._state = config.releases
-        first = first_releases(config, self._base_hash)
+        first = first_releases(config, self._base)
         self._places = resident_places(len(first.versions))  # as the engines were started for, whatever was promoted since
         self._releases = self._restored() or first
         self._reports: dict[str, tuple[float, Report]] = {}
@@ -98,10 +99,16 @@ class Directory:
 
     def _checked(self, folder: Path) -> Version:
         try:
-            adapter = load_adapter(folder, self._base_hash or AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
+            adapter = self._loaded(folder)
         except ArtifactError as error:
             raise AdapterRefused(str(error)) from error
         return _version(adapter)
+
+    def _loaded(self, folder: Path) -> Adapter:
+        """The scripted engine has no base, so that any will do."""
+        if self._base is None:
+            return load_adapter(folder, AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
+        return load_adapter(folder, self._base.sha256, PROMPT_VERSION, base_layers(self._base.folder))
 
     async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
         """Returns when every live replica has said, since the change, that it has followed. Raises AdapterRefused or NotReady."""
@@ -139,11 +146,11 @@ class Directory:
         return await self.status()
 
 
-def first_releases(config: ResponderConfig, base_hash: str | None) -> Releases:
-    """What the configuration names: the adapters of its folder, or the scripted engine's."""
-    if config.kind == "scripted":
+def first_releases(config: ResponderConfig, base: Materialized | None) -> Releases:
+    """What the configuration names: the adapters of its folder, or without a base the scripted engine's."""
+    if base is None:
         return _answering(Version(name=f"{label}@scripted", persona=label) for label in LABELS)
-    found = find_adapters(config.adapters, base_hash or "") if config.adapters else []
+    found = find_adapters(config.adapters, base) if config.adapters else []
     return _answering(map(_version, found))
 
 

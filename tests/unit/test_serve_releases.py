@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
+from models.manifest import AdapterManifest
+from models.materialize import Materialized
 from models.personas import Character
 from serve import directory as directory_module
 from serve import following
@@ -219,6 +223,39 @@ async def test_a_spoilt_adapter_is_refused_by_name(fresh_joy: Path) -> None:
             await published(fleet, fresh_joy)
         with pytest.raises(AdapterRefused, match="there is no artefact"):
             await published(fleet, fresh_joy / "nowhere")
+
+
+@pytest.mark.parametrize(("rank", "reason"), [(8, None), (16, "has rank 16; the engine was started for 8 at most")])
+async def test_a_rank_above_the_engines_is_refused_by_name(tmp_path: Path, rank: int, reason: str | None) -> None:
+    write_adapter(tmp_path / "joy", Emotion.JOY, rank=rank)
+    async with following_fleet(2) as fleet:
+        name = AdapterManifest.read(tmp_path / "joy").versioned_name
+        if reason is None:
+            assert await published(fleet, tmp_path / "joy") == name
+            return
+        with pytest.raises(AdapterRefused, match=f"{name} {reason}"):
+            await published(fleet, tmp_path / "joy")
+        assert (await fleet.directory.status()).releases.versions == FIRST.versions
+
+
+async def test_an_adapter_that_does_not_fit_the_base_is_refused_by_name(fresh_joy: Path, tmp_path: Path) -> None:
+    fleet = Fleet()
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.parent.mkdir()
+    save_file({"model.layers.0.self_attn.q_proj.weight": np.ones((8, 9), np.float32)}, weights)
+    for sha256, reason in (("f" * 64, "joy: base-model hash"), (AdapterManifest.read(fresh_joy).base_hash, "joy: tensor .* is of size 8")):
+        fleet.directory._base = Materialized("other", weights.parent, sha256)
+        with pytest.raises(AdapterRefused, match=reason):
+            await published(fleet, fresh_joy)
+
+
+async def test_who_refuses_is_heard_before_who_has_it(fresh_joy: Path) -> None:
+    directory, name = Fleet().directory, AdapterManifest.read(fresh_joy).versioned_name
+    publishing = asyncio.create_task(directory.publish(str(fresh_joy)))
+    await asyncio.sleep(0.05)
+    await directory.sync(Report("one", frozenset({name}), {name: "it is bad"}, FIRST.aliases))
+    with pytest.raises(AdapterRefused, match="it is bad"):
+        await publishing
 
 
 async def test_without_a_replica_that_follows_nothing_changes(fresh_joy: Path) -> None:
