@@ -12,7 +12,7 @@ from cluster import STAGES, Cluster
 from outcomes import counted
 from serve.config import Replicas, ResponderConfig, ServeConfig
 from serve.limits import derive_gates
-from serve.scripted_engine import WORDS
+from serve.scripted_engine import TOKENS
 from trial import Missed
 from workload import mixed
 
@@ -35,7 +35,7 @@ async def update(cluster: Cluster) -> str:
 
 async def have_long_streams(cluster: Cluster) -> None:
     """From now on answers take longer than Serve would wait by itself."""
-    slow = cluster.config.responder.model_copy(update={"scripted_token_s": LONG_STREAM_S / (len(WORDS) + 1)})
+    slow = cluster.config.responder.model_copy(update={"scripted_token_s": LONG_STREAM_S / TOKENS})
     await cluster.deploy(cluster.config.model_copy(update={"responder": slow}))
 
 

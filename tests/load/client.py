@@ -21,10 +21,10 @@ def anything(_asked: Asked, _text: str, _adapter: str | None) -> str | None:
 
 
 def as_scripted(asked: Asked, text: str, adapter: str | None) -> str | None:
-    """The scripted engine says which adapter it was asked for, and then its sentence."""
-    from serve.scripted_engine import WORDS
+    """The scripted engine says which adapter it was asked for, then its sentence, and the adapter again."""
+    from serve.scripted_engine import script
 
-    expected = " ".join([f"[{adapter}]", *WORDS][: asked.max_tokens])
+    expected = " ".join(script(adapter).split()[: asked.max_tokens])
     if adapter is None or not adapter.startswith(f"{asked.emotion}@"):
         return f"{adapter} answered {asked.emotion}"
     return None if text.strip() == expected else "other text than was generated"
