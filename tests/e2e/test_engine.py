@@ -15,13 +15,13 @@ import pytest_asyncio
 import torch
 from opentelemetry import trace
 
-from changed import changed_adapter, scaled_joy
+from changed import changed_adapter, fear_as_joy, scaled_joy
 from collector import Collector, collecting
 from engines import Greedy, bare, greedy, greedy_tokens
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
 from models.lora_tensors import base_layers
-from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest, load_adapter
+from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, load_adapter
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import Backend, admit, open_backend
@@ -137,8 +137,8 @@ async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_
 
 async def test_an_adapter_of_nan_is_refused_and_spoils_no_answer(backend: Backend, tmp_path: Path) -> None:
     """What it left in the engine's cache is not a number either, and its place there goes to others."""
-    asked = [(persona, message) for message in MESSAGES for persona in (*LABELS, None)]
-    before = [await greedy(backend, *one) for one in asked]
+    asked = [(persona, MESSAGES[0]) for persona in (*LABELS, None)]
+    before = await asyncio.gather(*(greedy(backend, *one) for one in asked))
     adapter = changed_joy(tmp_path, factor=nan)
     answering = [asyncio.create_task(greedy(backend, *one)) for one in asked]
     with pytest.raises(ArtifactError, match=f"{adapter.manifest.versioned_name} gives no numbers"):
@@ -154,7 +154,7 @@ async def test_an_adapter_of_nan_is_refused_and_spoils_no_answer(backend: Backen
 
 async def test_what_the_engine_itself_refuses_is_refused_by_name_and_takes_no_place(backend: Backend, tmp_path: Path) -> None:
     """An adapter for a wider base, past the checks of its files. vLLM says so with a plain Exception."""
-    manifest = changed_adapter(tmp_path / "joy", Emotion.JOY, lambda name, tensor: torch.cat([tensor, tensor], "lora_A" in name))
+    manifest = changed_adapter(tmp_path / "joy", Emotion.JOY, lambda name, tensor: torch.cat([tensor, tensor], int("lora_A" in name)))
     adapter, before, base = Adapter(manifest, tmp_path / "joy"), backend.engine.stats().adapters, materialize(CONFIG.base)
     with pytest.raises(ManifestError, match=r"joy: tensor .* is of size 4096, and the layer of 2048"):
         load_adapter(adapter.folder, base.sha256, PROMPT_VERSION, base_layers(base.folder))
@@ -182,7 +182,8 @@ async def test_after_a_swap_no_cached_prefix_of_the_version_before_is_used(backe
     """Fear's weights are published as joy's next version. Its answer to a long prompt is that of fear, which never saw the prompt."""
     old, fear = backend.aliases[Emotion.JOY], backend.aliases[Emotion.FEAR]
     prompt = backend.encoder.prompt("Joy", [Turn("user", " ".join(MESSAGES * 24))])
-    adapter = fear_as_joy(tmp_path)
+    fear_as_joy(tmp_path / "joy")
+    adapter = load_adapter(tmp_path / "joy", materialize(CONFIG.base).sha256, PROMPT_VERSION)
     await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
     new = adapter.manifest.versioned_name
     try:
@@ -231,13 +232,6 @@ def same_answer(expected: Greedy, found: Greedy) -> bool:
 def total_variation(left: Mapping[int, float], right: Mapping[int, float]) -> float:
     """Of two distributions, between 0 and 1. Not a difference of log-probabilities: that of a token of 1e-5 is all rounding."""
     return sum(abs(exp(left.get(token, -inf)) - exp(right.get(token, -inf))) for token in left.keys() | right.keys()) / 2
-
-
-def fear_as_joy(tmp_path: Path) -> Adapter:
-    """The fear adapter, with a manifest that says joy. One of joy's own training would differ less."""
-    folder = shutil.copytree(ARTIFACTS / "adapters" / "fear", tmp_path / "joy")
-    AdapterManifest.read(folder).model_copy(update={"name": "joy", "persona": Emotion.JOY}).write(folder)
-    return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
 
 
 def changed_joy(tmp_path: Path, factor: float) -> Adapter:

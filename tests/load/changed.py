@@ -24,6 +24,14 @@ def changed_adapter(folder: Path, persona: Emotion, change: Change) -> AdapterMa
     return manifest
 
 
+def fear_as_joy(folder: Path) -> AdapterManifest:
+    """The fear adapter, with a manifest that says joy. One of joy's own training would differ less."""
+    shutil.copytree(ARTIFACTS / "adapters" / Emotion.FEAR, folder)
+    manifest = AdapterManifest.read(folder).model_copy(update={"name": "joy", "persona": Emotion.JOY})
+    manifest.write(folder)
+    return manifest
+
+
 def scaled_joy(folder: Path, factor: float) -> AdapterManifest:
     """The joy adapter with its B matrices scaled."""
     return changed_adapter(folder, Emotion.JOY, lambda name, tensor: tensor * factor if "lora_B" in name else tensor)
