@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from models.catalog import Sha256
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
 from models.hashing import file_sha256, json_sha256
+from models.lora_tensors import Layers, check_tensors
 from models.personas import PERSONA_FILE, Character, PersonaName, character_in
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -23,7 +24,7 @@ MANIFEST_FILE = "manifest.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 DETECTOR_WEIGHTS = "model.safetensors"
-TENSOR_PREFIX = "base_model.model.model.layers."
+NO_LAYERS: Layers = {}
 
 
 class _Manifest(BaseModel):
@@ -107,11 +108,15 @@ def adapter_hash(folder: Path) -> str:
     return json_sha256(content)
 
 
-def load_adapter(folder: Path, base_hash: str, prompt_version: str) -> Adapter:
-    """Checks an adapter against its manifest, its base and the prompt format. Raises ManifestError for the first untruth."""
+def load_adapter(folder: Path, base_hash: str, prompt_version: str, layers: Layers = NO_LAYERS) -> Adapter:
+    """Checks an adapter against its manifest, its base and the prompt format. Raises ManifestError for the first untruth.
+
+    `layers` are the base's, where they are at hand.
+    """
     manifest = AdapterManifest.read(folder)
     try:
         _check_adapter(folder, manifest, base_hash, prompt_version)
+        check_tensors(folder / ADAPTER_WEIGHTS, manifest.rank, manifest.target_modules, layers)
         character = character_in(folder, manifest.persona)
     except (OSError, ValueError, SafetensorError) as error:
         raise ManifestError(f"{manifest.name}: {error}") from error
@@ -136,18 +141,3 @@ def _check_adapter(folder: Path, manifest: AdapterManifest, base_hash: str, prom
     for what, (claimed, found) in claims.items():
         if claimed != found:
             raise ManifestError(f"{manifest.name}: {what} is {found!r}, expected {claimed!r}")
-    _check_tensors(folder / ADAPTER_WEIGHTS, manifest)
-
-
-def _check_tensors(file: Path, manifest: AdapterManifest) -> None:
-    """Every tensor is a LoRA matrix of a target module, of the claimed rank, under the prefix that the engine reads."""
-    with safe_open(file, framework="numpy") as tensors:
-        for name in tensors.keys():  # noqa: SIM118 (not a dict)
-            module, _, matrix = name.rpartition(".lora_")
-            known = name.startswith(TENSOR_PREFIX) and module.rpartition(".")[2] in manifest.target_modules
-            if not known or matrix not in {"A.weight", "B.weight"}:
-                raise ManifestError(f"{manifest.name}: tensor {name} is not of a target module")
-            rank_axis = 0 if matrix == "A.weight" else 1
-            shape = tensors.get_slice(name).get_shape()
-            if len(shape) != 2 or shape[rank_axis] != manifest.rank:
-                raise ManifestError(f"{manifest.name}: tensor {name} is not of rank {manifest.rank}")

@@ -9,12 +9,14 @@ from typing import Protocol
 
 from models.emotions import LABELS
 from models.errors import ArtifactError
+from models.lora_tensors import base_layers
 from models.manifest import MANIFEST_FILE, Adapter, load_adapter
-from models.materialize import materialize
+from models.materialize import Materialized, materialize
 from models.personas import speaker_of
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine import Engine
+from serve.errors import EngineError
 from serve.limits import Limits, derive_limits
 from serve.scripted_engine import ScriptedEngine
 from serve.vllm_engine import VllmEngine
@@ -58,7 +60,7 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
             derive_limits(config, []),
         )
     base = materialize(config.base)
-    adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
+    adapters = find_adapters(config.adapters, base) if config.adapters else []
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])
     engine = VllmEngine(base.folder, config.hardware, limits, tracing)
     await engine.start()
@@ -68,12 +70,13 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
     return Backend(engine, encoder, {a.manifest.persona: a.manifest.versioned_name for a in adapters}, limits)
 
 
-def find_adapters(folder: Path, base_hash: str) -> list[Adapter]:
+def find_adapters(folder: Path, base: Materialized) -> list[Adapter]:
     """Every adapter below `folder`, checked: the shipped ones, or those of a training run.
 
     Raises ManifestError for one that is untrue, ArtifactError for none at all or two of one persona.
     """
-    adapters = [load_adapter(path.parent, base_hash, PROMPT_VERSION) for path in sorted(folder.rglob(MANIFEST_FILE))]
+    layers = base_layers(base.folder)
+    adapters = [load_adapter(path.parent, base.sha256, PROMPT_VERSION, layers) for path in sorted(folder.rglob(MANIFEST_FILE))]
     if not adapters:
         raise ArtifactError(f"{folder} holds no adapter; train some, or set adapters: null to answer by instruction alone")
     if len({adapter.manifest.persona for adapter in adapters}) != len(adapters):
@@ -90,13 +93,21 @@ async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: in
     if adapter.manifest.rank > max_rank:
         raise ArtifactError(f"{name} has rank {adapter.manifest.rank}; the engine was started for {max_rank} at most")
     await engine.load(adapter)
-    prompt = encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY])
-    changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
-    if any(math.isnan(logprob) for logprob in changed.values()):
+    try:
+        await _check_canary(engine, encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY]), name)
+    except BaseException:
         await engine.unload(name)
+        raise
+
+
+async def _check_canary(engine: Engine, prompt: list[int], name: str) -> None:
+    try:
+        changed, bare = await engine.next_token_logprobs(prompt, name), await engine.next_token_logprobs(prompt, None)
+    except EngineError as error:
+        raise ArtifactError(f"{name} was tried on the canary, and {error}") from error
+    if any(math.isnan(logprob) for logprob in changed.values()):
         raise ArtifactError(f"{name} gives no numbers: the canary's log-probabilities are NaN")
     if largest_shift(changed, bare) < CANARY_SHIFT_NATS:
-        await engine.unload(name)
         raise ArtifactError(f"{name} changes nothing: the canary's log-probabilities are the base model's")
 
 

@@ -76,7 +76,7 @@ class ResponderConfig(_Frozen):
     kind: Literal["vllm", "scripted"] = "vllm"
     base: str = "gemma-3-270m"
     adapters: Path | None = ARTIFACTS / "adapters"
-    releases: Path | None = Field(default=None, description="file in which promoted adapters outlive a restart; none: they do not")
+    releases: Path | None = Field(default=None, description="file in which promoted adapters outlive all replicas; none: they do not")
     hardware: HardwareProfile = HardwareProfile()
     coalesce_ms: float = Field(default=15, ge=0, description="how long later deltas may be joined under load; the first never waits")
     coalesce_from: int = Field(default=8, ge=1, description="running requests from which deltas are joined")

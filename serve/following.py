@@ -22,6 +22,7 @@ class Follower:
 
     def __init__(self, backend: Backend, replica: str, sync: Sync) -> None:
         self._backend, self._replica, self._sync = backend, replica, sync
+        self._told: Releases | None = None
         self._refused: dict[str, str] = {}
         self._in_use: Counter[str | None] = Counter()
         self.aliases: dict[str, str] = backend.aliases
@@ -46,7 +47,7 @@ class Follower:
 
     async def step(self) -> None:
         """Asks once, and does what it is told; the next report says what has come of it."""
-        releases = await self._sync(self._report())
+        releases = self._told = await self._sync(self._report())
         wanted = {version.name: version for version in releases.versions}
         self._refused = {name: reason for name, reason in self._refused.items() if name in wanted}
         for name in self._resident() - wanted.keys():
@@ -71,7 +72,7 @@ class Follower:
             self._refused[version.name] = str(error)
 
     def _report(self) -> Report:
-        return Report(self._replica, self._resident(), dict(self._refused), self.aliases)
+        return Report(self._replica, self._resident(), dict(self._refused), self.aliases, self._told)
 
     def _resident(self) -> frozenset[str]:
         return frozenset(self._backend.engine.stats().adapters)

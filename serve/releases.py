@@ -28,12 +28,18 @@ class Version(BaseModel):
 
 
 class Releases(BaseModel):
-    """`versions` are resident, oldest first. `answering` are names by persona, the one that answers last: a rollback drops it."""
+    """`versions` are resident, oldest first. `answering` are names by persona, the one that answers last: a rollback drops it.
+
+    `began` are the names that the configuration had, and `change` says how many changes ago that was: the later of two with one
+    beginning is what holds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     versions: tuple[Version, ...] = ()
     answering: dict[PersonaName, tuple[str, ...]] = {}
+    began: tuple[str, ...] = ()
+    change: int = 0
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -44,6 +50,9 @@ class Releases(BaseModel):
         """Those beside the six that answer, by their persona."""
         answering = self.aliases.values()
         return {known.persona: known.character for known in self.versions if known.character and known.name in answering}
+
+    def follows(self, other: Self) -> bool:
+        return self.began == other.began and self.change > other.change
 
     def publish(self, version: Version, places: int) -> Self:
         """With one more version, in at most `places`: the oldest that answers nobody makes room. Raises AdapterRefused."""

@@ -1,10 +1,10 @@
 """A deterministic engine without weights: for tests, and for a look at the API. It ships, and keeps the engine's contract.
 
-The answer names the adapter, a word at a time, so that a test can see what reached the engine.
+The answer names the adapter first and last, a word at a time, so that a test can see what reached the engine and that it has not changed
+on the way. An adapter must be resident for as long as that takes.
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 from itertools import cycle, islice
 
@@ -13,8 +13,15 @@ from serve.engine import Delta, EngineStats, FinishReason, Sampling
 from serve.errors import EngineError
 from serve.tracing import Carrier
 
-SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end ."
-WORDS = tuple(re.findall(r"\S+", SENTENCE))
+SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end"
+
+
+def script(adapter: str | None) -> str:
+    """A whole answer, each of whose words is a token."""
+    return f"[{adapter or 'base'}] {SENTENCE} [{adapter or 'base'}]"
+
+
+TOKENS = len(script(None).split())
 
 
 class ScriptedEngine:
@@ -31,9 +38,8 @@ class ScriptedEngine:
     async def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
     ) -> AsyncGenerator[Delta]:
-        if adapter is not None and adapter not in self._adapters:
-            raise EngineError(f"no adapter {adapter} is resident")
-        words, reason = _script(f"[{adapter or 'base'}]", sampling)
+        self._check_resident(adapter)
+        words, reason = _script(script(adapter).split(), sampling)
         self._running += 1
         try:
             async with self._places:
@@ -41,11 +47,16 @@ class ScriptedEngine:
                 try:
                     for number, word in enumerate(words, 1):
                         await asyncio.sleep(self._token_s + self._beside_s * self._written)
+                        self._check_resident(adapter)
                         yield Delta(word, 1, reason if number == len(words) else None)
                 finally:
                     self._written -= 1
         finally:
             self._running -= 1
+
+    def _check_resident(self, adapter: str | None) -> None:
+        if adapter is not None and adapter not in self._adapters:
+            raise EngineError(f"no adapter {adapter} is resident")
 
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
         return {0: 0.0 if adapter is None else -1.0}
@@ -66,11 +77,10 @@ class ScriptedEngine:
         return
 
 
-def _script(speaker: str, sampling: Sampling) -> tuple[list[str], FinishReason]:
+def _script(once: list[str], sampling: Sampling) -> tuple[list[str], FinishReason]:
     """The words of an answer, one a token, and why it ends after the last. One that is to be longer begins again."""
-    once = [f" {word}" for word in (speaker, *WORDS)]
     whole = sampling.max_tokens if sampling.ignore_eos else max(len(once), sampling.min_tokens)
-    words = list(islice(cycle(once), min(whole, sampling.max_tokens)))
+    words = [f" {word}" for word in islice(cycle(once), min(whole, sampling.max_tokens))]
     text, earliest = "".join(words), len("".join(words[: sampling.min_tokens]))
     end = min((at for stop in sampling.stop if (at := text.find(stop, earliest)) >= 0), default=None)
     if end is not None:

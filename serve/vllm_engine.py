@@ -7,7 +7,8 @@ import itertools
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,22 +57,15 @@ class VllmEngine:
     async def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
     ) -> AsyncGenerator[Delta]:
-        from vllm.v1.engine.exceptions import EngineDeadError
-
         outputs = self._engine.generate(
             {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
         )
         self._running += 1
         try:
-            async for output in outputs:
-                part = output.outputs[0]
-                yield Delta(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
-        except EngineError:
-            raise
-        except EngineDeadError as error:
-            raise EngineDead("the engine is dead") from error
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"the engine failed: {type(error).__name__}") from error
+            with _own_errors():
+                async for output in outputs:
+                    part = output.outputs[0]
+                    yield Delta(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished
@@ -82,7 +76,8 @@ class VllmEngine:
         params = SamplingParams(max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS)
         request_id = f"canary-{uuid.uuid4().hex}"
         outputs = self._engine.generate({"prompt_token_ids": prompt}, params, request_id, lora_request=self._lora(adapter))
-        positions = [output.outputs[0].logprobs async for output in outputs][-1]
+        with _own_errors():
+            positions = [output.outputs[0].logprobs async for output in outputs][-1]
         if not positions:
             raise EngineError("the engine gave no log-probabilities")
         return {token: entry.logprob for token, entry in positions[0].items()}
@@ -96,14 +91,18 @@ class VllmEngine:
 
     async def load(self, adapter: Adapter) -> None:
         from vllm.lora.request import LoRARequest
+        from vllm.v1.engine.exceptions import EngineDeadError
 
-        name = adapter.manifest.versioned_name
+        engine, name = self._engine, adapter.manifest.versioned_name
         if name in self._adapters:
             return
         request = LoRARequest(lora_name=name, lora_int_id=next(self._ids), lora_path=str(adapter.folder))
         try:
-            accepted = await self._engine.add_lora(request)
-        except (RuntimeError, ValueError) as error:
+            accepted = await engine.add_lora(request)
+        except EngineDeadError as error:
+            raise EngineDead("the engine is dead") from error
+        except Exception as error:  # a plain one: vLLM brings no more than the words from the process in which it computes
+            await engine.remove_lora(request.lora_int_id)  # it may have taken a place before it failed
             raise ArtifactError(f"the engine refused {name}: {error}") from error
         if not accepted:
             raise ArtifactError(f"the engine refused {name}")
@@ -116,12 +115,8 @@ class VllmEngine:
 
     async def health(self) -> None:
         engine = self._engine
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        try:
+        with _own_errors():
             await engine.check_health()
-        except EngineDeadError as error:
-            raise EngineDead("the engine is dead") from error
 
     def stats(self) -> EngineStats:
         return EngineStats(running=self._running, adapters=tuple(self._adapters))
@@ -130,6 +125,20 @@ class VllmEngine:
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raises EngineDead or EngineError for what vLLM raises."""
+    from vllm.exceptions import VLLMError
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    try:
+        yield
+    except EngineDeadError as error:
+        raise EngineDead("the engine is dead") from error
+    except (VLLMError, RuntimeError, ValueError) as error:
+        raise EngineError(f"the engine failed: {type(error).__name__}") from error
 
 
 def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:

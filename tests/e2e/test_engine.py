@@ -5,21 +5,23 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from math import exp, inf
+from math import exp, inf, nan
 from pathlib import Path
 from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+import torch
 from opentelemetry import trace
-from safetensors.torch import load_file, save_file
 
+from changed import changed_adapter, fear_as_joy, scaled_joy
 from collector import Collector, collecting
 from engines import Greedy, bare, greedy, greedy_tokens
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
-from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, AdapterManifest, adapter_hash, load_adapter
+from models.lora_tensors import base_layers
+from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, load_adapter
 from models.materialize import materialize
 from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import Backend, admit, open_backend
@@ -133,6 +135,42 @@ async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_
     assert adapter.manifest.versioned_name not in backend.engine.stats().adapters
 
 
+async def test_an_adapter_of_nan_is_refused_and_spoils_no_answer(backend: Backend, tmp_path: Path) -> None:
+    """What it left in the engine's cache is not a number either, and its place there goes to others."""
+    asked = [(persona, MESSAGES[0]) for persona in (*LABELS, None)]
+    before = await asyncio.gather(*(greedy(backend, *one) for one in asked))
+    adapter = changed_joy(tmp_path, factor=nan)
+    answering = [asyncio.create_task(greedy(backend, *one)) for one in asked]
+    with pytest.raises(ArtifactError, match=f"{adapter.manifest.versioned_name} gives no numbers"):
+        await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
+    assert adapter.manifest.versioned_name not in backend.engine.stats().adapters
+    during = await asyncio.gather(*answering)
+    await backend.engine._engine.reset_prefix_cache()  # type: ignore[attr-defined]
+    after = await asyncio.gather(*(greedy(backend, *one) for one in asked))
+    for one, first, second, third in zip(asked, before, during, after, strict=True):
+        assert same_answer(first, second), one
+        assert same_answer(first, third), one
+
+
+async def test_what_the_engine_itself_refuses_is_refused_by_name_and_takes_no_place(backend: Backend, tmp_path: Path) -> None:
+    """An adapter for a wider base, past the checks of its files. vLLM says so with a plain Exception."""
+    manifest = changed_adapter(tmp_path / "joy", Emotion.JOY, lambda name, tensor: torch.cat([tensor, tensor], int("lora_A" in name)))
+    adapter, before, base = Adapter(manifest, tmp_path / "joy"), backend.engine.stats().adapters, materialize(CONFIG.base)
+    with pytest.raises(ManifestError, match=r"joy: tensor .* is of size 4096, and the layer of 2048"):
+        load_adapter(adapter.folder, base.sha256, PROMPT_VERSION, base_layers(base.folder))
+    for _ in range(backend.limits.max_loras):
+        with pytest.raises(ArtifactError, match=f"the engine refused {manifest.versioned_name}: .*size of tensor"):
+            await backend.engine.load(adapter)
+    assert backend.engine.stats().adapters == before
+    assert set(await backend.engine._engine.list_loras()) == resident_ids(backend)  # type: ignore[attr-defined]
+    assert (await greedy(backend, Emotion.JOY, MESSAGES[0]))[0]
+
+
+def resident_ids(backend: Backend) -> set[int]:
+    assert isinstance(backend.engine, VllmEngine)
+    return {request.lora_int_id for request in backend.engine._adapters.values()}
+
+
 async def test_a_new_version_is_resident_beside_the_old_one(backend: Backend, tmp_path: Path) -> None:
     adapter = changed_joy(tmp_path, factor=0.5)
     await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
@@ -144,7 +182,8 @@ async def test_after_a_swap_no_cached_prefix_of_the_version_before_is_used(backe
     """Fear's weights are published as joy's next version. Its answer to a long prompt is that of fear, which never saw the prompt."""
     old, fear = backend.aliases[Emotion.JOY], backend.aliases[Emotion.FEAR]
     prompt = backend.encoder.prompt("Joy", [Turn("user", " ".join(MESSAGES * 24))])
-    adapter = fear_as_joy(tmp_path)
+    fear_as_joy(tmp_path / "joy")
+    adapter = load_adapter(tmp_path / "joy", materialize(CONFIG.base).sha256, PROMPT_VERSION)
     await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
     new = adapter.manifest.versioned_name
     try:
@@ -195,19 +234,7 @@ def total_variation(left: Mapping[int, float], right: Mapping[int, float]) -> fl
     return sum(abs(exp(left.get(token, -inf)) - exp(right.get(token, -inf))) for token in left.keys() | right.keys()) / 2
 
 
-def fear_as_joy(tmp_path: Path) -> Adapter:
-    """The fear adapter, with a manifest that says joy. One of joy's own training would differ less."""
-    folder = shutil.copytree(ARTIFACTS / "adapters" / "fear", tmp_path / "joy")
-    AdapterManifest.read(folder).model_copy(update={"name": "joy", "persona": Emotion.JOY}).write(folder)
-    return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
-
-
 def changed_joy(tmp_path: Path, factor: float) -> Adapter:
     """The joy adapter with its B matrices scaled, and a true manifest."""
-    folder = shutil.copytree(ARTIFACTS / "adapters" / "joy", tmp_path / "joy")
-    tensors = load_file(folder / ADAPTER_WEIGHTS)
-    scaled = {name: tensor * factor if "lora_B" in name else tensor for name, tensor in tensors.items()}
-    save_file(scaled, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-    manifest = AdapterManifest.read(folder).model_copy(update={"content_hash": adapter_hash(folder)})
-    manifest.write(folder)
-    return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
+    scaled_joy(tmp_path / "joy", factor)
+    return load_adapter(tmp_path / "joy", materialize(CONFIG.base).sha256, PROMPT_VERSION)

@@ -1,8 +1,11 @@
 """What a newcomer sees: the graph with real weights, from the command of `make serve` to Ctrl-C."""
 
+import asyncio
 import json
 import re
 import time
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -12,10 +15,25 @@ import pytest
 import ray
 from ray import serve
 
-from models.emotions import LABELS
+from arrivals import asked_until, session
+from changed import fear_as_joy
+from client import ask
+from models.emotions import LABELS, Emotion
+from release import Joy
 from servers import Server, stop_server
+from workload import Asked
 
 README = Path(__file__).parents[2] / "README.md"
+SENT = (
+    "My sister rang last night.",
+    "They moved the meeting to Friday.",
+    "I found a letter in the attic.",
+    "The neighbours have a new dog.",
+    "It rained all day.",
+    "My flatmate used my toothbrush.",
+)
+GREEDY = [Asked(text, Emotion.JOY, 24, 0, temperature=0, persona=Emotion.JOY) for text in SENT]
+SURE = 8  # letters; a batch's bf16 sums may make another token of a near-tie, which is rare so early
 WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -90,6 +108,39 @@ def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
             time.sleep(0.1)
     finally:
         ray.shutdown()
+
+
+async def test_a_release_under_load_is_answered_by_one_version_or_the_other(server: Server, tmp_path: Path) -> None:
+    """Six streams at a time, greedy, so that each version's answers under load can be held against its own on an idle engine."""
+    fear_as_joy(tmp_path / "joy")
+    async with session() as http:
+        joy, send = Joy(http, server.url), partial(ask, http, server.url, timeout_s=60)
+        old, enough = await joy.answers(), asyncio.Event()
+        idle = {old: [(await send(asked)).text for asked in GREEDY]}
+        async with asyncio.TaskGroup() as users:
+            load = [users.create_task(asked_until(enough, send, asked)) for asked in GREEDY]
+            new = await joy.publish(tmp_path / "joy")
+            await joy.promote(new)
+            promoted = [await send(asked) for asked in GREEDY[:2]]
+            assert await joy.roll_back() == old
+            back = [await send(asked) for asked in GREEDY[:2]]
+            enough.set()
+        await joy.promote(new)
+        idle[new] = [(await send(asked)).text for asked in GREEDY]
+        await joy.roll_back()
+    assert ([one.adapter for one in promoted], [one.adapter for one in back]) == ([new] * 2, [old] * 2)
+    answers = [(number, outcome) for number, task in enumerate(load) for outcome in task.result()]
+    assert {(outcome.end, outcome.adapter) for _, outcome in answers} == {("ok", old), ("ok", new)}
+    for number, outcome in answers:
+        own = idle[outcome.adapter or ""][number]
+        other = idle[old if outcome.adapter == new else new][number]
+        alike = in_common(own, outcome.text)
+        assert alike == len(own) or alike > max(in_common(other, outcome.text), SURE), (outcome.text, own, other)
+
+
+def in_common(one: str, other: str) -> int:
+    """How many letters two texts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def test_ctrl_c_leaves_nothing_behind(server: Server) -> None:

@@ -11,7 +11,7 @@ from httpx_sse import EventSource, connect_sse
 
 from models.emotions import LABELS
 from models.personas import personas
-from serve.scripted_engine import SENTENCE, WORDS
+from serve.scripted_engine import TOKENS, script
 
 TOKEN_S = 0.2  # as the graph of these tests is configured
 SHORT = {"max_tokens": 3}
@@ -38,13 +38,13 @@ def test_a_whole_answer_has_emotion_persona_text_and_figures(client: httpx.Clien
     assert sum(parts) == pytest.approx(times["total"], rel=0.05)
     assert body.pop("id").startswith("resp-")
     assert body == {
-        "text": f"[joy@scripted] {SENTENCE}",
+        "text": script("joy@scripted"),
         "persona": "joy",
         "safety": None,
         "adapter": "joy@scripted",
         "emotion": {"label": "joy", "score": 0.9, "scores": {label: 0.9 if label == "joy" else 0.02 for label in LABELS}},
         "finish_reason": "stop",
-        "usage": {"prompt_tokens": 4, "completion_tokens": len(WORDS) + 1},
+        "usage": {"prompt_tokens": 4, "completion_tokens": TOKENS},
     }
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from running_graph import Graph, until_running
-from serve.scripted_engine import SENTENCE
+from serve.scripted_engine import script
 
 FREE_S = 2.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
@@ -45,5 +45,5 @@ async def test_those_who_stay_are_answered_in_full(graph: Graph, async_client: h
     stays = asyncio.create_task(async_client.post(OWN, json=BODIES[OWN]))
     await asyncio.gather(*(leave(async_client, OWN, after_deltas=1) for _ in range(5)))
     await until_running(graph, 1, FREE_S)
-    assert (await stays).json()["text"] == f"[sadness@scripted] {SENTENCE}"
+    assert (await stays).json()["text"] == script("sadness@scripted")
     await until_running(graph, 0, FREE_S)

@@ -45,3 +45,11 @@ async def closed_loop(send: Send, workload: Iterator[Asked], users: int, duratio
         return mine
 
     return [outcome for mine in await asyncio.gather(*(one() for _ in range(users))) for outcome in mine]
+
+
+async def asked_until(ended: asyncio.Event, send: Send, asked: Asked) -> list[Outcome]:
+    """One user, who asks the same over and over. The last answer is waited for."""
+    found = []
+    while not ended.is_set():
+        found.append(await send(asked))
+    return found

@@ -50,7 +50,7 @@ def bare(config: ResponderConfig, port: int, log: Path) -> Iterator[Bare]:
 def arguments(config: ResponderConfig, port: int, template: Path) -> list[str]:
     """The engine's are derived as the graph derives them."""
     base = materialize(config.base)
-    adapters = find_adapters(config.adapters, base.sha256) if config.adapters else []
+    adapters = find_adapters(config.adapters, base) if config.adapters else []
     template.write_text(AS_IT_IS, "utf-8")
     found = ["--host", "127.0.0.1", "--port", str(port), "--chat-template", str(template)]
     for name, value in engine_arguments(base.folder, config.hardware, derive_limits(config, [one.manifest for one in adapters])).items():

@@ -3,22 +3,33 @@
 Each returns when the graph is whole again, and what it has seen happen.
 """
 
+import asyncio
+import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
+from pathlib import Path
 
-from arrivals import closed_loop, session
+from arrivals import asked_until, closed_loop, session
+from changed import scaled_joy
 from client import as_scripted, ask
 from cluster import STAGES, Cluster
+from models.emotions import Emotion
 from outcomes import counted
+from release import Joy
 from serve.config import Replicas, ResponderConfig, ServeConfig
 from serve.limits import derive_gates
-from serve.scripted_engine import WORDS
+from serve.scripted_engine import TOKENS
 from trial import Missed
-from workload import mixed
+from workload import Asked, mixed
 
 SHORT_TOKEN_S = 0.12  # an answer takes between two and three seconds
 LONG_STREAM_S = 26.0  # Serve's own graceful shutdown is 20 s
 FLOOD_S = 16.0  # a health check is missed after ten
+RELEASE_USERS = 8
+RELEASE_TIMEOUT_S = 40.0
 SPARE_PLACES = 40  # for the load that goes on beside the flood
 
 
@@ -35,7 +46,7 @@ async def update(cluster: Cluster) -> str:
 
 async def have_long_streams(cluster: Cluster) -> None:
     """From now on answers take longer than Serve would wait by itself."""
-    slow = cluster.config.responder.model_copy(update={"scripted_token_s": LONG_STREAM_S / (len(WORDS) + 1)})
+    slow = cluster.config.responder.model_copy(update={"scripted_token_s": LONG_STREAM_S / TOKENS})
     await cluster.deploy(cluster.config.model_copy(update={"responder": slow}))
 
 
@@ -66,6 +77,38 @@ def with_responders(config: ServeConfig, count: int) -> ServeConfig:
     replicas = Replicas(minimum=count, maximum=count, cpus=config.responder.replicas.cpus)
     responder: ResponderConfig = config.responder.model_copy(update={"replicas": replicas})
     return config.model_copy(update={"responder": responder})
+
+
+async def released(cluster: Cluster) -> str:
+    """A version of joy comes, answers and goes while joy alone is asked, of every replica: one version writes the whole of each answer."""
+    ended = asyncio.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        scaled_joy(Path(folder) / "joy", factor=0.5)
+        async with session() as http:
+            joy, send = Joy(http, cluster.url), partial(ask, http, cluster.url, timeout_s=RELEASE_TIMEOUT_S, check=as_scripted)
+            old = await joy.answers()
+            asking = [asyncio.create_task(asked_until(ended, send, asked)) for asked in islice(joys(3), RELEASE_USERS)]
+            try:
+                new = await joy.publish(Path(folder) / "joy")
+                published = await send(next(joys(4)))
+                await joy.promote(new)
+                promoted = await send(next(joys(5)))
+                back = await joy.roll_back()
+                after = await send(next(joys(6)))
+            finally:
+                ended.set()
+            outcomes = [outcome for task in asking for outcome in await task]
+    if [published.adapter, promoted.adapter, back, after.adapter] != [old, new, old, old]:
+        raise Missed(f"{old} became {promoted.adapter}, not {new}, and then {after.adapter}")
+    versions = Counter(outcome.adapter for outcome in outcomes)
+    if counted(outcomes)["ok"] < len(outcomes) or versions.keys() != {old, new}:
+        raise Missed(f"not every answer was one version's: {counted(outcomes)}, {dict(versions)}")
+    return f"{len(outcomes)} answers beside the load: {versions[old]} of {old}, {versions[new]} of {new}"
+
+
+def joys(seed: int) -> Iterator[Asked]:
+    """Whole answers of joy, which name their version at both ends."""
+    return (asked for asked in mixed(seed, max_tokens=(TOKENS, TOKENS)) if asked.emotion == Emotion.JOY)
 
 
 async def full_load(cluster: Cluster) -> str:

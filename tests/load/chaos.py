@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from changes import SHORT_TOKEN_S, full_load, have_long_streams, scaled, update, update_of_long_streams
+from changes import SHORT_TOKEN_S, full_load, have_long_streams, released, scaled, update, update_of_long_streams
 from client import as_scripted, by_its_persona
 from cluster import Cluster, serving_on_nodes
 from faults import engine_core_killed, hangs, hangs_for_good, killed, node_removed
@@ -59,6 +59,7 @@ LONG_FAULTS = (
     Fault("detector hangs for good", of("Detector", hangs_for_good), spares=True),
     Fault("ingress hangs for good", of("Ingress", hangs_for_good)),
     Fault("update of long streams", update_of_long_streams, spares=True, load=LONG_LOAD, prepare=have_long_streams, before_s=BEFORE_LONG_S),
+    Fault("release of an adapter", released, spares=True),
 )
 ENGINE_FAULT = Fault("engine core killed", engine_core_killed, before_s=8)
 COLUMNS = ("fault", "sent", "ok", "refused", "failed_explicitly", "lost", "wrong", "duplicated", "hung", "in the middle", "seen")

@@ -28,10 +28,10 @@ def by_its_persona(asked: Asked, _text: str, adapter: str | None) -> str | None:
 
 
 def as_scripted(asked: Asked, text: str, adapter: str | None) -> str | None:
-    """The scripted engine says which adapter it was asked for, and then its sentence."""
-    from serve.scripted_engine import WORDS
+    """The scripted engine says which adapter it was asked for, then its sentence, and the adapter again."""
+    from serve.scripted_engine import script
 
-    expected = " ".join([f"[{adapter}]", *WORDS][: asked.max_tokens])
+    expected = " ".join(script(adapter).split()[: asked.max_tokens])
     wrong = by_its_persona(asked, text, adapter)
     if wrong:
         return wrong

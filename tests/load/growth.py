@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 ADAPTERS = (6, 24, 96)
 REPLICAS = (1, 2, 4, 8)
 LEAST_S = 3.0  # of warm-up; twice that is measured
-WORDS = len(scripted_engine.WORDS) + 1  # of a scripted answer
+WORDS = scripted_engine.TOKENS  # of a scripted answer
 GROWTHS = ("adapters", "prompt", "concurrency", "replicas")
 
 

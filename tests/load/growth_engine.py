@@ -56,7 +56,7 @@ async def opened(config: ResponderConfig, adapters: int) -> AsyncIterator[Open]:
     """An engine with as many adapters as asked for: the shipped ones over and over, under other names. Limits follow, as in the graph."""
     base = materialize(config.base)
     assert config.adapters
-    shipped = find_adapters(config.adapters, base.sha256)
+    shipped = find_adapters(config.adapters, base)
     copies = [_renamed(adapter, number) for number, adapter in enumerate(itertools.islice(itertools.cycle(shipped), adapters))]
     engine = VllmEngine(base.folder, config.hardware, derive_limits(config, [copy.manifest for copy in copies]))
     await engine.start()

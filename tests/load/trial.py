@@ -12,6 +12,7 @@ from arrivals import Send, open_loop, session
 from client import Check, ask
 from cluster import Cluster, until
 from outcomes import End, Outcome, counted
+from serve.scripted_engine import SENTENCE
 from workload import Asked, mixed
 
 BEFORE_S = 2.5  # of load, before most faults
@@ -19,6 +20,7 @@ WINDOW_S = 2.5  # of load; there is one more when the graph is whole
 RECOVERS_S = 240.0
 CALMS_S = 15.0  # in which nothing runs any more once the last request has ended
 LATE_S = 5.0  # a client that is later than that did not ask as it should have
+OPENING = SENTENCE.partition(" ")[0]
 BEGUN = 200  # the status of a stream that ended with an error
 Strike = Callable[[Cluster], Awaitable[str]]
 
@@ -65,7 +67,7 @@ class Trial:
     @property
     def duplicated(self) -> int:
         """Answers that begin twice; they are wrong, too."""
-        return sum(outcome.end == "wrong" and outcome.text.count(f"[{outcome.adapter}]") > 1 for outcome in self.outcomes)
+        return sum(outcome.end == "wrong" and outcome.text.count(f"[{outcome.adapter}] {OPENING}") > 1 for outcome in self.outcomes)
 
 
 async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Trial:

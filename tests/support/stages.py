@@ -86,13 +86,16 @@ def adapter(persona: str = Emotion.JOY, rank: int = 8, folder: Path = Path("nowh
     return Adapter(manifest, folder)
 
 
-def write_adapter(folder: Path, persona: str, character: str | None = CHARACTER) -> None:
+def write_adapter(folder: Path, persona: str, character: str | None = CHARACTER, rank: int = 8) -> None:
     """A PEFT folder whose manifest is true. A persona beside the six brings its character, if any is given."""
     folder.mkdir(parents=True)
-    config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "bias": "none"}
+    config = {"r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"], "bias": "none"}
     (folder / "adapter_config.json").write_text(json.dumps(config))
     module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
-    save_file({f"{module}_{side}.weight": np.ones((8, 8), np.float32) for side in "AB"}, folder / "adapter_model.safetensors")
+    shapes = {"A": (rank, 8), "B": (8, rank)}
+    save_file(
+        {f"{module}_{side}.weight": np.ones(shape, np.float32) for side, shape in shapes.items()}, folder / "adapter_model.safetensors"
+    )
     if persona not in LABELS and character is not None:
         (folder / PERSONA_FILE).write_text(character.format(persona.capitalize()))
-    adapter(persona).manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)
+    adapter(persona, rank).manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)

@@ -14,7 +14,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from models.manifest import ADAPTER_CONFIG, ADAPTER_WEIGHTS, TENSOR_PREFIX
+from models.lora_tensors import TENSOR_PREFIX
+from models.manifest import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from models.materialize import Materialized
 from tiny import tiny_gemma
 from training.backends import PeftBackend, UnslothBackend, choose_backend

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
+from models.lora_tensors import Layers, base_layers
 from models.manifest import ARTIFACTS, AdapterManifest, adapter_hash, load_adapter
 from stages import CHARACTER
 
@@ -174,6 +175,8 @@ UNTRUTHS: dict[str, tuple[Change, str]] = {
     "A of another rank": (save(**{f"{Q}.lora_A.weight": (3, 6)}), "lora_A.weight is not of rank 4"),
     "B of another rank": (save(**{f"{Q}.lora_B.weight": (6, 5)}), "lora_B.weight is not of rank 4"),
     "vector": (save(**{f"{Q}.lora_B.weight": (4,)}), "lora_B.weight is not of rank 4"),
+    "A without B": (save(**{f"{Q[:-6]}up_proj.lora_A.weight": (4, 6)}), "up_proj.lora_A.weight has no other half"),
+    "B without A": (save(**{f"{Q[:-6]}up_proj.lora_B.weight": (6, 4)}), "up_proj.lora_B.weight has no other half"),
     "truncated weights": (truncate, "joy: .*incomplete metadata"),
     "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
     "no settings": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config.json"),
@@ -186,6 +189,22 @@ def test_an_untruth_is_refused_by_name(adapter: Path, change: Change, message: s
     change(adapter)
     with pytest.raises(ManifestError, match=message):
         load_adapter(adapter, BASE, PROMPT)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "language_model.model.", "model.language_model."])
+def test_an_adapter_must_fit_the_layers_of_its_base(adapter: Path, tmp_path: Path, prefix: str) -> None:
+    def base(shape: tuple[int, int], layer: str = f"{prefix}layers.0.self_attn.q_proj.weight") -> Layers:
+        weights = {layer: shape, "model.embed_tokens.weight": (9, 6), "vision_tower.vision_model.encoder.layers.0.q_proj.weight": (3, 3)}
+        save_file({name: np.ones(shape, np.float32) for name, shape in weights.items()}, tmp_path / "model.safetensors")
+        return base_layers(tmp_path)
+
+    assert load_adapter(adapter, BASE, PROMPT, base((6, 6))).folder == adapter
+    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_A.weight is of size 6, and the layer of 7"):
+        load_adapter(adapter, BASE, PROMPT, base((6, 7)))
+    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_B.weight is of size 6, and the layer of 5"):
+        load_adapter(adapter, BASE, PROMPT, base((5, 6)))
+    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_A.weight is of no layer of the base"):
+        load_adapter(adapter, BASE, PROMPT, base((6, 6), f"{prefix}layers.1.self_attn.q_proj.weight"))
 
 
 @pytest.mark.parametrize("change", [{"r": 2}, {"lora_alpha": 16}, {"target_modules": ["q_proj"]}, {"use_rslora": True}], ids=str)

@@ -3,14 +3,18 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
+from models.materialize import Materialized
 from models.prompt import PROMPT_VERSION, Turn
 from serve.backend import CANARY_SHIFT_NATS, ScriptedEncoder, admit, find_adapters, largest_shift, open_backend
 from serve.config import ResponderConfig
 from serve.engine import Delta, Sampling
+from serve.errors import EngineError
 from serve.scripted_engine import ScriptedEngine
 from stages import adapter, write_adapter
 
@@ -44,6 +48,19 @@ async def test_an_adapter_that_changes_nothing_is_refused_by_name_and_not_kept(n
 async def test_an_adapter_that_gives_no_numbers_is_refused() -> None:
     engine = Shifting(math.nan)
     with pytest.raises(ArtifactError, match=f"{NAME} gives no numbers"):
+        await admit(engine, ScriptedEncoder(), JOY, 8)
+    assert engine.stats().adapters == ()
+
+
+@pytest.mark.parametrize(("error", "raised"), [(EngineError("the engine failed"), ArtifactError), (KeyError("any"), KeyError)], ids=str)
+async def test_an_adapter_with_which_the_engine_fails_is_not_kept(error: Exception, raised: type[Exception]) -> None:
+    class Failing(Shifting):
+        async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+            assert self.stats().adapters == (NAME,)
+            raise error
+
+    engine = Failing(1)
+    with pytest.raises(raised, match=f"{NAME} was tried on the canary, and the engine failed" if raised is ArtifactError else "any"):
         await admit(engine, ScriptedEncoder(), JOY, 8)
     assert engine.stats().adapters == ()
 
@@ -101,11 +118,18 @@ async def test_the_scripted_kind_takes_its_time_from_the_configuration(monkeypat
     assert waits == [0.25] * len(deltas)
 
 
+def base(root: Path, sha256: str = JOY.manifest.base_hash) -> Materialized:
+    """Base weights of one matrix, as `write_adapter`'s adapters have."""
+    (root / "base").mkdir()
+    save_file({"model.layers.0.self_attn.q_proj.weight": np.ones((8, 8), np.float32)}, root / "base" / "model.safetensors")
+    return Materialized("tiny", root / "base", sha256)
+
+
 def test_adapters_are_found_by_their_manifests(tmp_path: Path) -> None:
     for persona in (Emotion.JOY, Emotion.FEAR):
         write_adapter(tmp_path / persona, persona)
     (tmp_path / "notes").mkdir()
-    found = find_adapters(tmp_path, JOY.manifest.base_hash)
+    found = find_adapters(tmp_path, base(tmp_path))
     assert [(each.manifest.persona, each.folder.name) for each in found] == [(Emotion.FEAR, "fear"), (Emotion.JOY, "joy")]
     assert all(each.manifest.prompt_version == PROMPT_VERSION for each in found)
 
@@ -114,13 +138,13 @@ def test_two_adapters_of_one_persona_are_refused(tmp_path: Path) -> None:
     for folder in ("old", "new"):
         write_adapter(tmp_path / folder, Emotion.JOY)
     with pytest.raises(ArtifactError, match=f"{tmp_path.name} holds two adapters of one persona"):
-        find_adapters(tmp_path, JOY.manifest.base_hash)
+        find_adapters(tmp_path, base(tmp_path))
 
 
 def test_an_adapter_for_other_base_weights_is_refused_by_name(tmp_path: Path) -> None:
     write_adapter(tmp_path / "joy", Emotion.JOY)
     with pytest.raises(ManifestError, match="joy: base-model hash"):
-        find_adapters(tmp_path, "f" * 64)
+        find_adapters(tmp_path, base(tmp_path, "f" * 64))
 
 
 def test_the_scripted_encoder_tells_prompts_apart() -> None:

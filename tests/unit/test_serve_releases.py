@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
+from models.manifest import AdapterManifest
+from models.materialize import Materialized
 from models.personas import Character
 from serve import directory as directory_module
 from serve import following
@@ -117,14 +121,21 @@ class Fleet:
 
     def __init__(self, state: Path | None = None) -> None:
         self.directory = Directory(SCRIPTED.model_copy(update={"releases": state}))
+        self.state = state
         self.replicas: list[Follower] = []
         self.engines: list[ScriptedEngine] = []
+
+    async def _sync(self, report: Report) -> Releases:
+        return await self.directory.sync(report)
+
+    def restart_directory(self) -> None:
+        self.directory = Directory(SCRIPTED.model_copy(update={"releases": self.state}))
 
     async def add(self, engine: ScriptedEngine | None = None) -> Follower:
         plain = await open_backend(SCRIPTED)
         engine = engine or ScriptedEngine(tuple(plain.aliases.values()))
         backend = Backend(engine, ScriptedEncoder(), dict(plain.aliases), plain.limits)
-        follower = Follower(backend, f"replica-{len(self.replicas)}", self.directory.sync)
+        follower = Follower(backend, f"replica-{len(self.replicas)}", self._sync)
         await follower.step()
         self.replicas.append(follower)
         self.engines.append(engine)
@@ -148,6 +159,7 @@ async def following_fleet(replicas: int, state: Path | None = None, engine: Scri
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "SYNC_S", 0.01)
     monkeypatch.setattr(directory_module, "CHANGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(directory_module, "HEARS_S", 0.1)
 
 
 @pytest.fixture
@@ -221,11 +233,56 @@ async def test_a_spoilt_adapter_is_refused_by_name(fresh_joy: Path) -> None:
             await published(fleet, fresh_joy / "nowhere")
 
 
+@pytest.mark.parametrize(("rank", "reason"), [(8, None), (16, "has rank 16; the engine was started for 8 at most")])
+async def test_a_rank_above_the_engines_is_refused_by_name(tmp_path: Path, rank: int, reason: str | None) -> None:
+    write_adapter(tmp_path / "joy", Emotion.JOY, rank=rank)
+    async with following_fleet(2) as fleet:
+        name = AdapterManifest.read(tmp_path / "joy").versioned_name
+        if reason is None:
+            assert await published(fleet, tmp_path / "joy") == name
+            return
+        with pytest.raises(AdapterRefused, match=f"{name} {reason}"):
+            await published(fleet, tmp_path / "joy")
+        assert (await fleet.directory.status()).releases.versions == FIRST.versions
+
+
+async def test_an_adapter_that_does_not_fit_the_base_is_refused_by_name(fresh_joy: Path, tmp_path: Path) -> None:
+    fleet = Fleet()
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.parent.mkdir()
+    save_file({"model.layers.0.self_attn.q_proj.weight": np.ones((8, 9), np.float32)}, weights)
+    for sha256, reason in (("f" * 64, "joy: base-model hash"), (AdapterManifest.read(fresh_joy).base_hash, "joy: tensor .* is of size 8")):
+        fleet.directory._base = Materialized("other", weights.parent, sha256)
+        with pytest.raises(AdapterRefused, match=reason):
+            await published(fleet, fresh_joy)
+
+
+async def test_who_refuses_is_heard_before_who_has_it(fresh_joy: Path) -> None:
+    directory, name = Fleet().directory, AdapterManifest.read(fresh_joy).versioned_name
+    publishing = asyncio.create_task(directory.publish(str(fresh_joy)))
+    await asyncio.sleep(0.2)
+    await directory.sync(Report("one", frozenset({name}), {name: "it is bad"}, FIRST.aliases))
+    with pytest.raises(AdapterRefused, match="it is bad"):
+        await publishing
+
+
 async def test_without_a_replica_that_follows_nothing_changes(fresh_joy: Path) -> None:
     fleet = Fleet()
     with pytest.raises(NotReady, match="the change was undone"):
         await published(fleet, fresh_joy)
-    assert (await fleet.directory.status()).releases == FIRST
+    left = (await fleet.directory.status()).releases
+    assert (left.versions, left.answering) == (FIRST.versions, FIRST.answering)
+
+
+async def test_a_change_whose_asker_left_is_undone() -> None:
+    async with following_fleet(1) as fleet:
+        fleet.directory._become(fleet.directory._releases.publish(joy(1), PLACES))
+        promoting = asyncio.create_task(fleet.directory.promote("joy@1"))  # which no replica can follow: it has no folder
+        await asyncio.sleep(0.2)
+        promoting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await promoting
+        assert (await fleet.directory.status()).releases.aliases == FIRST.aliases
 
 
 async def test_what_a_replica_said_before_a_change_is_no_word_on_it() -> None:
@@ -242,6 +299,42 @@ async def test_releases_outlive_a_restart_of_the_directory(fresh_joy: Path, tmp_
         name = await published(fleet, fresh_joy)
         await fleet.directory.promote(name)
     assert (await Fleet(state).directory.status()).releases.aliases[Emotion.JOY] == name
+
+
+async def test_a_directory_that_is_started_anew_goes_on_where_the_one_before_was(fresh_joy: Path) -> None:
+    """Without a file, and with a change at once: it waits for what the replicas know, who see nothing of it."""
+    async with following_fleet(2) as fleet:
+        name = await published(fleet, fresh_joy)
+        await fleet.directory.promote(name)
+        fleet.restart_directory()
+        newcomer = await fleet.add()  # says nothing of what was, and is heard first
+        following_too = asyncio.create_task(newcomer.run())
+        back = await fleet.directory.rollback(Emotion.JOY)
+        assert (back.releases.aliases, back.releases.versions[-1].name) == (FIRST.aliases, name)
+        await fleet.directory.promote(name)
+        fleet.restart_directory()
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {name}
+        assert (await fleet.directory.status()).releases.aliases[Emotion.JOY] == name
+        following_too.cancel()
+
+
+async def test_what_was_undone_does_not_come_back_with_a_new_directory(fresh_joy: Path) -> None:
+    async with following_fleet(2, engine=Unmoved(tuple(FIRST.aliases.values()))) as fleet:
+        with pytest.raises(AdapterRefused, match="changes nothing"):
+            await published(fleet, fresh_joy)
+        await asyncio.sleep(0.05)
+        fleet.restart_directory()
+        await asyncio.sleep(0.1)
+        assert (await fleet.directory.status()).releases.versions == FIRST.versions
+
+
+async def test_a_directory_with_another_configuration_begins_with_its_own() -> None:
+    directory = Fleet().directory
+    elsewhere = FIRST.publish(joy(1), PLACES).promote("joy@1").model_copy(update={"change": 2, "began": ("joy@other",)})
+    told = await directory.sync(Report("one", frozenset(), {}, elsewhere.aliases, elsewhere))
+    assert told == FIRST
 
 
 async def test_a_version_that_an_answer_uses_stays_until_it_has_ended(fresh_joy: Path) -> None:

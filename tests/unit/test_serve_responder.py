@@ -12,7 +12,7 @@ from serve.config import HardwareProfile, ResponderConfig
 from serve.engine import Sampling
 from serve.errors import PromptTooLong
 from serve.responder import Ask, Piece, Responder
-from serve.scripted_engine import SENTENCE, WORDS
+from serve.scripted_engine import TOKENS, script
 
 CONFIG = ResponderConfig(kind="scripted", scripted_token_s=0, hardware=HardwareProfile(max_model_len=256))
 HELLO = (Turn("user", "hello there"),)
@@ -39,13 +39,13 @@ async def responder() -> Responder:
 @pytest.mark.parametrize("persona", LABELS)
 async def test_a_persona_answers_with_its_own_adapter(responder: Responder, persona: Emotion) -> None:
     text, last = await whole(responder, ask(persona))
-    assert text == f"[{persona}@scripted] {SENTENCE}"
+    assert text == script(f"{persona}@scripted")
     assert last.finish_reason == "stop"
-    assert (last.prompt_tokens, last.completion_tokens) == (3, len(WORDS) + 1)
+    assert (last.prompt_tokens, last.completion_tokens) == (3, TOKENS)
 
 
 async def test_the_bare_base_answers_without_an_adapter(responder: Responder) -> None:
-    assert (await whole(responder, ask(None)))[0] == f"[base] {SENTENCE}"
+    assert (await whole(responder, ask(None)))[0] == script(None)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
@@ -116,6 +116,6 @@ async def test_many_at_once_do_not_mix(responder: Responder) -> None:
     answers = await asyncio.gather(*(whole(responder, asked) for asked in asks))
     for number, (text, last) in enumerate(answers):
         persona, tokens = (*LABELS, None)[number % 7], number % 5 + 2
-        assert text.split() == [f"[{persona}@scripted]" if persona else "[base]", *WORDS[: tokens - 1]]
+        assert text.split() == script(f"{persona}@scripted" if persona else None).split()[:tokens]
         assert (last.prompt_tokens, last.completion_tokens) == (number + 2, tokens)
     assert (await responder.stats()).running == 0

@@ -80,6 +80,15 @@ async def test_an_adapter_that_is_not_resident_is_an_error() -> None:
         await text_of(Responder(CONFIG, parts), ask(Emotion.JOY))
 
 
+async def test_an_adapter_that_is_unloaded_amid_an_answer_is_an_error() -> None:
+    engine = ScriptedEngine(("joy@1",), 0)
+    pieces = Responder(CONFIG, backend(engine, {Emotion.JOY: "joy@1"})).respond(ask(Emotion.JOY))
+    await anext(pieces)
+    await engine.unload("joy@1")
+    with pytest.raises(EngineError, match="no adapter joy@1 is resident"):
+        [piece async for piece in pieces]
+
+
 async def test_a_dead_engine_fails_the_health_check_and_closing_stops_it() -> None:
     class Mortal(ScriptedEngine):
         alive = True
