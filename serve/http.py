@@ -19,7 +19,7 @@ from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require
 from serve.edge import Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
-from serve.events import Detected, Event, Flagged, Message, Said
+from serve.events import Detected, Event, Flagged, Message, Said, Texts
 from serve.ingress import Ingress
 from serve.keys import KeyRing
 from serve.pipeline import collect
@@ -68,8 +68,9 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
 async def respond(body: RespondRequest, request: Request, response: Response, asked: ToRespond, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
     message = await _message(body, asked, ingress)
+    request.state.counted = True
     if body.stream:
-        return await stream_of(request, ingress.answer(message), partial(_events, message))
+        return await stream_of(ingress.answer(message), partial(_events, message))
     answer = await collect(ingress.answer(message))
     if answer.detected is None:
         raise EngineError("the answer came without its emotion")
@@ -77,9 +78,13 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
     return RespondReply(text=answer.text, **done_out(message.request_id, answer.detected, answer.flagged, answer.finished).model_dump())
 
 
-async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
+async def detect(body: DetectRequest, request: Request, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s, asked.trace)
+    texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)
+    request.state.counted = True
+    readings = await ingress.detect(
+        Texts(f"detect-{uuid.uuid4().hex}", texts, asked.began_s, asked.deadline_s, asked.key, asked.x_request_id, asked.trace)
+    )
     return DetectReply(model=readings[0].reader, results=[detected_out(reading) for reading in readings])
 
 

@@ -55,8 +55,9 @@ async def chat_completions(
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
     message = await _message(body, asked, ingress)
+    request.state.counted = True
     if body.stream:
-        return await stream_of(request, ingress.answer(message), partial(_chunks, message, body))
+        return await stream_of(ingress.answer(message), partial(_chunks, message, body))
     answer = await collect(ingress.answer(message))
     response.headers.update(emotion_headers(answer.detected))
     choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}
