@@ -86,7 +86,7 @@ def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
                     break
         began_s = time.monotonic()
         while responder.stats.remote().result(timeout_s=30).running:
-            assert time.monotonic() - began_s < 3, "the engine still generates"
+            assert time.monotonic() - began_s < 1, "the engine still generates"
             time.sleep(0.1)
     finally:
         ray.shutdown()

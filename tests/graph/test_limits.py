@@ -3,8 +3,11 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
+import psutil
 import pytest
 
 from running_graph import Graph, until_running
@@ -52,3 +55,37 @@ async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph,
     assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
     await until_running(graph, 0, FREE_S)
     assert (await async_client.post(OWN, json=body)).status_code == 200
+
+
+@contextmanager
+def detector_stopped() -> Iterator[None]:
+    """A detector that reads nothing for a while, so that what is asked of it stays."""
+    import ray
+
+    [name] = [name for name in (actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)) if "#Detector#" in name]
+    process = psutil.Process(ray.get(ray.get_actor(name, namespace="serve").get_pid.remote()))
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(graph: Graph, async_client: httpx.AsyncClient) -> None:
+    limit, _ = derive_gates(ServeConfig()).texts
+    assert await async_client.get("/healthz")
+    with detector_stopped():
+        flood = [asyncio.create_task(async_client.post("/v1/detect", json={"text": "joy"})) for _ in range(limit + 100)]
+        done, _ = await asyncio.wait(flood, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 100:
+            done, _ = await asyncio.wait(flood, timeout=0.1)
+        began_s = time.monotonic()
+        assert (await async_client.get("/healthz")).status_code == 200
+        took_s = time.monotonic() - began_s
+    replies = await asyncio.gather(*flood)
+    print("healthz", took_s)
+    refused = [reply for reply in replies if reply.status_code == 429]
+    assert len(refused) == 100
+    assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
+    assert {reply.status_code for reply in replies} == {200, 429}
+    assert took_s < 0.5
