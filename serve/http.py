@@ -36,14 +36,11 @@ from serve.schema import (
     emotion_out,
     safety_out,
 )
-from serve.streams import emotion_headers, stream_of
+from serve.streams import STREAM, emotion_headers, stream_of
 
 STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIProblem} for status in (*STATUSES, 404)}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
-}
 
 
 def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:
@@ -52,7 +49,7 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
     app.state.limits, app.state.keys, app.state.on_loopback = limits, keys, on_loopback
     app.add_middleware(Edge, limits=limits)
     problems.install(app)
-    app.include_router(openai_api.router, responses=OPENAI_PROBLEMS | STREAM, dependencies=[Depends(require_json)])
+    app.include_router(openai_api.router, responses=OPENAI_PROBLEMS, dependencies=[Depends(require_json)])
     app.include_router(admin_api.router, responses=PROBLEMS)
     app.post("/v1/respond", response_model=RespondReply, responses=PROBLEMS | STREAM, dependencies=[Depends(require_json)])(respond)
     app.post("/v1/detect", response_model=DetectReply, responses=PROBLEMS, dependencies=[Depends(require_json)])(detect)

@@ -11,6 +11,9 @@ from serve.events import Detected, Event
 
 EMOTION_HEADER = "x-emotion"
 PING_S = 15
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
+}
 Wire = Callable[[AsyncGenerator[Event]], AsyncGenerator[Any]]
 
 
