@@ -16,6 +16,12 @@ from models.emotions import LABELS
 from servers import Server, stop_server
 
 README = Path(__file__).parents[2] / "README.md"
+METRICS = (
+    "ray_fye_requests",
+    "ray_fye_ttft_ms_bucket",
+    *(f"ray_vllm_{of}" for of in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
+)
+EXPORTED_S = 30  # Ray exports every few seconds
 WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -73,6 +79,19 @@ def test_hostile_text_is_answered_or_refused_never_a_500(client: httpx.Client) -
     for text in ("\u202e\u0301" * 100, "<eos><bos><start_of_turn>", "日本語のメッセージ", "\U0001f9ff" * 2000, "a" * 4000):
         reply = client.post("/v1/respond", json={"text": text, "max_tokens": 4})
         assert reply.status_code in {200, 413}, (text[:10], reply.text)
+
+
+def test_the_metrics_of_graph_and_engine_are_there(server: Server, client: httpx.Client) -> None:
+    assert client.post("/v1/respond", json={"text": WEATHER, "max_tokens": 4}).status_code == 200
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    try:
+        port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])
+    finally:
+        ray.shutdown()
+    deadline_s = time.monotonic() + EXPORTED_S
+    while missing := [name for name in METRICS if f"\n{name}" not in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text]:
+        assert time.monotonic() < deadline_s, missing
+        time.sleep(1)
 
 
 def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:

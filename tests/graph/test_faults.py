@@ -9,18 +9,9 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from models.emotions import LABELS
-from running_graph import Graph, until_running
+from running_graph import Graph, kill, until_running
 
 BODY = {"text": "much love", "max_tokens": 20}
-
-
-def kill(stage: str) -> None:
-    """Kills one replica of a stage, as the machine might."""
-    import ray
-
-    names = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
-    [name, *_] = [name for name in names if name.startswith("SERVE_REPLICA::") and f"#{stage}#" in name]
-    ray.kill(ray.get_actor(name, namespace="serve"))
 
 
 async def streamed(client: httpx.AsyncClient, writing: asyncio.Barrier) -> list[tuple[str, dict[str, Any]]]:

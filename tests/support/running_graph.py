@@ -20,3 +20,12 @@ async def until_running(graph: Graph, running: int, limit_s: float) -> None:
     while (found := await asyncio.to_thread(graph.running)) != running:
         assert time.monotonic() < deadline_s, f"{found} answers are generated, not {running}"
         await asyncio.sleep(0.05)
+
+
+def kill(stage: str) -> None:
+    """Kills one replica of a stage, as the machine might."""
+    import ray
+
+    names = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+    [name, *_] = [name for name in names if name.startswith("SERVE_REPLICA::") and f"#{stage}#" in name]
+    ray.kill(ray.get_actor(name, namespace="serve"))
