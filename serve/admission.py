@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from serve.errors import Overloaded
+from serve.errors import ComeBackLater, Overloaded
 
 REMEMBERED = 64  # departures from which the service rate is taken
 RETRY_S = 1, 60
@@ -34,15 +34,23 @@ class Gate:
 
     @contextmanager
     def enter(self, weight: int = 1) -> Iterator[None]:
-        """Holds a place until the block ends. Raises Overloaded."""
+        """Holds a place until the block ends. Raises Overloaded.
+
+        Who is refused further on was not served, and tells nothing of the rate.
+        """
         if self.inside + weight > self._limit:
             raise Overloaded("too many requests at once; come back when Retry-After says", self.retry_after_s())
         self.inside += weight
+        served = True
         try:
             yield
+        except ComeBackLater:
+            served = False
+            raise
         finally:
             self.inside -= weight
-            self._departures.append((self._clock_s(), weight))
+            if served:
+                self._departures.append((self._clock_s(), weight))
 
     def retry_after_s(self) -> int:
         """Seconds in which those who wait are served at the rate of late; Little's law."""

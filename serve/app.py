@@ -9,21 +9,23 @@ from typing import Any
 from fastapi import FastAPI
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import BackpressureConfig
 
 from serve.config import Replicas, ServeConfig
 from serve.detector import Detector
 from serve.directory import Directory
-from serve.errors import NotReady
+from serve.errors import NotReady, Overloaded
 from serve.http import make_http_app
 from serve.ingress import Ingress
 from serve.keys import is_loopback, open_keys
-from serve.limits import TEXTS_AHEAD, derive_gates
+from serve.limits import INGRESS_ROOM, TEXTS_AHEAD, derive_gates, ingress_places
 from serve.node_address import on_node_address
 from serve.responder import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
 HEALTH_PERIOD_S = 5
 HEALTH_TIMEOUT_S = 10  # Serve replaces a replica that has failed three checks in a row: one that hangs is gone within half a minute
+BUSY_S = 5  # Retry-After of whom Serve refuses before any gate, which alone would know better
 DIRECTORY_REQUESTS = 1000  # one of each responder replica a second, and changes that wait
 
 
@@ -41,7 +43,7 @@ def build(config: ServeConfig) -> Application:
     responder = _deployment(ResponderReplica, config.responder.replicas, ongoing, gates.answers[0], drain_s, name="Responder")
     directory = _deployment(Directory, Replicas(cpus=0), DIRECTORY_REQUESTS, -1, DRAIN_S).bind(config.responder)
     ingress = _deployment(
-        serve.ingress(http_app)(Ingress), config.ingress.replicas, config.ingress.max_ongoing_requests, -1, drain_s, name="Ingress"
+        serve.ingress(http_app)(Ingress), config.ingress.replicas, ingress_places(gates), INGRESS_ROOM, drain_s, name="Ingress"
     )
     bound: Application = ingress.bind(
         gates,
@@ -72,6 +74,7 @@ def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drai
         name=name or plain.__name__,
         max_ongoing_requests=ongoing,
         max_queued_requests=queued,
+        backpressure_config=BackpressureConfig(status_code=Overloaded.status, retry_after_s=BUSY_S),
         graceful_shutdown_timeout_s=drain_s,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,

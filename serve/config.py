@@ -105,13 +105,12 @@ class IngressConfig(_Frozen):
     """The stage that speaks HTTP, and what it takes of one request."""
 
     replicas: Replicas = Replicas(cpus=0.1)
-    max_ongoing_requests: int = Field(default=1024, ge=1, description="of a replica, those included that it is about to refuse")
     default_timeout_ms: int = Field(default=60_000, ge=1, description="of a request that sends no x-request-timeout-ms")
     max_timeout_ms: int = Field(default=120_000, ge=1, description="the highest x-request-timeout-ms; a drain waits as long")
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
     body_timeout_s: float = Field(default=10, gt=0, description="in which a whole body must have come")
     region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166; whose helplines are named without an x-region")
-    send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each event of a stream")
+    send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each piece of an answer")
     cors_origins: tuple[Origin, ...] = Field(default=(), description="whose pages may call from a browser, as https://example.org; none")
 
 

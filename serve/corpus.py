@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 KINDS = (".jsonl", ".csv", ".parquet")
 ADDED = ("detected_emotion", "detected_score", "detected_harm")
+TEXTS = ("string", "large_string", "null")  # kinds of column, as Arrow names them; a column of nulls has no texts, which is no mistake
 BLOCK = 1024  # rows that a detector gets at once: enough to read texts of like length together
 console = Console(stderr=True, highlight=False)
 
@@ -42,8 +43,8 @@ class Labeller:
         import pyarrow as pa
 
         rows = [_labels(reading) for reading in read_sorted(self._reader, block[self._column].to_pylist(), self._size)]
-        for name, values, kind in zip(ADDED, zip(*rows, strict=True), (pa.string(), pa.float64(), pa.string()), strict=True):
-            block = block.append_column(name, pa.array(values, kind))
+        for number, (name, kind) in enumerate(zip(ADDED, (pa.string(), pa.float64(), pa.string()), strict=True)):
+            block = block.append_column(name, pa.array([row[number] for row in rows], kind))
         return block
 
 
@@ -76,6 +77,8 @@ def detect_file(source: Path, out: Path, column: str, config: DetectorConfig, wo
     ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         rows = _opened(source, column)
+        if (total := rows.count()) == 0:
+            raise CatalogError(f"{source.name}: it has no rows")
         threads = max((os.cpu_count() or 1) // workers, 1)
         config = config.model_copy(update={"threads": threads})
         labelled = rows.map_batches(
@@ -87,7 +90,7 @@ def detect_file(source: Path, out: Path, column: str, config: DetectorConfig, wo
             num_cpus=1,
             num_gpus=float(config.device == "cuda"),
         )
-        return _written(labelled, out, total=rows.count())
+        return _written(labelled, out, total)
     finally:
         ray.shutdown()
 
@@ -104,13 +107,25 @@ def _opened(source: Path, column: str) -> "Dataset":
         ".csv": ray.data.read_csv,
         ".parquet": ray.data.read_parquet,
     }
+    if source.is_file() and not source.stat().st_size:
+        raise CatalogError(f"{source.name}: it has no rows")
     rows = readers[source.suffix](str(source))
-    names = rows.columns() or []
-    if column not in names:
-        raise CatalogError(f"{source.name}: no column {column!r}; it has {', '.join(names)}")
-    if taken := set(ADDED) & set(names):
-        raise CatalogError(f"{source.name}: it has {', '.join(sorted(taken))} already")
+    schema = rows.schema()
+    kinds = dict(zip(schema.names, schema.types, strict=True)) if schema else {}
+    if not kinds:
+        raise CatalogError(f"{source.name}: it has no rows")  # Ray Data sees no columns where there is nothing but a header
+    _check(source.name, column, {name: str(kind) for name, kind in kinds.items()})
     return rows
+
+
+def _check(file: str, column: str, kinds: dict[str, str]) -> None:
+    """Raises CatalogError unless there is such a column, it holds texts, and the names of those that are added are free."""
+    if column not in kinds:
+        raise CatalogError(f"{file}: no column {column!r}; it has {', '.join(kinds)}")
+    if kinds[column] not in TEXTS:
+        raise CatalogError(f"{file}: the column {column!r} holds {kinds[column]}, not texts")
+    if taken := set(ADDED) & set(kinds):
+        raise CatalogError(f"{file}: it has {', '.join(sorted(taken))} already")
 
 
 def _written(labelled: "Dataset", out: Path, total: int) -> int:

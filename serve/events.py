@@ -34,6 +34,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of which only the emotions are asked, all of one request. The other fields are as a message's."""
+
+    request_id: str
+    texts: tuple[str, ...]
+    began_s: float
+    deadline_s: float
+    key: Key | None = None
+    x_request_id: str = ""
+    trace: Carrier = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Detected:
     """The emotion, its score and all six. A chosen emotion has a score of 1. `asked` is a persona that was chosen and is no emotion's."""
 

@@ -20,7 +20,7 @@ from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require
 from serve.edge import REQUEST_ID, Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
-from serve.events import Detected, Event, Flagged, Message, Said
+from serve.events import Detected, Event, Flagged, Message, Said, Texts
 from serve.ingress import Ingress
 from serve.keys import KeyRing
 from serve.pipeline import collect
@@ -37,14 +37,11 @@ from serve.schema import (
     emotion_out,
     safety_out,
 )
-from serve.streams import EMOTION_HEADER, emotion_headers, stream_of
+from serve.streams import EMOTION_HEADER, STREAM, emotion_headers, stream_of
 
 STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIProblem} for status in (*STATUSES, 404)}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
-}
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": ["authorization", "content-type", "traceparent", "x-region", "x-request-id", "x-request-timeout-ms"],
@@ -60,7 +57,7 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
     if limits.cors_origins:  # outside the edge: a page may read what it refuses, too
         app.add_middleware(CORSMiddleware, **CORS, allow_origins=limits.cors_origins)
     problems.install(app)
-    app.include_router(openai_api.router, responses=OPENAI_PROBLEMS | STREAM, dependencies=[Depends(require_json)])
+    app.include_router(openai_api.router, responses=OPENAI_PROBLEMS, dependencies=[Depends(require_json)])
     app.include_router(admin_api.router, responses=PROBLEMS)
     app.post("/v1/respond", response_model=RespondReply, responses=PROBLEMS | STREAM, dependencies=[Depends(require_json)])(respond)
     app.post("/v1/detect", response_model=DetectReply, responses=PROBLEMS, dependencies=[Depends(require_json)])(detect)
@@ -76,8 +73,9 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
 async def respond(body: RespondRequest, request: Request, response: Response, asked: ToRespond, ingress: TheIngress) -> Any:
     """Detects the emotion behind a text and answers as it."""
     message = await _message(body, asked, ingress)
+    request.state.counted = True
     if body.stream:
-        return await stream_of(request, ingress.answer(message), partial(_events, message))
+        return await stream_of(ingress.answer(message), partial(_events, message))
     answer = await collect(ingress.answer(message))
     if answer.detected is None:
         raise EngineError("the answer came without its emotion")
@@ -85,9 +83,13 @@ async def respond(body: RespondRequest, request: Request, response: Response, as
     return RespondReply(text=answer.text, **done_out(message.request_id, answer.detected, answer.flagged, answer.finished).model_dump())
 
 
-async def detect(body: DetectRequest, asked: ToDetect, ingress: TheIngress) -> DetectReply:
+async def detect(body: DetectRequest, request: Request, asked: ToDetect, ingress: TheIngress) -> DetectReply:
     """Scores of the six emotions, for one text or for up to 256."""
-    readings = await ingress.detect([body.text] if isinstance(body.text, str) else list(body.text), asked.deadline_s, asked.trace)
+    texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)
+    request.state.counted = True
+    readings = await ingress.detect(
+        Texts(f"detect-{uuid.uuid4().hex}", texts, asked.began_s, asked.deadline_s, asked.key, asked.x_request_id, asked.trace)
+    )
     return DetectReply(model=readings[0].reader, results=[detected_out(reading) for reading in readings])
 
 

@@ -16,13 +16,13 @@ from serve.config import TracingConfig
 from serve.deadline import until, within
 from serve.detector import Reading
 from serve.errors import NotReady
-from serve.events import Event, Message
+from serve.events import Event, Message, Texts
 from serve.pipeline import Stages, answer
 from serve.quota import Quota
 from serve.remote import RemoteStages
 from serve.telemetry import Telemetry
 from serve.traced_stages import TracedStages
-from serve.tracing import Carrier, Tracing
+from serve.tracing import Tracing
 
 PROBE_TIMEOUT_S = 5
 
@@ -42,9 +42,10 @@ class Ingress:
         harm: bool,
         tracing: TracingConfig,
     ) -> None:
-        self._remote, self._tracing, self._harm = RemoteStages(detector, responder), Tracing(tracing, "ingress"), harm
-        self._stages: Stages = TracedStages(self._remote, self._tracing) if tracing.endpoint else self._remote
         self._answers, self._texts = (Gate(limit, served) for limit, served in (gates.answers, gates.texts))
+        self._remote = RemoteStages(detector, responder, self._answers, self._texts)
+        self._tracing, self._harm = Tracing(tracing, "ingress"), harm
+        self._stages: Stages = TracedStages(self._remote, self._tracing) if tracing.endpoint else self._remote
         self._telemetry, self._quota = Telemetry(), Quota()
         self.directory, self.characters = directory, Characters(directory.status.remote)
         self._ready = False
@@ -56,15 +57,16 @@ class Ingress:
         return self._telemetry.watched(asked, self._admitted(asked), span)
 
     async def _admitted(self, message: Message) -> AsyncGenerator[Event]:
-        with self._quota.enter(message.key, message.sampling.max_tokens), self._answers.enter():
+        with self._answers.enter(), self._quota.enter(message.key, message.sampling.max_tokens):
             async with aclosing(until(message.deadline_s, answer(self._stages, message, self._harm))) as events:
                 async for event in events:
                     yield event
 
-    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> list[Reading]:
-        """A reading of each text. Raises Overloaded or DeadlineExceeded."""
-        with self._texts.enter(len(texts)):
-            return await within(deadline_s, self._stages.read(texts, trace))
+    async def detect(self, asked: Texts) -> list[Reading]:
+        """A reading of each text. Raises ComeBackLater or DeadlineExceeded."""
+        span = self._tracing.span("request", asked.trace, "SERVER", asked.began_s)
+        with span, self._telemetry.reading(asked, span), self._texts.enter(len(asked.texts)), self._quota.enter(asked.key, 0):
+            return await within(asked.deadline_s, self._stages.read(list(asked.texts), span.carrier))
 
     async def probe(self) -> None:
         """Returns once every stage has answered. Raises NotReady."""

@@ -37,7 +37,7 @@ class Key(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     scopes: frozenset[Scope]
-    concurrent: int | None = Field(default=None, ge=1, description="answers at once")
+    concurrent: int | None = Field(default=None, ge=1, description="requests at once")
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1, description="that answers may have, whether they do or not")
 

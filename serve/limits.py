@@ -13,6 +13,7 @@ SPARE_ADAPTERS = 2  # versions that can be resident beside those that answer: th
 EMPTY_PLACE = 1  # a CPU defect of the engine (vllm PR #48421) gives rows without an adapter the last place's, so that stays empty
 
 TEXTS_AHEAD = 4  # batches that a detector replica takes in, so that the next one is full when the last is done
+INGRESS_ROOM = 1024  # requests of an ingress replica that no gate counts: those that it is about to refuse, and those that need no stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) 
         max_model_len=hardware.max_model_len,
         max_ongoing_requests=hardware.max_num_seqs + config.queue,
     )
+
+
+def ingress_places(gates: Gates) -> int:
+    """How many requests an ingress replica takes in: so many that its gates are full, and refuse, before it is. A text may come alone."""
+    return gates.answers[0] + gates.texts[0] + INGRESS_ROOM
 
 
 def resident_places(personas: int) -> int:

@@ -21,31 +21,27 @@ from serve.dependencies import AskedOf, TheIngress, ToRespond
 from serve.errors import InvalidRequest, UnknownModel
 from serve.events import Detected, Event, Finished, Flagged, Message, Said
 from serve.ingress import Ingress
+from serve.openai_reply import ChatReply, ModelList, ModelOut
 from serve.openai_request import ChatRequest
 from serve.pipeline import collect
 from serve.schema import Usage, emotion_out, safety_out
-from serve.streams import emotion_headers, stream_of
+from serve.streams import STREAM, emotion_headers, stream_of
 
 router = APIRouter()
 
 
-async def list_models(ingress: TheIngress) -> dict[str, Any]:
+async def list_models(ingress: TheIngress) -> ModelList:
     """`auto`, the personas and `base`."""
-    return {"object": "list", "data": [_model(name) for name in _models(await ingress.characters.everyone())]}
+    return ModelList(data=[ModelOut(id=name, root=name) for name in _models(await ingress.characters.everyone())])
 
 
-async def retrieve_model(name: str, ingress: TheIngress) -> dict[str, Any]:
+async def retrieve_model(name: str, ingress: TheIngress) -> ModelOut:
     """One of them."""
     await _persona(name, ingress)
-    return _model(name)
+    return ModelOut(id=name, root=name)
 
 
-def _model(name: str) -> dict[str, Any]:
-    """`root` is what vLLM's tools read."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "face-your-emotions", "root": name}
-
-
-@router.post("/v1/chat/completions", response_model=None)
+@router.post("/v1/chat/completions", response_model=None, responses={200: {"model": ChatReply, **STREAM[200]}})
 async def chat_completions(
     body: ChatRequest,
     request: Request,
@@ -55,8 +51,9 @@ async def chat_completions(
 ) -> dict[str, Any] | EventSourceResponse:
     """Answers the last user message of a conversation, as OpenAI's API would."""
     message = await _message(body, asked, ingress)
+    request.state.counted = True
     if body.stream:
-        return await stream_of(request, ingress.answer(message), partial(_chunks, message, body))
+        return await stream_of(ingress.answer(message), partial(_chunks, message, body))
     answer = await collect(ingress.answer(message))
     response.headers.update(emotion_headers(answer.detected))
     choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}

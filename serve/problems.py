@@ -67,10 +67,10 @@ def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
 
 
 async def _any(request: Request, error: Exception) -> JSONResponse:
-    return respond_with(request, problem_of(error, request.state.request_id), _headers(error))
+    return respond_with(request, problem_of(error, request.state.request_id), headers_of(error))
 
 
-def _headers(error: Exception) -> dict[str, str]:
+def headers_of(error: Exception) -> dict[str, str]:
     if isinstance(error, ComeBackLater):
         return {"retry-after": str(error.retry_after_s)}
     return {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}

@@ -1,4 +1,4 @@
-"""What one key may use: answers at once, requests and tokens a minute. Token buckets (Turner 1986), full at the start."""
+"""What one key may use: requests at once, requests and tokens a minute. Token buckets (Turner 1986), full at the start."""
 
 import math
 import time
@@ -60,7 +60,7 @@ class _Used:
 
     def admit(self, tokens: int) -> None:
         if self._key.concurrent is not None and self.inside >= self._key.concurrent:
-            raise RateLimited(f"this key may have {self._key.concurrent} answers at once", 1)
+            raise RateLimited(f"this key may have {self._key.concurrent} requests at once", 1)
         wanted = [(bucket, amount) for bucket, amount in ((self._requests, 1), (self._tokens, tokens)) if bucket is not None]
         wait_s = max((bucket.wait_s(amount) for bucket, amount in wanted), default=0.0)
         if math.isinf(wait_s):

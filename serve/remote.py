@@ -14,6 +14,7 @@ from ray.exceptions import NodeDiedError, RayActorError, WorkerCrashedError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 
+from serve.admission import Gate
 from serve.detector import Reading
 from serve.errors import EngineDead, NotReady, Overloaded, ReplicaLost
 from serve.responder import SIGN, Ask, Piece
@@ -30,8 +31,10 @@ Found = TypeVar("Found")
 class RemoteStages:
     """The detector and the responder of the running application."""
 
-    def __init__(self, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any]) -> None:
+    def __init__(self, detector: DeploymentHandle[Any], responder: DeploymentHandle[Any], answers: Gate, texts: Gate) -> None:
+        """The gates say when to return to a stage that is full, for they see how fast it serves."""
         self._detector, self._responder = detector, responder
+        self._answers, self._texts = answers, texts
         self._streaming = responder.options(stream=True)
         self._retries = counter("fye_retries", "calls of a stage that were lost and made again", ("stage",))
 
@@ -46,7 +49,7 @@ class RemoteStages:
             left_s = ask.timeout_s - (time.monotonic() - began_s)
             pieces: Any = self._streaming.respond.remote(replace(ask, timeout_s=left_s))
             try:
-                with _refusals():
+                with _refusals(self._answers):
                     while (piece := await _next(pieces, LOST_S if begun else SILENT_S)) is not None:
                         if piece != SIGN:
                             begun = True
@@ -68,7 +71,7 @@ class RemoteStages:
         """The result of a call of the detector, which may be made twice. Whoever calls has a deadline. Raises Overloaded or NotReady."""
         while True:
             try:
-                with _refusals():
+                with _refusals(self._texts):
                     return await self._hedged(call)
             except LOST:
                 await self._lost("detector")
@@ -107,11 +110,11 @@ async def _next(pieces: AsyncGenerator[Piece], silent_s: float) -> Piece | None:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Serve's own limit is the last resort, where several ingresses share a stage."""
+def _refusals(gate: Gate) -> Iterator[None]:
+    """Serve's own limit is the last resort, where several ingresses share a stage. Raises Overloaded; NotReady if nothing can serve."""
     try:
         yield
     except BackPressureError as error:
-        raise Overloaded("too many requests at once; come back when Retry-After says") from error
+        raise Overloaded("too many requests at once; come back when Retry-After says", gate.retry_after_s()) from error
     except DeploymentUnavailableError as error:
         raise NotReady("a stage has failed to start") from error

@@ -103,9 +103,9 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     from ray.serve.api import RunTarget
 
     from serve.app import build
-    from serve.front import DEFAULT_TIMEOUT_VARIABLE
+    from serve.front import INGRESS_VARIABLE
 
-    os.environ[DEFAULT_TIMEOUT_VARIABLE] = str(config.ingress.default_timeout_ms)
+    os.environ[INGRESS_VARIABLE] = config.ingress.model_dump_json()
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: ingress, detector, responder ...")
     try:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from fastapi import Request
 from sse_starlette import EventSourceResponse
 
 from serve.errors import EngineError
@@ -12,24 +11,22 @@ from serve.events import Detected, Event
 
 EMOTION_HEADER = "x-emotion"
 PING_S = 15
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {}}, "description": "with `stream`: events emotion, safety, delta, done, error"}
+}
 Wire = Callable[[AsyncGenerator[Event]], AsyncGenerator[Any]]
 
 
-async def stream_of(request: Request, events: AsyncGenerator[Event], wire: Wire) -> EventSourceResponse:
-    """The events as `wire` writes them. What fails before the first one is an HTTP error like any other; its emotion is a header.
-
-    A reader who does not take an event in time is dropped, which ends the generation.
-    """
+async def stream_of(events: AsyncGenerator[Event], wire: Wire) -> EventSourceResponse:
+    """The events as `wire` writes them. What fails before the first one is an HTTP error like any other; its emotion is a header."""
     try:
         first = await anext(events)
     except StopAsyncIteration as error:
         raise EngineError("the answer ended before it began") from error
-    limits = request.app.state.limits
     return EventSourceResponse(
         wire(_all(first, events)),
         headers=emotion_headers(first),
         ping=PING_S,
-        send_timeout=limits.send_timeout_s,
         sep="\n",  # as OpenAI has it: `vllm bench serve` looks for nothing else between two events
     )
 

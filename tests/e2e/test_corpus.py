@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.corpus import ADDED, BLOCK, read_sorted
+from serve.config import DetectorConfig
+from serve.corpus import ADDED, BLOCK, Labeller, read_sorted
 from serve.detector import ScriptedReader
 from servers import ROOT
 
@@ -77,11 +78,20 @@ def test_texts_of_like_length_are_read_together_and_nothing_is_read_of_no_text()
     assert readings[6].harm == "self-harm"
 
 
+def test_a_block_without_rows_gets_its_columns() -> None:
+    import pyarrow as pa
+
+    block = Labeller(DetectorConfig(kind="scripted"), "text")(pa.table({"text": pa.array([], pa.string())}))
+    assert (block.num_rows, block.column_names) == (0, ["text", *ADDED])
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "says"),
     [
         ("in.jsonl", {"said": ["joy"]}, "no column 'text'; it has said"),
         ("in.csv", {"text": ["joy"], ADDED[1]: [1]}, f"it has {ADDED[1]} already"),
+        ("in.csv", {"text": []}, "in.csv: it has no rows"),
+        ("in.parquet", {"text": [1, 2]}, "the column 'text' holds int64, not texts"),
         ("in.txt", {"text": ["joy"]}, "must end with one of .jsonl, .csv, .parquet"),
     ],
 )

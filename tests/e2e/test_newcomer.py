@@ -34,6 +34,12 @@ SENT = (
 )
 GREEDY = [Asked(text, Emotion.JOY, 24, 0, temperature=0, persona=Emotion.JOY) for text in SENT]
 SURE = 8  # letters; a batch's bf16 sums may make another token of a near-tie, which is rare so early
+METRICS = (
+    "ray_fye_requests",
+    "ray_fye_ttft_ms_bucket",
+    *(f"ray_vllm_{of}" for of in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
+)
+EXPORTED_S = 30  # Ray exports every few seconds
 WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -93,6 +99,19 @@ def test_hostile_text_is_answered_or_refused_never_a_500(client: httpx.Client) -
         assert reply.status_code in {200, 413}, (text[:10], reply.text)
 
 
+def test_the_metrics_of_graph_and_engine_are_there(server: Server, client: httpx.Client) -> None:
+    assert client.post("/v1/respond", json={"text": WEATHER, "max_tokens": 4}).status_code == 200
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    try:
+        port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])
+    finally:
+        ray.shutdown()
+    deadline_s = time.monotonic() + EXPORTED_S
+    while missing := [name for name in METRICS if f"\n{name}" not in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text]:
+        assert time.monotonic() < deadline_s, missing
+        time.sleep(1)
+
+
 def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
     ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
     responder = serve.get_deployment_handle("Responder", "face-your-emotions")
@@ -104,7 +123,7 @@ def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
                     break
         began_s = time.monotonic()
         while responder.stats.remote().result(timeout_s=30).running:
-            assert time.monotonic() - began_s < 3, "the engine still generates"
+            assert time.monotonic() - began_s < 1, "the engine still generates"
             time.sleep(0.1)
     finally:
         ray.shutdown()

@@ -8,7 +8,7 @@ import pytest
 from running_graph import Graph, until_running
 from serve.scripted_engine import script
 
-FREE_S = 2.0  # a whole answer takes more than four seconds
+FREE_S = 1.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
 BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
 PATHS = pytest.mark.parametrize("path", [OWN, CHAT])

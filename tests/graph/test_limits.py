@@ -3,19 +3,27 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+import aiohttp
 import httpx
+import psutil
 import pytest
 
 from running_graph import Graph, until_running
 from serve.config import ServeConfig
 from serve.limits import derive_gates
+from serve.run import APP_NAME
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
 BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
 PATHS = pytest.mark.parametrize("path", [OWN, CHAT])
 SOON = {"x-request-timeout-ms": "700"}  # a whole answer takes more than four seconds
 FREE_S = 1.0
+MORE, EACH_S = 50, 0.006  # of a flood: who finds no room, and from one to the next
+REFUSED_S, ALIVE_S = 30, 0.3  # at most, until so many are refused; of a reply that needs no stage
+DETECTOR = f"ServeReplica:{APP_NAME}:Detector"
 
 
 @PATHS
@@ -52,3 +60,51 @@ async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph,
     assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
     await until_running(graph, 0, FREE_S)
     assert (await async_client.post(OWN, json=body)).status_code == 200
+
+
+@contextmanager
+def detector_stopped() -> Iterator[None]:
+    """A detector that reads nothing for a while, so that what is asked of it stays."""
+    [process] = [one for one in psutil.Process().children(recursive=True) if DETECTOR in " ".join(one.cmdline())]
+    process.suspend()
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):  # Serve has replaced it meanwhile
+            process.resume()
+
+
+async def answered_in_s(client: aiohttp.ClientSession, url: str) -> float:
+    began_s = time.monotonic()
+    async with client.get(url) as reply:
+        assert reply.status == 200
+    return time.monotonic() - began_s
+
+
+async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(graph: Graph) -> None:
+    """The gate is full before the ingress is, so it is the gate that refuses, and there is room for what needs no stage."""
+    limit, _ = derive_gates(ServeConfig()).texts
+    refused, enough = list[int](), asyncio.Event()
+
+    async def detect(client: aiohttp.ClientSession) -> int:
+        async with client.post(f"{graph.url}/v1/detect", json={"text": "joy"}) as reply:
+            if reply.status == 429:
+                refused.append(int(reply.headers["retry-after"]))
+                if len(refused) == MORE:
+                    enough.set()
+            return reply.status
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        flood: list[asyncio.Task[int]] = []
+        with detector_stopped():
+            async with asyncio.timeout(REFUSED_S):
+                while not enough.is_set():
+                    flood.append(asyncio.create_task(detect(client)))
+                    await asyncio.sleep(EACH_S)
+            async with asyncio.timeout(REFUSED_S):  # a busy machine may not have taken in all of the flood yet
+                while await answered_in_s(client, f"{graph.url}/healthz") > ALIVE_S:
+                    pass
+        statuses = await asyncio.gather(*flood)
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= limit
+    assert all(1 <= retry_after_s <= 60 for retry_after_s in refused)

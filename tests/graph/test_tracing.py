@@ -95,10 +95,11 @@ def test_what_nobody_needs_to_know_is_not_detected(traced: httpx.Client, collect
 
 def test_texts_that_are_only_detected_are_a_trace_too(traced: httpx.Client, collector: Collector) -> None:
     trace = TRACE[::-1]
-    headers = {"traceparent": f"00-{trace}-{CALLER}-01"}
+    headers = {"traceparent": f"00-{trace}-{CALLER}-01", "x-request-id": "detects"}
     assert traced.post("/v1/detect", json={"text": [SECRET, "joy"]}, headers=headers).status_code == 200
-    spans = collector.wait_for("detect", "batch", trace=trace)
-    assert (spans["detect"].parent, spans["batch"].parent) == (CALLER, spans["detect"].id)
+    spans = collector.wait_for("request", "detect", "batch", trace=trace)
+    assert (spans["request"].parent, spans["detect"].parent, spans["batch"].parent) == (CALLER, spans["request"].id, spans["detect"].id)
+    assert spans["request"].attributes["fye.x_request_id"] == "detects"
     assert SECRET.encode() not in b"".join(collector.bodies)
 
 

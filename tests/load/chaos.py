@@ -97,6 +97,12 @@ def table_of(found: list[Trial]) -> Table:
     return table
 
 
+def with_those_not_run(found: list[Trial], before: Path | None) -> list[dict[str, object]]:
+    """The rows of what was run, in the place of those of before; of the other faults there remain those that were there."""
+    rows = {row["fault"]: row for row in json.loads(before.read_bytes())} if before and before.exists() else {}
+    return list((rows | {trial.fault: trial.row() for trial in found}).values())
+
+
 def main(
     short: Annotated[bool, typer.Option(help="the faults that are over within four minutes")] = False,
     only: Annotated[list[str], typer.Option(help="a fault, by its name; may be given often")] = [],  # noqa: B006
@@ -106,7 +112,7 @@ def main(
     found = asyncio.run(run(short, only))
     console.print(table_of(found))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps([trial.row() for trial in found], indent=2) + "\n", "utf-8")
+    out.write_text(json.dumps(with_those_not_run(found, out if only else None), indent=2) + "\n", "utf-8")
     raise typer.Exit(any(trial.troubles for trial in found))
 
 

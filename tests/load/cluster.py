@@ -121,9 +121,9 @@ async def serving_on_nodes(config: ServeConfig) -> AsyncIterator[Cluster]:
     from ray import serve
     from ray.cluster_utils import Cluster as Nodes
 
-    from serve.front import DEFAULT_TIMEOUT_VARIABLE
+    from serve.front import INGRESS_VARIABLE
 
-    os.environ[DEFAULT_TIMEOUT_VARIABLE] = str(config.ingress.default_timeout_ms)
+    os.environ[INGRESS_VARIABLE] = config.ingress.model_dump_json()
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     port, before = free_port(), set(psutil.Process().children(recursive=True))
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

@@ -29,6 +29,7 @@ SLACK = 1.25
 TIMEOUT_S = 60.0
 SCRIPTED_TOKEN_S = 0.05
 SEED = 20
+LATE_S = 1.0  # a client that is later than that did not offer what it says
 FREE_S = 1.0  # after the last answer, in which everything must be free again
 
 
@@ -72,12 +73,14 @@ class Overload(BaseModel):
     def failures(self) -> list[str]:
         """What was promised and not kept."""
         bad = sum(step.ends[end] for step in self.steps for end in ("failed_explicitly", "lost", "wrong", "hung"))
+        late_s = max(step.client_late_s for step in self.steps)
         broken = {
             f"goodput {self.goodput:.2f}/s is below {KEPT:.0%} of its peak {self.peak_goodput:.2f}/s": self.goodput
             < KEPT * self.peak_goodput,
             f"p99 {self.p99_accepted_s:.2f} s is over {self.p99_bound_s:.2f} s": self.p99_accepted_s > self.p99_bound_s,
             f"{self.refused_without_retry_after} were refused without Retry-After": self.refused_without_retry_after > 0,
             f"{self.left_running} answers are still generated": self.left_running > 0,
+            f"the client itself was {late_s:.1f} s late": late_s > LATE_S,
             f"{bad} requests failed, were lost, wrong or hung": bad > 0,
             "nothing was refused": not self.refused,
         }

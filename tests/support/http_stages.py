@@ -13,13 +13,12 @@ from serve.config import IngressConfig, ResponderConfig
 from serve.detector import Reading
 from serve.directory import Directory
 from serve.errors import AdapterRefused
-from serve.events import Event, Message
+from serve.events import Event, Message, Texts
 from serve.http import make_http_app
 from serve.ingress import this_ingress
 from serve.keys import KeyRing
 from serve.pipeline import answer
 from serve.releases import Releases
-from serve.tracing import Carrier
 from stages import FakeStages
 
 
@@ -58,9 +57,9 @@ class FakeIngress(FakeStages):
         self.messages.append(message)
         return answer(self, message)
 
-    async def detect(self, texts: list[str], deadline_s: float, trace: Carrier) -> list[Reading]:
-        self.deadlines_s.append(deadline_s)
-        return await self.read(texts, trace)
+    async def detect(self, asked: Texts) -> list[Reading]:
+        self.deadlines_s.append(asked.deadline_s)
+        return await self.read(list(asked.texts), asked.trace)
 
     async def probe(self) -> None:
         if self.fails:

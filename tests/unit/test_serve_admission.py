@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from serve.admission import Gate
 from serve.config import Replicas, ServeConfig
-from serve.errors import Overloaded
+from serve.errors import Overloaded, RateLimited
 from serve.limits import derive_gates
 
 
@@ -56,6 +56,17 @@ def test_retry_after_is_the_queue_over_the_service_rate() -> None:
     gate = Gate(limit=100, served=2, clock_s=clock)
     served(gate, clock, times=10, each_s=0.5)  # two a second
     with gate.enter(12):  # ten of them wait
+        assert gate.retry_after_s() == 5
+
+
+def test_who_is_refused_further_on_does_not_make_the_service_look_fast() -> None:
+    clock = Clock()
+    gate = Gate(limit=100, served=2, clock_s=clock)
+    served(gate, clock, times=10, each_s=0.5)
+    for _ in range(20):
+        with pytest.raises(RateLimited), gate.enter():
+            raise RateLimited("this key has used up its minute")
+    with gate.enter(12):
         assert gate.retry_after_s() == 5
 
 

@@ -13,6 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 from models.errors import CatalogError
 from serve.app import build
 from serve.config import SCRIPTED, Replicas, ResponderConfig, ServeConfig
+from serve.limits import derive_gates
 from serve.run import read_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -102,7 +103,9 @@ def test_the_graph_has_three_stages_with_the_configured_limits(config: ServeConf
     assert set(bound) == {"Ingress", "Detector", "Responder", "Directory"}
     assert bound["Responder"].max_ongoing_requests == config.responder.hardware.max_num_seqs + config.responder.queue
     assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
-    assert bound["Ingress"].max_ongoing_requests == config.ingress.max_ongoing_requests
+    gates = derive_gates(config)
+    assert bound["Ingress"].max_ongoing_requests > gates.answers[0] + gates.texts[0]
+    assert all(bound[name].max_queued_requests > 0 for name in ("Ingress", "Detector", "Responder"))
     for name, stage in (("Ingress", config.ingress), ("Detector", config.detector), ("Responder", config.responder)):
         options = bound[name].ray_actor_options
         assert options is not None

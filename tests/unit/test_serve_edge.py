@@ -1,6 +1,7 @@
 """The edge: bodies that are too large or too slow, ids of requests, and the deadline that a client asks for."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -117,3 +118,28 @@ async def test_what_nobody_foresaw_is_told_and_logged_without_a_users_words(path
 async def test_refused_is_429_and_says_when_to_return(stream: bool) -> None:
     reply = await http_client(FakeIngress((), fails=Overloaded("full", 7))).post("/v1/respond", json={"text": "hi", "stream": stream})
     assert (reply.status_code, reply.headers["retry-after"], reply.json()["type"]) == (429, "7", "urn:face-your-emotions:overloaded")
+
+
+WRONG = {"413": b" " * 1025, "422": b'{"text": 5, "secret": 1}', "400": b"{secret"}
+
+
+@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
+async def test_what_no_stage_has_seen_is_logged_once_without_its_words(path: str, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = await post(body, path, **{"x-request-id": "mine"})
+    [line] = capsys.readouterr().out.splitlines()
+    call = "detect" if path == "/v1/detect" else "respond"
+    told = {"event": "request", "call": call, "outcome": "invalid", "status": reply.status_code, "x_request_id": "mine"}
+    assert told.items() <= json.loads(line).items()
+    assert "secret" not in line
+
+
+async def test_a_change_of_releases_is_logged_and_what_the_ingress_counts_is_not_counted_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    client = http_client(FakeIngress())
+    replies = [await client.get("/v1/admin/adapters"), await client.post("/v1/admin/adapters/rollback", json={"persona": "joy"})]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [reply.status_code for reply in replies] == [200, 422]
+    assert [(line["call"], line["outcome"]) for line in lines] == [("admin", "ok"), ("admin", "invalid")]
+    for path in ("/v1/respond", "/v1/detect", "/healthz"):  # the stages that are not there count nothing
+        await (client.get(path) if path == "/healthz" else client.post(path, json={"text": "hi"}))
+    assert capsys.readouterr().out == ""

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from ray.serve import metrics
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from serve import front
+from serve.config import IngressConfig
 from serve.front import Front
+from serve.front_client import LOST_WRITING_TIMES
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
 Way = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -107,7 +112,7 @@ async def test_a_whole_answer_whose_responder_died_is_begun_again_but_not_for_ev
     assert (await Proxy(loses_its_responder, answers).post()).status_code == 200
     proxy = Proxy(loses_its_responder)
     assert (await proxy.post()).status_code == 502
-    assert len(proxy.asked) == 1 + front.LOST_WRITING_TIMES
+    assert len(proxy.asked) == 1 + LOST_WRITING_TIMES
 
 
 async def test_a_change_of_releases_is_not_made_twice() -> None:
@@ -133,7 +138,7 @@ async def test_a_stream_that_hangs_ends_at_its_deadline_with_an_error() -> None:
 
 
 async def test_the_default_timeout_is_the_graphs_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(front.DEFAULT_TIMEOUT_VARIABLE, "150")
+    monkeypatch.setenv(front.INGRESS_VARIABLE, IngressConfig(default_timeout_ms=150).model_dump_json())
     assert (await Proxy(hangs).post()).status_code == 504
 
 
@@ -169,3 +174,71 @@ async def test_an_answer_passes_as_it_is() -> None:
     streamed, refused = await Proxy(streams).post(), await Proxy(refuses).post()
     assert (streamed.text, streamed.headers["x-own"]) == ("one two", "1")
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "3")
+
+
+async def dropped(scope: Scope, receive: Receive, send: Send) -> None:
+    """What Serve says where the ingress' queue is full."""
+    await PlainTextResponse("Request dropped due to backpressure", 429, {"retry-after": "5"})(scope, receive, send)
+
+
+async def unavailable(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("Deployment is unavailable", 503)(scope, receive, send)
+
+
+async def test_serves_own_refusals_are_told_in_our_words(capsys: pytest.CaptureFixture[str]) -> None:
+    proxy = Proxy(dropped)
+    reply = await proxy.post(**{"x-request-id": "mine"})
+    assert (reply.status_code, reply.headers["retry-after"], reply.headers["x-request-id"]) == (429, "5", "mine")
+    assert (reply.headers["content-type"], reply.json()["type"]) == ("application/problem+json", "urn:face-your-emotions:overloaded")
+    assert len(proxy.asked) == 1
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["event"], line["call"], line["outcome"], line["x_request_id"]) == ("request", "respond", "refused", "mine")
+    assert (await Proxy(dropped).post(CHAT)).json()["error"]["code"] == "overloaded"
+    reply = await Proxy(unavailable).post()
+    assert (reply.status_code, reply.json()["type"]) == (503, "urn:face-your-emotions:not-ready")
+
+
+async def test_a_request_that_is_asked_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[dict[str, str]] = []
+    monkeypatch.setattr(metrics.Counter, "inc", lambda self, value=1.0, tags=None: found.append({self.info["name"]: tags["stage"]}))
+    await Proxy(dies, dies, answers).post()
+    assert found == [{"fye_retries": "ingress"}] * 2
+
+
+async def test_a_body_takes_no_place_of_the_ingress_until_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(front.INGRESS_VARIABLE, IngressConfig(body_timeout_s=0.2).model_dump_json())
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    proxy = Proxy(answers)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Front(proxy)), base_url="http://here") as client:
+        reply = await client.post(OWN, content=slow())
+    assert (reply.status_code, reply.json()["type"], proxy.asked) == (408, "urn:face-your-emotions:slow-body", [])
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_its_answer_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a real socket: what is sent fills the buffers of both sides, and then waits for the client."""
+    monkeypatch.setenv(front.INGRESS_VARIABLE, IngressConfig(send_timeout_s=0.3).model_dump_json())
+    given_up = asyncio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"data: " + b"x" * 2**16, "more_body": True})
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            given_up.set()
+
+    server = uvicorn.Server(uvicorn.Config(Front(endless), port=0, log_level="critical", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as client:
+        serving = asyncio.create_task(server.serve([listening]))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listening.getsockname())
+        client.sendall(b"GET /v1/respond HTTP/1.1\r\nhost: here\r\n\r\n")
+        await asyncio.wait_for(given_up.wait(), 5)
+        server.should_exit = server.force_exit = True
+        await serving

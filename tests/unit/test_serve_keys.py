@@ -164,7 +164,7 @@ def used(quota: Quota, who: Key, tokens: int = 10, times: int = 1) -> None:
 
 def test_answers_at_once_are_bounded_for_each_key_by_itself() -> None:
     quota, one, two = Quota(), key(concurrent=2), key(concurrent=1)
-    with quota.enter(one, 1), quota.enter(one, 1), quota.enter(two, 1), pytest.raises(RateLimited, match="2 answers at once"):
+    with quota.enter(one, 1), quota.enter(one, 1), quota.enter(two, 1), pytest.raises(RateLimited, match="2 requests at once"):
         used(quota, one)
     used(quota, one, times=5)
 

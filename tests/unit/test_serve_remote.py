@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError
 from ray.serve import metrics
+from ray.serve._private.common import DeploymentID
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve import remote
+from serve.admission import Gate
 from serve.detector import Reading
-from serve.errors import ReplicaLost
+from serve.errors import NotReady, Overloaded, ReplicaLost
 from serve.remote import RemoteStages
 from serve.responder import Ask, Piece
 from stages import ANSWER, FakeStages, message
@@ -40,10 +43,11 @@ class Pieces:
 class Handle:
     """Both stages. The first `losses` calls are lost, after `pieces` of the answer."""
 
-    losses: int
+    losses: int = 0
     pieces: tuple[Piece, ...] = ()
     hangs: int = 0  # so many reads never end
     stages: FakeStages = field(default_factory=FakeStages)
+    refuses: Exception | None = None
 
     def options(self, stream: bool) -> "Handle":
         return self
@@ -71,6 +75,8 @@ class Handle:
             yield piece
 
     def _lose(self) -> None:
+        if self.refuses:
+            raise self.refuses
         self.losses -= 1
         if self.losses >= 0:
             raise RayActorError
@@ -95,7 +101,7 @@ def retries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def stages_of(handle: Handle) -> RemoteStages:
-    return RemoteStages(handle, handle)  # type: ignore[arg-type]
+    return RemoteStages(handle, handle, Gate(9, 1), Gate(9, 1))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("losses", [0, 1, 3])
@@ -122,3 +128,29 @@ async def test_an_answer_that_has_begun_is_not_asked_again(retries: list[str]) -
     with pytest.raises(ReplicaLost):
         [piece async for piece in stages_of(Handle(1, (Piece("Oh"),))).respond(ASK)]
     assert retries == []
+
+
+async def test_a_full_stage_is_429_and_its_gate_says_when_to_return(retries: list[str]) -> None:
+    now_s = 0.0
+    answers, texts = (Gate(99, 1, lambda: now_s) for _ in range(2))
+    for gate, each_s in ((answers, 2.0), (texts, 0.5)):
+        for _ in range(3):
+            with gate.enter():
+                now_s += each_s
+    handle: Any = Handle(refuses=BackPressureError(9, 9))
+    stages = RemoteStages(handle, handle, answers, texts)
+    with pytest.raises(Overloaded) as full, answers.enter(6):  # five wait, for two seconds each
+        [piece async for piece in stages.respond(ASK)]
+    assert full.value.retry_after_s > 9
+    with pytest.raises(Overloaded) as full, texts.enter(5):
+        await stages.read(["a"], TRACE)
+    assert full.value.retry_after_s == 2
+    assert retries == []
+
+
+async def test_a_stage_that_has_failed_to_start_is_503(retries: list[str]) -> None:
+    stages = stages_of(Handle(refuses=DeploymentUnavailableError(DeploymentID("Detector", "app"))))
+    with pytest.raises(NotReady):
+        await stages.read(["a"], TRACE)
+    with pytest.raises(NotReady):
+        [piece async for piece in stages.respond(ASK)]

@@ -10,6 +10,7 @@ from ray.exceptions import WorkerCrashedError
 from models.emotions import Emotion
 from models.prompt import Turn
 from serve import remote
+from serve.admission import Gate
 from serve.engine import Sampling
 from serve.errors import EngineDead, ReplicaLost
 from serve.remote import RemoteStages
@@ -141,7 +142,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def pieces_of(handle: Any) -> list[Piece]:
-    return [piece async for piece in RemoteStages(handle, handle).respond(ASK)]
+    return [piece async for piece in RemoteStages(handle, handle, Gate(9, 1), Gate(9, 1)).respond(ASK)]
 
 
 async def test_a_replica_that_gives_signs_is_waited_for() -> None:

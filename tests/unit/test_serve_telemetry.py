@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from ray.serve import metrics
 from models.emotions import Emotion
 from models.harm import Category
 from serve.errors import DeadlineExceeded, EngineError, Overloaded
-from serve.events import Event, Said
+from serve.events import Event, Said, Texts
 from serve.pipeline import answer
 from serve.responder import Piece
 from serve.telemetry import Telemetry
@@ -51,7 +53,8 @@ async def test_an_answer_is_counted_with_its_persona_tokens_and_times(recorded: 
     assert outcomes(recorded) == [("love", "ok")]
     assert [(value, tags["kind"]) for name, value, tags in recorded if name == "fye_tokens"] == [(5, "prompt"), (2, "completion")]
     names = {name for name, _, _ in recorded}
-    assert names == {"fye_requests", "fye_tokens", "fye_queue_ms", "fye_detect_ms", "fye_first_token_ms", "fye_tpot_ms", "fye_total_ms"}
+    parts = {f"fye_{part}_ms" for part in ("queue", "detect", "first_token", "ttft", "tpot", "total")}
+    assert names == {"fye_requests", "fye_tokens", *parts}
     assert {tags["persona"] for _, _, tags in recorded} == {"love"}
 
 
@@ -107,3 +110,36 @@ async def test_one_line_of_log_a_request_without_a_word_of_anybody(recorded: Rec
     assert SECRET not in line
     assert (logged["event"], logged["request_id"], logged["persona"], logged["outcome"]) == ("request", "m-1", "fear", "ok")
     assert set(logged["timings_ms"]) == {"queue", "detect", "first_token", "generate", "total"}
+
+
+async def test_the_time_to_the_first_text_counts_from_the_first_byte(recorded: Recorded) -> None:
+    asked = replace(message("Hm."), began_s=time.monotonic() - 2)
+    await read(Telemetry().watched(asked, answer(FakeStages((Piece("Oh"), *ANSWER[2:])), asked)))
+    [ttft_ms] = [value for name, value, _ in recorded if name == "fye_ttft_ms"]
+    assert 2000 <= ttft_ms < 3000
+
+
+async def test_the_version_of_the_adapter_is_counted_and_logged(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = message("Hm.")
+    await read(Telemetry().watched(asked, answer(FakeStages((Piece("Oh", "stop", 5, 1, "fear@1f2e"),)), asked)))
+    assert [tags["adapter"] for name, _, tags in recorded if name == "fye_requests"] == ["fear@1f2e"]
+    assert json.loads(capsys.readouterr().out)["adapter"] == "fear@1f2e"
+
+
+@pytest.mark.parametrize(("error", "outcome"), [(None, "ok"), *ERRORS.items()])
+async def test_a_call_that_only_detects_is_counted_and_logged(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str], error: Exception | None, outcome: str
+) -> None:
+    with pytest.raises(type(error)) if error else nullcontext(), Telemetry().reading(Texts("d-1", (SECRET,), 0, 9, x_request_id="mine")):
+        if error:
+            raise error
+    assert recorded == [("fye_requests", 1, {"call": "detect", "persona": "none", "adapter": "none", "outcome": outcome})]
+    [line] = capsys.readouterr().out.splitlines()
+    assert SECRET not in line
+    assert {name: json.loads(line)[name] for name in ("event", "call", "request_id", "x_request_id", "outcome")} == {
+        "event": "request",
+        "call": "detect",
+        "request_id": "d-1",
+        "x_request_id": "mine",
+        "outcome": outcome,
+    }
