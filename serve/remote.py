@@ -86,7 +86,7 @@ class RemoteStages:
         try:
             if not (await asyncio.wait(calls, timeout=SILENT_S))[0]:
                 self._retries.inc(tags={"stage": "detector"})
-                calls.add(asyncio.ensure_future(_result_of(call)))
+                calls.add(asyncio.ensure_future(_unless_full(call)))
             done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         finally:
@@ -101,6 +101,15 @@ class RemoteStages:
 
 async def _result_of(call: Callable[[], Awaitable[Found]]) -> Found:
     return await call()
+
+
+async def _unless_full(call: Callable[[], Awaitable[Found]]) -> Found:
+    """The result of a hedge. For one that finds no place nothing ever comes: the first call has its place, and goes on."""
+    try:
+        return await call()
+    except BackPressureError:
+        await asyncio.Event().wait()
+        raise
 
 
 async def _next(pieces: AsyncGenerator[Piece], silent_s: float) -> Piece | None:

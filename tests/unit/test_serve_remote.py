@@ -118,6 +118,23 @@ async def test_texts_that_a_hanging_detector_holds_are_read_by_another(retries: 
     assert retries == ["detector"]
 
 
+async def test_a_hedge_that_finds_no_place_leaves_the_first_call_its_own(retries: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "SILENT_S", 0.01)
+    handle = Handle()
+    first, go_on = handle.stages.read, asyncio.Event()
+
+    async def read(texts: list[str], trace: dict[str, str]) -> list[Reading]:
+        handle.refuses = BackPressureError(9, 9)  # whoever comes next
+        await go_on.wait()
+        return await first(texts, trace)
+
+    handle.stages.read = read  # type: ignore[method-assign]
+    asyncio.get_running_loop().call_later(0.1, go_on.set)
+    async with asyncio.timeout(5):
+        assert len(await stages_of(handle).read(["a"], TRACE)) == 1
+    assert retries == ["detector"]
+
+
 @pytest.mark.parametrize("losses", [0, 2])
 async def test_an_answer_that_was_not_begun_is_asked_again_and_each_time_counted(retries: list[str], losses: int) -> None:
     assert tuple([piece async for piece in stages_of(Handle(losses)).respond(ASK)]) == ANSWER
