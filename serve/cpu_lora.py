@@ -26,6 +26,7 @@ def install() -> None:
 
     CpuPlatform.get_punica_wrapper = classmethod(get_punica_wrapper)
     _keep_compilation(CpuPlatform)
+    _load_what_was_compiled()
 
 
 def _keep_compilation(platform: Any) -> None:
@@ -41,6 +42,22 @@ def _keep_compilation(platform: Any) -> None:
             vllm_config.compilation_config.mode = CompilationMode.DYNAMO_TRACE_ONCE  # as without LoRA
 
     platform.check_and_update_config = classmethod(check)
+
+
+def _load_what_was_compiled() -> None:
+    """vLLM 0.32 asks of code that it loads for a method that only its own backend's has, so that on a CPU it compiles anew at each start."""
+    import torch
+
+    load = torch.compiler.load_compiled_function
+
+    def load_and_complete(*arguments: Any, **more: Any) -> Any:
+        loaded: Any = load(*arguments, **more)
+        code = loaded._artifacts.compiled_fn
+        if not hasattr(code, "finalize_loading"):
+            code.finalize_loading = lambda _vllm_config: None  # a function of Inductor's is complete as it is
+        return loaded
+
+    torch.compiler.load_compiled_function = load_and_complete
 
 
 def _has_compiler() -> bool:

@@ -6,6 +6,7 @@ import re
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -89,6 +90,27 @@ def test_the_openai_client_talks_to_it(server: Server) -> None:
     stream = client.chat.completions.create(model="joy", messages=messages, temperature=0, max_tokens=40, stream=True)  # type: ignore[call-overload]
     text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert text.strip() == whole.choices[0].message.content.strip()
+
+
+def test_a_seed_a_stop_and_a_history_reach_the_engine(server: Server) -> None:
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused")
+    history = [
+        {"role": "user", "content": "My sister rang last night."},
+        {"role": "assistant", "content": "Oh! And what did she say?"},
+        {"role": "user", "content": "That she is coming to stay for a month."},
+    ]
+
+    def ask(messages: list[dict[str, str]], **more: object) -> Any:
+        return client.chat.completions.create(model="surprise", messages=messages, max_tokens=32, **more)  # type: ignore[call-overload]
+
+    one, same, other = (ask(history, seed=seed, temperature=0.9).choices[0].message.content for seed in (5, 5, 6))
+    assert one == same != other
+    whole = ask(history, temperature=0)
+    assert whole.usage.prompt_tokens > ask(history[-1:], temperature=0).usage.prompt_tokens
+    text = whole.choices[0].message.content
+    word = text.split()[2]
+    cut = ask(history, temperature=0, stop=[f" {word}"]).choices[0]
+    assert (cut.message.content, cut.finish_reason) == (text[: text.index(f" {word}")], "stop")
 
 
 def test_hostile_text_is_answered_or_refused_never_a_500(client: httpx.Client) -> None:

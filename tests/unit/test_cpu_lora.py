@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -159,3 +160,15 @@ def test_the_reason_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     monkeypatch.setenv("FYE_CPU_LORA", "0")
     cpu_lora.install()
     assert [record.getMessage() for record in caplog.records] == ["the CPU LoRA operators are vLLM's own: FYE_CPU_LORA=0"]
+
+
+def test_compiled_code_of_inductors_is_loaded_and_vllms_own_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, own = SimpleNamespace(), SimpleNamespace(finalize_loading=lambda _config: "its own")
+    stored = {"plain": plain, "own": own}
+    monkeypatch.setattr(
+        torch.compiler, "load_compiled_function", lambda name: SimpleNamespace(_artifacts=SimpleNamespace(compiled_fn=stored[name]))
+    )
+    cpu_lora._load_what_was_compiled()
+    for name in stored:
+        torch.compiler.load_compiled_function(name)  # type: ignore[arg-type]
+    assert (plain.finalize_loading(None), own.finalize_loading(None)) == (None, "its own")
