@@ -45,7 +45,7 @@ def _keep_compilation(platform: Any) -> None:
 
 
 def _load_what_was_compiled() -> None:
-    """vLLM 0.32 asks of code that it loads for a method that only its own backend's has, so that on a CPU it compiles anew at each start."""
+    """vLLM 0.32 asks of code that it loads for a method that only its own backend has, so that on a CPU it compiles anew at each start."""
     import torch
 
     load = torch.compiler.load_compiled_function
