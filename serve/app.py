@@ -24,7 +24,8 @@ from serve.responder import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
 HEALTH_PERIOD_S = 5
-HEALTH_TIMEOUT_S = 10  # Serve replaces a replica that has failed three checks in a row: one that hangs is gone within half a minute
+HEALTH_TIMEOUT_S = 10  # Serve replaces a replica that has failed three checks in a row: one that hangs is gone within 40 s
+INGRESS_TIMEOUT_S = 5  # sooner, since nobody else can tell that an ingress hangs: it says nothing until it has an answer
 BUSY_S = 5  # Retry-After of whom Serve refuses before any gate, which alone would know better
 DIRECTORY_REQUESTS = 1000  # one of each responder replica a second, and changes that wait
 
@@ -44,7 +45,7 @@ def build(config: ServeConfig) -> Application:
     directory = _deployment(Directory, Replicas(cpus=0), DIRECTORY_REQUESTS, -1, DRAIN_S).bind(config.responder)
     ingress = _deployment(
         serve.ingress(http_app)(Ingress), config.ingress.replicas, ingress_places(gates), INGRESS_ROOM, drain_s, name="Ingress"
-    )
+    ).options(health_check_timeout_s=INGRESS_TIMEOUT_S)
     bound: Application = ingress.bind(
         gates,
         detector.bind(config.detector, config.tracing),
