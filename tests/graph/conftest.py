@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ports import free_port
 from running_graph import Graph
 from serve.config import SCRIPTED, ResponderConfig
 from serve.run import APP_NAME, serving, set_ray_environment, wait_ready
-from servers import free_port
 
 HOST = "127.0.0.1"
 TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to leave in the middle

@@ -12,7 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from servers import ROOT, free_port, start_server
+from ports import free_port
+from servers import ROOT, start_server
 
 STOP_S = 30
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from ports import free_port
 from serve.config import ServeConfig
 from serve.run import APP_NAME, set_ray_environment
 
@@ -141,11 +141,6 @@ async def serving_on_nodes(config: ServeConfig) -> AsyncIterator[Cluster]:
         ray.shutdown()
         nodes.shutdown()
         end(set(psutil.Process().children(recursive=True)) - before)
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def end(processes: set[psutil.Process]) -> None:

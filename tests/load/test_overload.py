@@ -6,7 +6,7 @@ import pytest
 
 from graphs import running
 from overload import Overload, Times, config_of, overload
-from servers import free_port
+from ports import free_port
 
 
 @pytest.fixture(scope="module")

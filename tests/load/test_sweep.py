@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from servers import free_port
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 300

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 import serve as package
 from collector import Collector, Seen, collecting
 from models.emotions import Emotion
+from ports import free_port
 from serve import tracing as tracing_module
 from serve.backend import open_backend
 from serve.config import DetectorConfig, ResponderConfig, TracingConfig
@@ -27,7 +28,6 @@ from serve.scripted_engine import ScriptedEngine
 from serve.telemetry import Telemetry
 from serve.traced_stages import TracedStages
 from serve.tracing import OFF, Carrier, Tracing
-from servers import free_port
 from stages import FakeStages, message
 
 SECRET = "what-the-user-wrote"
