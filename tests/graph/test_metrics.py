@@ -48,7 +48,7 @@ def test_requests_tokens_and_times_are_counted_by_persona(graph: Graph, client: 
 
 def test_the_detectors_batches_are_counted_with_their_size(graph: Graph, client: httpx.Client) -> None:
     assert client.post("/v1/detect", json={"text": ["such joy"] * 64}).status_code == 200
-    text = until("ray_fye_batch_texts_sum", 64)
+    text = until("ray_fye_batch_texts_sum", 48)  # two batches of 32, each of which Ray adds as 24, the middle of its bucket
     assert counted(text, "ray_fye_batch_texts_sum") / counted(text, "ray_fye_batch_texts_count") > 1
     until("ray_fye_requests", 1, call="detect", outcome="ok")
 
