@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from serve.errors import ComeBackLater, Overloaded
+from serve.errors import TOO_MANY, ComeBackLater, Overloaded
 
 REMEMBERED = 64  # departures from which the service rate is taken
 RETRY_S = 1, 60
@@ -39,7 +39,7 @@ class Gate:
         Who is refused further on was not served, and tells nothing of the rate.
         """
         if self.inside + weight > self._limit:
-            raise Overloaded("too many requests at once; come back when Retry-After says", self.retry_after_s())
+            raise Overloaded(TOO_MANY, self.retry_after_s())
         self.inside += weight
         served = True
         try:

@@ -25,6 +25,8 @@ FyeError                        500
 
 from models.errors import FyeError
 
+TOO_MANY = "too many requests at once; come back when Retry-After says"
+
 
 class RequestError(FyeError):
     status = 400

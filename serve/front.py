@@ -19,6 +19,7 @@ from serve.config import IngressConfig
 from serve.edge import REQUEST_ID, call_of
 from serve.errors import ComeBackLater, DeadlineExceeded, NotReady, ReplicaLost, RequestError
 from serve.front_client import Client
+from serve.places import Places
 from serve.problems import OPENAI_PATHS, headers_of, openai_error, problem_of, respond_with
 from serve.schema import Problem
 from serve.telemetry import Ended, counter
@@ -37,7 +38,7 @@ class Front:
     """ASGI middleware of the proxy."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app, self._ended = app, Ended()
+        self._app, self._ended, self._places = app, Ended(), Places()
         self._limits = IngressConfig.model_validate_json(os.environ.get(INGRESS_VARIABLE, "{}"))
         self._retries = counter("fye_retries", "calls of a stage that were lost and made again", ("stage",))
 
@@ -55,8 +56,10 @@ class Front:
         try:
             async with client.clock as clock:
                 await client.take_body()
+                self._places.look(client.path)
                 while not client.left:
                     await self._app(client.attempt(), client.receive, client.send)  # returns even if it is cancelled
+                    self._places.note(client.path, client.overloaded)
                     if client.ended or client.left or clock.expired():
                         break
                     if client.refusal is not None:

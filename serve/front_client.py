@@ -13,17 +13,20 @@ from starlette.types import Message, Receive, Scope, Send
 from serve.config import IngressConfig
 from serve.edge import ACCEPTED_MS, ELAPSED, REQUEST_ID, request_id_of
 from serve.errors import NotReady, Overloaded, SlowBody
+from serve.places import refused_by_ingress, refused_by_serve
 
 TIMEOUT = "x-request-timeout-ms"
 ONCE_ONLY = "/v1/admin"  # what changes something is not done twice
 REPLAYED_BYTES = 4 * 2**20
 LOST_WRITING = 502  # a responder died while it wrote a whole answer: the ingress cannot begin it again, the client has seen nothing of it
 LOST_WRITING_TIMES = 2  # after that it may well be the request that kills
-SERVES_OWN = "text/plain"  # what Serve itself says is that, and nothing of ours
 
 
 class Client:
-    """`begun`: some of an answer was sent; `ended`: all of it; `left`: nobody reads. `refusal` is what Serve said to the last attempt."""
+    """`begun`: some of an answer was sent; `ended`: all of it; `left`: nobody reads. `refusal` is what Serve said to the last attempt.
+
+    `overloaded` is what it, or the ingress, said of having no place.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: IngressConfig, grace_s: float) -> None:
         self._scope, self._receive, self._send, self._limits = scope, receive, send, limits
@@ -38,6 +41,7 @@ class Client:
         self.streams, self.whole = False, False
         self.begun, self.ended, self.left = False, False, False
         self.refusal: Overloaded | NotReady | None = None
+        self.overloaded: Overloaded | None = None
 
     def _timeout_s(self, grace_s: float) -> float | None:
         """Until it is ended here. Changes of releases have limits of their own."""
@@ -95,9 +99,11 @@ class Client:
     async def send(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self._head = message
-            self.refusal = _refusal(message)
+            self.refusal = refused_by_serve(message)
+            self.overloaded = self.refusal if isinstance(self.refusal, Overloaded) else None
         elif self.refusal is None and not self._is_to_be_asked_again:
             if self._head is not None:
+                self.overloaded = refused_by_ingress(self._head, message.get("body", b""))
                 await self._begin(self._head)
             await self._give(message)
             self.ended = not message.get("more_body", False)
@@ -128,13 +134,3 @@ class Client:
 
     async def end(self, words: bytes) -> None:
         await self._send({"type": "http.response.body", "body": words, "more_body": False})
-
-
-def _refusal(head: MutableMapping[str, Any]) -> Overloaded | NotReady | None:
-    """What Serve says where the ingress has no place left, or no replica; in our words."""
-    headers = Headers(raw=list(head["headers"]))
-    if not headers.get("content-type", "").startswith(SERVES_OWN):
-        return None
-    if head["status"] == Overloaded.status:
-        return Overloaded("too many requests at once; come back when Retry-After says", int(headers.get("retry-after", 1)))
-    return NotReady("no replica can answer") if head["status"] == NotReady.status else None

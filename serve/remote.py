@@ -16,7 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serve.admission import Gate
 from serve.detector import Reading
-from serve.errors import EngineDead, NotReady, Overloaded, ReplicaLost
+from serve.errors import TOO_MANY, EngineDead, NotReady, Overloaded, ReplicaLost
 from serve.responder import SIGN, Ask, Piece
 from serve.signs import LOST_S, SILENT_S
 from serve.telemetry import counter
@@ -124,6 +124,6 @@ def _refusals(gate: Gate) -> Iterator[None]:
     try:
         yield
     except BackPressureError as error:
-        raise Overloaded("too many requests at once; come back when Retry-After says", gate.retry_after_s()) from error
+        raise Overloaded(TOO_MANY, gate.retry_after_s()) from error
     except DeploymentUnavailableError as error:
         raise NotReady("a stage has failed to start") from error

@@ -36,8 +36,8 @@ class Proxy:
         self.asked.append(({name.decode(): value.decode() for name, value in scope["headers"]}, message["body"]))
         await way(scope, receive, send)
 
-    async def post(self, path: str = OWN, **headers: str) -> httpx.Response:
-        transport = httpx.ASGITransport(Front(self))
+    async def post(self, path: str = OWN, *, through: Front | None = None, **headers: str) -> httpx.Response:
+        transport = httpx.ASGITransport(through or Front(self))
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.post(path, json={"text": "hello"}, headers=headers)
 
@@ -196,6 +196,44 @@ async def test_serves_own_refusals_are_told_in_our_words(capsys: pytest.CaptureF
     assert (await Proxy(dropped).post(CHAT)).json()["error"]["code"] == "overloaded"
     reply = await Proxy(unavailable).post()
     assert (reply.status_code, reply.json()["type"]) == (503, "urn:face-your-emotions:not-ready")
+
+
+async def is_full(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"type": "urn:face-your-emotions:overloaded"}, 429, {"retry-after": "7"})(scope, receive, send)
+
+
+async def used_up(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"type": "urn:face-your-emotions:rate-limited"}, 429, {"retry-after": "7"})(scope, receive, send)
+
+
+@pytest.mark.parametrize(("says", "asked"), [(is_full, 1), (dropped, 1), (used_up, 2), (answers, 2)])
+async def test_while_the_ingress_is_full_answers_are_refused_before_it(says: Way, asked: int) -> None:
+    proxy = Proxy(says)
+    through = Front(proxy)
+    first, second = await proxy.post(through=through), await proxy.post(CHAT, through=through)
+    assert len(proxy.asked) == asked
+    assert (second.status_code, second.headers.get("retry-after")) == (first.status_code, first.headers.get("retry-after"))
+    if asked == 1:
+        assert second.json()["error"]["code"] == "overloaded"
+
+
+async def test_that_holds_until_an_answer_ends() -> None:
+    over = asyncio.Event()
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        await over.wait()
+        await answers(scope, receive, send)
+
+    proxy = Proxy(waits, is_full, answers)
+    through = Front(proxy)
+    held = asyncio.create_task(proxy.post(through=through))
+    await asyncio.sleep(0.05)
+    assert [(await proxy.post(through=through)).status_code for _ in range(3)] == [429] * 3
+    assert (await proxy.post("/v1/detect", through=through)).status_code == 200  # there may be places for texts
+    assert len(proxy.asked) == 3
+    over.set()
+    assert (await held).status_code == 200
+    assert (await proxy.post(through=through)).status_code == 200
 
 
 async def test_a_request_that_is_asked_again_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
