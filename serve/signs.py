@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 Item = TypeVar("Item")
-SIGN_S = 1.0  # as often a stage says that it is there, while an item takes its time
+SIGN_S = 2.0  # as often a stage says that it is there, while an item takes its time
 SILENT_S = 10.0  # after that long without a sign it hangs: what was not begun is asked elsewhere
 LOST_S = 20.0  # what has begun is waited for longer, since it cannot be
 

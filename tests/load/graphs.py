@@ -27,11 +27,13 @@ class Running:
 @contextmanager
 def running(config: ServeConfig, port: int = PORT) -> Iterator[Running]:
     """The graph of a configuration, once every stage has answered."""
-    from ray import serve  # before the environment is set: it tunes what is started, and a handle needs no event loop here
+    set_ray_environment()  # before Ray is imported: what is measured is what `make serve` starts
+    from ray import serve
 
-    set_ray_environment()
     fetch_weights(config)
     with serving(config, HOST, port):
         wait_ready(HOST, port, threading.Event())
         responder = serve.get_deployment_handle("Responder", APP_NAME)
+        responder._init(_run_router_in_separate_loop=True)  # there is no event loop here
+        responder = responder.options(_by_reference=True)
         yield Running(f"http://{HOST}:{port}", lambda: int(responder.stats.remote().result(timeout_s=10).running))
