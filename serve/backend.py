@@ -17,6 +17,7 @@ from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine import Engine
 from serve.errors import EngineError
+from serve.freed_memory import give_back
 from serve.limits import Limits, derive_limits
 from serve.scripted_engine import ScriptedEngine
 from serve.vllm_engine import VllmEngine
@@ -67,6 +68,7 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     for adapter in adapters:
         await admit(engine, encoder, adapter, limits.max_lora_rank)
+    give_back()
     return Backend(engine, encoder, {a.manifest.persona: a.manifest.versioned_name for a in adapters}, limits)
 
 

@@ -14,6 +14,7 @@ from models.emotions import LABELS
 from models.harm import Category
 from serve.batches import Batches
 from serve.config import NO_TRACES, DetectorConfig, TracingConfig
+from serve.freed_memory import give_back
 from serve.tracing import Carrier, Tracing
 
 Scores = tuple[float, ...]
@@ -113,6 +114,7 @@ class Detector:
         self._sizes = histogram("fye_batch_texts", "texts in a batch of the detector", SIZES)
         self._errors = counter("fye_detect_errors", "batches that the detector could not read")
         self._reader = open_reader(config)
+        give_back()
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._batches = Batches(self._read_together, config.batch_size)
 

@@ -1,0 +1,113 @@
+"""The choices that a CPU leaves, each beside what ships: `.venv/bin/python tests/load/cpu_path.py`
+
+Each is an engine of its own, in a process of its own, one after the other, round after round. One answer at a time and 32 at once, six
+adapters, greedy. Prints a table and writes `.bench/cpu_path.json`. About a minute for each choice and round.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from graphs import LOCAL
+from growth_engine import at_once, opened
+from serve import vllm_engine
+from serve.run import read_config
+
+OUT = Path(__file__).parents[2] / ".bench" / "cpu_path.json"
+TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"  # Debian's libtcmalloc-minimal4
+ADAPTERS, TIMES, SHIPS = 6, 3, "as it ships"
+console = Console(width=150)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is set in the environment of the process, and in the engine's arguments, instead of what ships."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+CHOICES = {
+    SHIPS: Choice(),
+    "threads: vLLM's own choice (a core is kept free)": Choice({"VLLM_CPU_OMP_THREADS_BIND": "auto"}),
+    "threads: as many as cores, bound to none": Choice({"VLLM_CPU_OMP_THREADS_BIND": "nobind"}),
+    "threads: that wait without spinning": Choice({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
+    "memory allocator: tcmalloc": Choice({"LD_PRELOAD": TCMALLOC}),
+    "not compiled": Choice(arguments={"enforce_eager": True}),
+    "KV cache: 4 GiB": Choice({"VLLM_CPU_KVCACHE_SPACE": "4"}),
+    "KV cache: blocks of 32 tokens": Choice(arguments={"block_size": 32}),
+    "without a prefix cache": Choice(arguments={"enable_prefix_caching": False}),
+}
+Seen = dict[str, list[float]]
+
+
+def measure(name: str) -> None:
+    """In the process of one choice: milliseconds a token of one answer, tokens a second of 32, as a line of JSON."""
+    usual = vllm_engine.engine_arguments
+    vllm_engine.engine_arguments = lambda *given: usual(*given) | CHOICES[name].arguments
+
+    async def asked() -> Seen:
+        found: Seen = {"one_ms": [], "many_per_s": []}
+        async with opened(read_config(LOCAL).responder, ADAPTERS) as here:
+            await at_once(here, 32, 32)
+            for _ in range(TIMES):
+                found["one_ms"].append((await at_once(here, 1, 1)).tpot_ms)
+                found["many_per_s"].append((await at_once(here, 32, 32)).tokens_per_s)
+        return found
+
+    print(json.dumps(asyncio.run(asked())), flush=True)
+
+
+def in_its_process(name: str) -> Seen:
+    """Raises CalledProcessError where an engine does not start so."""
+    command = [sys.executable, __file__, "--only", name]
+    done = subprocess.run(command, env=os.environ | CHOICES[name].environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: Seen = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"one_ms"')))
+    return found
+
+
+def table(found: dict[str, Seen]) -> Table:
+    shown = Table("choice", "one answer, ms a token", "32 answers, tok/s", "one, of what ships", "32, of what ships")
+    ships = {what: statistics.median(values) for what, values in found[SHIPS].items()}
+    for name, seen in found.items():
+        one_ms, many = (statistics.median(seen[what]) for what in ("one_ms", "many_per_s"))
+        spread = (f" ({min(seen[what]):.1f} to {max(seen[what]):.1f})" for what in ("one_ms", "many_per_s"))
+        one_cell, many_cell = (f"{value:.1f}{rest}" for value, rest in zip((one_ms, many), spread, strict=True))
+        shown.add_row(name, one_cell, many_cell, f"{ships['one_ms'] / one_ms:.2f}", f"{many / ships['many_per_s']:.2f}")
+    return shown
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1)] = 2,
+    only: Annotated[str | None, typer.Option(help="one choice, measured in this process")] = None,
+) -> None:
+    """Measure every choice."""
+    if only:
+        measure(only)
+        return
+    found: dict[str, Seen] = {}
+    for _ in range(rounds):
+        for name, choice in CHOICES.items():
+            library = choice.environment.get("LD_PRELOAD")
+            if library and not Path(library).exists():
+                console.print(f"{name}: {library} is not installed, and not measured")
+                continue
+            for what, values in in_its_process(name).items():
+                found.setdefault(name, {}).setdefault(what, []).extend(values)
+    OUT.parent.mkdir(exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    console.print(table(found))
+
+
+if __name__ == "__main__":
+    typer.run(main)
