@@ -12,7 +12,7 @@ from arrivals import closed_loop, session
 from bare import bare
 from goals import Goal, measured
 from graphs import PORT, console, running
-from memory import by_kind
+from memory import PEER, by_kind
 from openai_client import Body, complete, of_bare, of_graph
 from outcomes import Outcome, percentile, tokens_within
 from serve.config import ServeConfig
@@ -129,6 +129,7 @@ def _rounds(
 
 def _memory_goals(memory: dict[str, float]) -> list[Goal]:
     """The bare server is a child too, and the bench itself is `other`; neither is the graph."""
-    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other", "vllm serve, without the engine"}}
+    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other", PEER}}
     total = measured("memory of all but the engine", [sum(parts.values()) / 1024], 1.5, "GiB", at_most=True)
-    return [total, *(measured(f"memory, {kind}", [mib / 1024], None, "GiB") for kind, mib in sorted(parts.items()))]
+    shown = parts | {PEER: memory.get(PEER, 0.0)}
+    return [total, *(measured(f"memory, {kind}", [mib / 1024], None, "GiB") for kind, mib in sorted(shown.items()))]

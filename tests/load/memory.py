@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 
 ENGINE = "VLLM::"  # its core and its workers
+PEER = "vllm serve, without the engine"
 KINDS = (  # the first that a command line matches
     (ENGINE, "engine"),
-    (r"vllm\.entrypoints", "vllm serve, without the engine"),
+    (r"vllm\.entrypoints", PEER),
     ("ServeReplica:.*:Ingress", "ingress"),
     ("ServeReplica:.*:Detector", "detector"),
     ("ServeReplica:.*:Responder", "responder, without the engine"),
