@@ -7,6 +7,7 @@ adapters, greedy. Prints a table and writes `.bench/cpu_path.json`. About a minu
 import asyncio
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from serve.run import read_config
 OUT = Path(__file__).parents[2] / ".bench" / "cpu_path.json"
 TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"  # Debian's libtcmalloc-minimal4
 ADAPTERS, TIMES, SHIPS = 6, 3, "as it ships"
+TIMEOUT_S = 240
 console = Console(width=150)
 
 
@@ -69,10 +71,18 @@ def measure(name: str) -> None:
 
 
 def in_its_process(name: str) -> Seen:
-    """Raises CalledProcessError where an engine does not start so."""
+    """Raises RuntimeError where an engine does not start so, or hangs: vLLM's worker may outlive the core that failed to start."""
     command = [sys.executable, __file__, "--only", name]
-    done = subprocess.run(command, env=os.environ | CHOICES[name].environment, stdout=subprocess.PIPE, text=True, check=True)
-    found: Seen = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"one_ms"')))
+    environment = os.environ | CHOICES[name].environment
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            lines = process.communicate(timeout=TIMEOUT_S)[0].splitlines()
+        except subprocess.TimeoutExpired as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise RuntimeError(f"no answer within {TIMEOUT_S} s") from error
+    found: Seen | None = next((json.loads(line) for line in lines if line.startswith('{"one_ms"')), None)
+    if found is None:
+        raise RuntimeError(f"ended with status {process.returncode}")
     return found
 
 
@@ -102,7 +112,12 @@ def main(
             if library and not Path(library).exists():
                 console.print(f"{name}: {library} is not installed, and not measured")
                 continue
-            for what, values in in_its_process(name).items():
+            try:
+                seen = in_its_process(name)
+            except RuntimeError as error:
+                console.print(f"{name}: {error}")
+                continue
+            for what, values in seen.items():
                 found.setdefault(name, {}).setdefault(what, []).extend(values)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
