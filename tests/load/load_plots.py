@@ -143,5 +143,5 @@ def growth(xlabel: str, ylabel: str, lines: dict[str, tuple[Sequence[float], Seq
         sizes = sorted({size for xs, _ in lines.values() for size in xs})
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
         axes.minorticks_off()
-        _legend(axes)
+        _legend(axes, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
         return svg(figure, f"{ylabel} against {xlabel}")
