@@ -1,7 +1,7 @@
 """Whether there is a place for one more answer, as far as a proxy can tell: what the ingress would only refuse need not get there.
 
-A refusal by the ingress costs ten times as much as one by the proxy, and where the engine computes on the same cores, that is taken
-from the answers of the others.
+A refusal by the ingress passes through the proxy, a call between processes and all of the HTTP API (some 10 ms of a core), and where the
+engine computes on the same cores, that is taken from the answers of the others.
 """
 
 import time

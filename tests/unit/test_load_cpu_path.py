@@ -9,9 +9,8 @@ from cpu_path import SHIPS, Choice, in_its_process, table
 
 def test_every_choice_stands_beside_what_ships() -> None:
     found = {SHIPS: {"one_ms": [30.0, 40.0, 50.0], "many_per_s": [200.0]}, "not compiled": {"one_ms": [80.0], "many_per_s": [100.0]}}
-    console = Console(width=150, record=True, quiet=True)
+    console = Console(width=150)
     with console.capture() as shown:
-        console.quiet = False
         console.print(table(found))
     ships, other = (line for line in shown.get().splitlines() if "│" in line)
     assert "40.0 (30.0 to 50.0)" in ships
@@ -22,6 +21,6 @@ def test_every_choice_stands_beside_what_ships() -> None:
 def test_an_engine_that_does_not_start_is_told_of(timeout_s: float, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No process knows the choice, so none can make it."""
     monkeypatch.setattr(cpu_path, "TIMEOUT_S", timeout_s)
-    monkeypatch.setitem(cpu_path.CHOICES, "unknown", Choice({"RAY_USAGE_STATS_ENABLED": "0"}))
+    monkeypatch.setitem(cpu_path.CHOICES, "unknown", Choice())
     with pytest.raises(RuntimeError, match=says):
         in_its_process("unknown")
