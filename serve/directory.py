@@ -26,7 +26,7 @@ from serve.releases import Releases, Version
 SYNC_S = 1.0
 LIVES_S = 10.0  # a replica that has not asked for so long is gone
 CHANGE_TIMEOUT_S = 90.0
-HEARS_S = 3 * SYNC_S  # after its start, in which it hears from those that follow the one before; until then it changes nothing
+HEARS_S = 3 * SYNC_S  # after its start, in which it hears from those that follow the one before; until then it knows nothing better
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Directory:
         self._places = resident_places(len(first.versions))  # as the engines were started for, whatever was promoted since
         self._releases = self._restored() or first
         self._reports: dict[str, tuple[float, Report]] = {}
-        self._changes_from_s = time.monotonic() + HEARS_S
+        self._knows_from_s = time.monotonic() + HEARS_S
         self._news = asyncio.Condition()
         self._one_change = asyncio.Lock()
 
@@ -72,6 +72,7 @@ class Directory:
         return self._releases
 
     async def status(self) -> Status:
+        await self._known()
         return Status(self._releases, {report.replica: report for _, report in self._live()})
 
     async def publish(self, folder: str) -> Status:
@@ -100,13 +101,17 @@ class Directory:
     async def _changing(self) -> AsyncIterator[None]:
         """One change at a time. What goes wrong on its way undoes it."""
         async with self._one_change:
-            await asyncio.sleep(self._changes_from_s - time.monotonic())
+            await self._known()
             before = self._releases
             try:
                 yield
             except BaseException:
                 self._become(before)
                 raise
+
+    async def _known(self) -> None:
+        """Until then it may not have heard what the one before had come to, and would show or change what no longer is."""
+        await asyncio.sleep(self._knows_from_s - time.monotonic())
 
     def _become(self, releases: Releases) -> None:
         """Undoing is a change, too, so that no replica's word of what was undone can be the later one."""

@@ -11,7 +11,7 @@ from ray.serve._private.http_util import RequestIdMiddleware
 from serve.characters import Characters
 from serve.config import IngressConfig, ResponderConfig
 from serve.detector import Reading
-from serve.directory import Directory
+from serve.directory import Status, first_releases
 from serve.errors import AdapterRefused
 from serve.events import Event, Message, Texts
 from serve.http import make_http_app
@@ -33,10 +33,12 @@ class FakeDirectory:
     """Holds the scripted engine's versions, with no replica that could follow a change."""
 
     def __init__(self, releases: Releases | None = None) -> None:
-        directory = Directory(ResponderConfig(kind="scripted"))
-        directory._releases = releases or directory._releases
-        self.status, self.publish = Remote(directory.status), Remote(self._refuse)
+        self._releases = releases or first_releases(ResponderConfig(kind="scripted"), None)
+        self.status, self.publish = Remote(self._status), Remote(self._refuse)
         self.promote, self.rollback = Remote(self._refuse), Remote(self._refuse)
+
+    async def _status(self) -> Status:
+        return Status(self._releases)
 
     async def _refuse(self, _what: object) -> None:
         raise AdapterRefused("no replica follows")

@@ -313,6 +313,8 @@ async def test_a_directory_that_is_started_anew_goes_on_where_the_one_before_was
         assert (back.releases.aliases, back.releases.versions[-1].name) == (FIRST.aliases, name)
         await fleet.directory.promote(name)
         fleet.restart_directory()
+        assert (await fleet.directory.status()).releases.aliases[Emotion.JOY] == name, "asked before it has heard"
+        fleet.restart_directory()
         for _ in range(20):
             await asyncio.sleep(0.01)
             assert {replica.aliases[Emotion.JOY] for replica in fleet.replicas} == {name}
