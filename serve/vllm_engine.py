@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CANARY_LOGPROBS = 20  # the engine's default limit
+CPU_BLOCK_TOKENS = 32  # vLLM's 128 are more than most conversations have, and the prefix cache finds whole blocks alone
 
 
 class VllmEngine:
@@ -168,6 +169,8 @@ def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits, trac
     }
     if tracing.endpoint:
         arguments["otlp_traces_endpoint"] = tracing.endpoint
+    if hardware.device == "cpu":
+        arguments["block_size"] = CPU_BLOCK_TOKENS
     if hardware.device == "cuda":
         arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization
     if limits.max_loras:

@@ -28,7 +28,7 @@ from serve.backend import Backend, admit, open_backend
 from serve.config import ResponderConfig, TracingConfig
 from serve.engine import Sampling
 from serve.responder import Ask, Responder
-from serve.vllm_engine import VllmEngine
+from serve.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
@@ -197,6 +197,15 @@ async def test_after_a_swap_no_cached_prefix_of_the_version_before_is_used(backe
         assert total_variation(before[1][0], after[1][0]) > 2 * CLOSE
     finally:
         await backend.engine.unload(new)
+
+
+async def test_the_next_message_of_a_short_conversation_finds_what_was_said_before(backend: Backend) -> None:
+    """vLLM's own blocks for a CPU, of 128 tokens, are longer than this."""
+    turns = [Turn("user", " ".join(MESSAGES)), Turn("assistant", "And what did she say, when she saw you there?")]
+    earlier = backend.encoder.prompt("Joy", turns[:1])
+    prompt = backend.encoder.prompt("Joy", [*turns, Turn("user", "Nothing, she only laughed.")])
+    assert await cached_tokens(backend, earlier, backend.aliases[Emotion.JOY]) == 0
+    assert len(earlier) - CPU_BLOCK_TOKENS < await cached_tokens(backend, prompt, backend.aliases[Emotion.JOY]) <= len(earlier) < 128
 
 
 async def test_a_shipped_adapter_with_one_byte_changed_is_refused(tmp_path: Path) -> None:

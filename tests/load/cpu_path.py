@@ -1,7 +1,8 @@
 """The choices that a CPU leaves, each beside what ships: `.venv/bin/python tests/load/cpu_path.py`
 
-Each is an engine of its own, in a process of its own, one after the other, round after round. One answer at a time and 32 at once, six
-adapters, greedy. Prints a table and writes `.bench/cpu_path.json`. About a minute for each choice and round.
+Each is an engine of its own, in a process of its own, one after the other, round after round. One answer at a time, 32 at once, and the
+next turn of a conversation, six adapters, greedy. Prints a table and writes `.bench/cpu_path.json`. A minute and a half for each choice
+and round.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphs import LOCAL
-from growth_engine import at_once, opened
+from growth_engine import at_once, next_turn_ms, opened
 from serve import vllm_engine
 from serve.run import read_config
 
@@ -28,7 +29,7 @@ OUT = Path(__file__).parents[2] / ".bench" / "cpu_path.json"
 TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"  # Debian's libtcmalloc-minimal4
 ADAPTERS, TIMES, SHIPS = 6, 3, "as it ships"
 TIMEOUT_S = 240
-console = Console(width=150)
+console = Console(width=180)
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,25 @@ CHOICES = {
     "memory allocator: tcmalloc": Choice({"LD_PRELOAD": TCMALLOC}),
     "not compiled": Choice(arguments={"enforce_eager": True}),
     "KV cache: 4 GiB": Choice({"VLLM_CPU_KVCACHE_SPACE": "4"}),
-    "KV cache: blocks of 32 tokens": Choice(arguments={"block_size": 32}),
+    "KV cache: blocks of 128 tokens": Choice(arguments={"block_size": 128}),
     "without a prefix cache": Choice(arguments={"enable_prefix_caching": False}),
 }
 Seen = dict[str, list[float]]
 
 
 def measure(name: str) -> None:
-    """In the process of one choice: milliseconds a token of one answer, tokens a second of 32, as a line of JSON."""
+    """In the process of one choice, as a line of JSON: milliseconds a token of one answer, tokens a second of 32, TTFT of a next turn."""
     usual = vllm_engine.engine_arguments
     vllm_engine.engine_arguments = lambda *given: usual(*given) | CHOICES[name].arguments
 
     async def asked() -> Seen:
-        found: Seen = {"one_ms": [], "many_per_s": []}
+        found: Seen = {"one_ms": [], "many_per_s": [], "turn_ms": []}
         async with opened(read_config(LOCAL).responder, ADAPTERS) as here:
             await at_once(here, 32, 32)
             for _ in range(TIMES):
                 found["one_ms"].append((await at_once(here, 1, 1)).tpot_ms)
                 found["many_per_s"].append((await at_once(here, 32, 32)).tokens_per_s)
+                found["turn_ms"].append(await next_turn_ms(here))
         return found
 
     print(json.dumps(asyncio.run(asked())), flush=True)
@@ -87,13 +89,14 @@ def in_its_process(name: str) -> Seen:
 
 
 def table(found: dict[str, Seen]) -> Table:
-    shown = Table("choice", "one answer, ms a token", "32 answers, tok/s", "one, of what ships", "32, of what ships")
+    """Medians with their range, and what they are of what ships: more is better."""
+    shown = Table("choice", "one answer, ms a token", "32 answers, tok/s", "next turn, TTFT in ms", "of what ships: one, 32, next turn")
     ships = {what: statistics.median(values) for what, values in found[SHIPS].items()}
     for name, seen in found.items():
-        one_ms, many = (statistics.median(seen[what]) for what in ("one_ms", "many_per_s"))
-        spread = (f" ({min(seen[what]):.1f} to {max(seen[what]):.1f})" for what in ("one_ms", "many_per_s"))
-        one_cell, many_cell = (f"{value:.1f}{rest}" for value, rest in zip((one_ms, many), spread, strict=True))
-        shown.add_row(name, one_cell, many_cell, f"{ships['one_ms'] / one_ms:.2f}", f"{many / ships['many_per_s']:.2f}")
+        medians = {what: statistics.median(values) for what, values in seen.items()}
+        cells = [f"{medians[what]:.1f} ({min(values):.1f} to {max(values):.1f})" for what, values in seen.items()]
+        better = [medians[what] / ships[what] if what.endswith("_per_s") else ships[what] / medians[what] for what in medians]
+        shown.add_row(name, *cells, ", ".join(f"{ratio:.2f}" for ratio in better))
     return shown
 
 

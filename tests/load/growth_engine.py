@@ -6,9 +6,9 @@ import os
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -28,6 +28,7 @@ TOKENS = 24
 AT_ONCE = 16  # while the number of adapters grows
 CONCURRENCIES = (1, 2, 4, 8, 16, 32)
 PROMPT_LENGTHS = (32, 64, 128, 256, 512)
+EARLIER_TOKENS, TURN_TOKENS = 120, 30  # of a conversation: two messages and their answers, and the next message
 BOS = 2
 LEAST_ID, GREATEST_ID = 1000, 200_000  # ordinary tokens of Gemma's vocabulary
 
@@ -49,6 +50,7 @@ class Open:
     engine: VllmEngine
     names: tuple[str, ...]
     encoder: PromptEncoder
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(100))
 
 
 @asynccontextmanager
@@ -73,23 +75,40 @@ def _renamed(adapter: Adapter, number: int) -> Adapter:
 
 
 async def at_once(here: Open, answers: int, size: float) -> Size:
-    """So many ordinary prompts at once, each with another adapter; a first round of two tokens warms up."""
-    prompts = [here.encoder.prompt("Joy", [Turn("user", asked.text)]) for asked in itertools.islice(varied(1), answers)]
+    """So many ordinary prompts at once, each with another adapter; a first round of two tokens warms up. None was there before."""
     names = [here.names[number % len(here.names)] for number in random.Random(2).sample(range(max(answers, len(here.names))), answers)]
     for tokens in (2, TOKENS):
+        prompts = [_unseen(here, asked.text) for asked in itertools.islice(varied(1), answers)]
         began_s = time.monotonic()
         timed = await asyncio.gather(*(_answer(here.engine, prompt, name, tokens) for prompt, name in zip(prompts, names, strict=True)))
         took_s = time.monotonic() - began_s
     return _size(size, timed, took_s)
 
 
+def _unseen(here: Open, text: str) -> list[int]:
+    """A number stands first, so that nothing is found in the prefix cache."""
+    return here.encoder.prompt("Joy", [Turn("user", f"{next(here.numbers)}. {text}")])
+
+
 async def with_prompt(here: Open, tokens: int) -> Size:
     """One prompt after the other, of random tokens, so that nothing is found in the prefix cache."""
     dice = random.Random(tokens)
-    prompts = [[BOS, *(dice.randrange(LEAST_ID, GREATEST_ID) for _ in range(tokens - 1))] for _ in here.names[:3]]
+    prompts = [_random(dice, tokens) for _ in here.names[:3]]
     began_s = time.monotonic()
     timed = [await _answer(here.engine, prompt, name, 4) for prompt, name in zip(prompts, here.names, strict=False)]
     return _size(tokens, timed, time.monotonic() - began_s)
+
+
+async def next_turn_ms(here: Open) -> float:
+    """TTFT of a turn of a conversation, of random tokens, whose earlier turns have been asked before."""
+    earlier = _random(random.Random(next(here.numbers)), EARLIER_TOKENS)
+    await _answer(here.engine, earlier, here.names[0], 1)
+    timed = await _answer(here.engine, [*earlier, *_random(random.Random(0), TURN_TOKENS)], here.names[0], 1)
+    return timed[0][0] * 1000
+
+
+def _random(dice: random.Random, tokens: int) -> list[int]:
+    return [BOS, *(dice.randrange(LEAST_ID, GREATEST_ID) for _ in range(tokens - 1))]
 
 
 async def _answer(engine: VllmEngine, prompt: list[int], name: str, tokens: int) -> list[tuple[float, int]]:
