@@ -37,19 +37,19 @@ class PromptEncoder:
     """Turns a conversation into token ids. Stateless after construction, safe to share."""
 
     def __init__(self, tokenizer_file: Path) -> None:
-        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        self._tokenizer.encode_special_tokens = True
+        self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self.tokenizer.encode_special_tokens = True
         self.bos_id = self._control_id("<bos>")
         self.eos_id = self._control_id("<eos>")
 
     def _control_id(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
+        found = self.tokenizer.token_to_id(token)
         if found is None:
             raise ArtifactError(f"the tokenizer has no {token}: it is not a Gemma tokenizer")
         return int(found)
 
     def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def prompt(self, speaker: str, turns: Sequence[Turn], instruction: str | None = None) -> list[int]:
         """Token ids that end where `speaker` starts to answer. `instruction` stands first, for a persona without an adapter."""
@@ -63,11 +63,11 @@ class PromptEncoder:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of generated token ids, control tokens left out."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def line_end_ids(self) -> list[int]:
         """Every token that ends a line: where a persona's turn is over."""
-        return sorted(number for word, number in self._tokenizer.get_vocab(with_added_tokens=True).items() if "\n" in word)
+        return sorted(number for word, number in self.tokenizer.get_vocab(with_added_tokens=True).items() if "\n" in word)
 
 
 def one_line(text: str) -> str:

@@ -63,9 +63,9 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base) if config.adapters else []
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])
-    engine = VllmEngine(base.folder, config.hardware, limits, tracing)
-    await engine.start()
     encoder = PromptEncoder(base.folder / "tokenizer.json")
+    engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, limits, tracing)
+    await engine.start()
     for adapter in adapters:
         await admit(engine, encoder, adapter, limits.max_lora_rank)
     give_back()

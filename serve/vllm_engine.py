@@ -13,9 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenizers import Tokenizer
+
 from models.errors import ArtifactError
 from models.manifest import Adapter
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
+from serve.detokenizer import detokenizer
 from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import EngineDead, EngineError
 from serve.limits import Limits
@@ -33,8 +36,10 @@ CPU_BLOCK_TOKENS = 32  # vLLM's 128 are more than most conversations have, and t
 class VllmEngine:
     """One vLLM engine and its resident adapters. `start` imports vLLM and loads the weights: tens of seconds on a CPU."""
 
-    def __init__(self, base: Path, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES) -> None:
-        self._base, self._hardware, self._limits, self._tracing = base, hardware, limits, tracing
+    def __init__(
+        self, base: Path, tokenizer: Tokenizer, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES
+    ) -> None:
+        self._base, self._tokenizer, self._hardware, self._limits, self._tracing = base, tokenizer, hardware, limits, tracing
         self._llm: AsyncLLM | None = None
         self._adapters: dict[str, LoRARequest] = {}
         self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique; a counter makes them so
@@ -46,8 +51,11 @@ class VllmEngine:
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
-        arguments = AsyncEngineArgs(**engine_arguments(self._base, self._hardware, self._limits, self._tracing))
-        self._llm = AsyncLLM.from_engine_args(arguments, stat_loggers=[RayPrometheusStatLogger])
+        arguments = engine_arguments(self._base, self._hardware, self._limits, self._tracing)
+        self._llm = AsyncLLM.from_engine_args(
+            AsyncEngineArgs(**arguments, skip_tokenizer_init=True), stat_loggers=[RayPrometheusStatLogger]
+        )
+        self._llm.output_processor.tokenizer = detokenizer(self._tokenizer)
 
     @property
     def _engine(self) -> "AsyncLLM":
@@ -74,7 +82,7 @@ class VllmEngine:
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
         from vllm import SamplingParams
 
-        params = SamplingParams(max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS)
+        params = SamplingParams(max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS, detokenize=False)
         request_id = f"canary-{uuid.uuid4().hex}"
         outputs = self._engine.generate({"prompt_token_ids": prompt}, params, request_id, lora_request=self._lora(adapter))
         with _own_errors():

@@ -23,7 +23,7 @@ from models.errors import ArtifactError, ManifestError
 from models.lora_tensors import base_layers
 from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, load_adapter
 from models.materialize import materialize
-from models.prompt import PROMPT_VERSION, Turn
+from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from serve.backend import Backend, admit, open_backend
 from serve.config import ResponderConfig, TracingConfig
 from serve.engine import Sampling
@@ -102,6 +102,23 @@ async def test_an_answer_has_the_length_that_a_load_test_asks_for(backend: Backe
         ask = Ask(f"long-{persona}-{sampling.ignore_eos}", persona, (Turn("user", "Hm."),), sampling, 60)
         pieces = [piece async for piece in Responder(CONFIG, backend).respond(ask)]
         assert (pieces[-1].completion_tokens, pieces[-1].finish_reason) == (80, "length")
+
+
+async def written(backend: Backend, prompt: list[int], sampling: Sampling) -> tuple[str, str | None]:
+    deltas = [delta async for delta in backend.engine.generate(uuid4().hex, prompt, backend.aliases[Emotion.JOY], sampling)]
+    return "".join(delta.text for delta in deltas), deltas[-1].finish_reason
+
+
+async def test_an_answer_is_the_text_of_its_tokens_and_ends_before_a_stop_string(backend: Backend) -> None:
+    """vLLM has no tokenizer of its own."""
+    assert isinstance(backend.encoder, PromptEncoder)
+    prompt = backend.encoder.prompt("Joy", [Turn("user", "I found a letter in the attic 💌.")])
+    ids, _ = await greedy_tokens(backend, prompt, backend.aliases[Emotion.JOY], 24)
+    whole = backend.encoder.text(ids)
+    assert len(whole.split()) > 8
+    assert (await written(backend, prompt, Sampling(24, temperature=0)))[0] == whole
+    stop = whole[len(whole) // 2 :][:6]
+    assert await written(backend, prompt, Sampling(24, temperature=0, stop=(stop,))) == (whole[: whole.index(stop)], "stop")
 
 
 async def test_closing_a_stream_ends_the_generation(backend: Backend) -> None:

@@ -60,12 +60,13 @@ async def opened(config: ResponderConfig, adapters: int) -> AsyncIterator[Open]:
     assert config.adapters
     shipped = find_adapters(config.adapters, base)
     copies = [_renamed(adapter, number) for number, adapter in enumerate(itertools.islice(itertools.cycle(shipped), adapters))]
-    engine = VllmEngine(base.folder, config.hardware, derive_limits(config, [copy.manifest for copy in copies]))
+    encoder = PromptEncoder(base.folder / "tokenizer.json")
+    engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, derive_limits(config, [copy.manifest for copy in copies]))
     await engine.start()
     try:
         for copy in copies:
             await engine.load(copy)
-        yield Open(engine, tuple(copy.manifest.versioned_name for copy in copies), PromptEncoder(base.folder / "tokenizer.json"))
+        yield Open(engine, tuple(copy.manifest.versioned_name for copy in copies), encoder)
     finally:
         await engine.stop()
 

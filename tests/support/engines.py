@@ -32,7 +32,7 @@ async def greedy_tokens(backend: Backend, prompt: list[int], adapter: str | None
 
     engine = backend.engine
     assert isinstance(engine, VllmEngine)
-    params = SamplingParams(max_tokens=max_tokens, temperature=0, logprobs=TOP, output_kind=RequestOutputKind.FINAL_ONLY)
+    params = SamplingParams(max_tokens=max_tokens, temperature=0, logprobs=TOP, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
     request = {"prompt_token_ids": prompt}
     outputs = engine._engine.generate(request, params, uuid.uuid4().hex, lora_request=engine._lora(adapter))
     answer = [output async for output in outputs][-1].outputs[0]

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tokenizers import Tokenizer, models
 
 from serve.config import HardwareProfile, TracingConfig
 from serve.errors import EngineError
@@ -16,6 +17,7 @@ CUDA = HardwareProfile(device="cuda", gpu_memory_utilization=0.6, tensor_paralle
 NO_ADAPTERS = Limits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512, max_ongoing_requests=9)
 ADAPTERS = Limits(max_loras=7, max_lora_rank=16, max_num_seqs=7, max_model_len=512, max_ongoing_requests=9)
 BASE = Path("weights")
+TOKENIZER = Tokenizer(models.BPE())
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +100,7 @@ def test_the_operators_own_settings_win(environment: dict[str, str]) -> None:
 
 
 async def test_an_engine_that_was_not_started_says_so() -> None:
-    engine = VllmEngine(BASE, CPU, NO_ADAPTERS)
+    engine = VllmEngine(BASE, TOKENIZER, CPU, NO_ADAPTERS)
     with pytest.raises(EngineError, match="not started"):
         await engine.health()
     assert engine.stats().running == 0
@@ -108,4 +110,4 @@ async def test_an_engine_that_was_not_started_says_so() -> None:
 async def test_only_starting_imports_the_engine() -> None:
     """So the tests above would have noticed an import elsewhere."""
     with pytest.raises(ImportError, match="vllm"):
-        await VllmEngine(BASE, CPU, NO_ADAPTERS).start()
+        await VllmEngine(BASE, TOKENIZER, CPU, NO_ADAPTERS).start()
