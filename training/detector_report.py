@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from models.classifier import Classifier, TextClassifier
+from models.classifier import Classifier
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
+from models.text_classifier import TextClassifier
 from training.corpora import Example
 from training.measures import calibration_error, reliability
 from training.report_schema import DetectorOnSet, DetectorReport

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.classifier import Classifier, TextClassifier
+from models.classifier import Classifier
 from models.harm_probe import HarmProbe
 from models.int8_cache import has_byte_products
 from models.int8_classifier import Int8Classifier, open_classifier
 from models.manifest import ARTIFACTS
+from models.text_classifier import TextClassifier
 from training.corpora import fresh
 from training.detector_report import on_set
 from training.evaluate import shipped_detectors

@@ -1,5 +1,7 @@
 """A detector in 8-bit integers says what the one in floating point says, and is converted once."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,12 @@ def test_the_processor_and_one_word_decide(artefact: Path, capable: None, monkey
     assert isinstance(open_classifier(artefact, precision="bf16"), Classifier)
     monkeypatch.setattr(int8_cache, "has_byte_products", lambda: False)
     assert isinstance(open_classifier(artefact), Classifier)
+
+
+def test_transformers_is_not_imported_for_integers() -> None:
+    """In a process of its own: it would be most of the detector's start, and a third of its memory."""
+    code = "import sys, models.int8_classifier; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_heaviest_columns_are_repeated() -> None:
