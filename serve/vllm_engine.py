@@ -5,11 +5,9 @@ It does not know of personas, prompts or HTTP: token ids in, text out.
 
 import itertools
 import logging
-import os
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from serve.engine import Delta, EngineStats, Sampling
 from serve.errors import EngineDead, EngineError
 from serve.limits import Limits
 from serve.tracing import Carrier
+from serve.vllm_arguments import engine_arguments, sampling_params, set_environment
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CANARY_LOGPROBS = 20  # the engine's default limit
-CPU_BLOCK_TOKENS = 32  # vLLM's 128 are more than most conversations have, and the prefix cache finds whole blocks alone
 
 
 class VllmEngine:
@@ -67,7 +65,7 @@ class VllmEngine:
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
     ) -> AsyncGenerator[Delta]:
         outputs = self._engine.generate(
-            {"prompt_token_ids": prompt}, _sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
+            {"prompt_token_ids": prompt}, sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
         )
         self._running += 1
         try:
@@ -148,51 +146,6 @@ def _own_errors() -> Iterator[None]:
         raise EngineDead("the engine is dead") from error
     except (VLLMError, RuntimeError, ValueError) as error:
         raise EngineError(f"the engine failed: {type(error).__name__}") from error
-
-
-def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:
-    """What vLLM reads from the environment. An operator's own settings win."""
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    # An engine is on one machine. Gloo would listen on whatever address the machine's name stands for.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    if tracing.endpoint:
-        os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")  # by default vLLM speaks gRPC to the endpoint
-    if hardware.device == "cpu":
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(round(hardware.kv_cache_gib), 1)))
-        # By default vLLM keeps a core for itself, half of a two-core machine.
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, sorted(os.sched_getaffinity(0)))))
-
-
-def engine_arguments(base: Path, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES) -> dict[str, Any]:
-    """Arguments of `AsyncEngineArgs`. Gemma is unstable in fp16, so bf16 it is."""
-    arguments: dict[str, Any] = {
-        "model": str(base),
-        "dtype": "bfloat16",
-        "max_model_len": limits.max_model_len,
-        "max_num_seqs": limits.max_num_seqs,
-        "tensor_parallel_size": hardware.tensor_parallel_size,
-        "enable_prefix_caching": True,
-        "disable_log_stats": False,  # to Ray's metrics, see `start`
-    }
-    if tracing.endpoint:
-        arguments["otlp_traces_endpoint"] = tracing.endpoint
-    if hardware.device == "cpu":
-        arguments["block_size"] = CPU_BLOCK_TOKENS
-    if hardware.device == "cuda":
-        arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization
-    if limits.max_loras:
-        arguments |= {"enable_lora": True, "max_loras": limits.max_loras, "max_lora_rank": limits.max_lora_rank}
-        arguments["max_cpu_loras"] = limits.max_loras
-    return arguments
-
-
-def _sampling_params(sampling: Sampling) -> Any:
-    from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
-
-    named_alike = asdict(sampling) | {"stop": list(sampling.stop)}
-    return SamplingParams(**named_alike, output_kind=RequestOutputKind.DELTA)
 
 
 def _finish_reason(reason: str | None) -> Any:

@@ -28,7 +28,8 @@ from serve.backend import Backend, admit, open_backend
 from serve.config import ResponderConfig, TracingConfig
 from serve.engine import Sampling
 from serve.responder import Ask, Responder
-from serve.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
+from serve.vllm_arguments import CPU_BLOCK_TOKENS
+from serve.vllm_engine import VllmEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")

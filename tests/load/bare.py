@@ -15,7 +15,7 @@ from models.materialize import materialize
 from serve.backend import find_adapters
 from serve.config import ResponderConfig
 from serve.limits import derive_limits
-from serve.vllm_engine import engine_arguments, set_environment
+from serve.vllm_arguments import engine_arguments, set_environment
 
 START_TIMEOUT_S = 600
 # The client sends the prompt as the graph renders it, so both engines read the same tokens.

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer, models
 from serve.config import HardwareProfile, TracingConfig
 from serve.errors import EngineError
 from serve.limits import Limits
-from serve.vllm_engine import VllmEngine, engine_arguments, set_environment
+from serve.vllm_arguments import engine_arguments, set_environment
+from serve.vllm_engine import VllmEngine
 
 CPU = HardwareProfile(device="cpu", kv_cache_gib=2, max_num_seqs=7, max_model_len=512)
 CUDA = HardwareProfile(device="cuda", gpu_memory_utilization=0.6, tensor_parallel_size=2)
@@ -25,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An empty environment on a machine where this process may use cores 3 to 5, and no vLLM to import."""
     environment: dict[str, str] = {}
     machine = SimpleNamespace(environ=environment, sched_getaffinity=lambda process: {5, 3, 4})
-    monkeypatch.setattr("serve.vllm_engine.os", machine)
+    monkeypatch.setattr("serve.vllm_arguments.os", machine)
     monkeypatch.setitem(sys.modules, "vllm", None)
     return environment
 
