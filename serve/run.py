@@ -170,6 +170,7 @@ def set_ray_environment() -> None:
     """What Ray reads when it is first imported, here and in every replica. An operator's own settings win."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what has Ray's own ports listen on loopback alone
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 is for tasks; whoever answers people gives way to nobody on the machine
     os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
     os.environ.setdefault("RAY_SERVE_PROXY_USE_GRPC", "1")  # which the line above sets for the stages alone, in Ray 2.60
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "1")  # else what a replica prints waits in Serve's own log for a thousand lines
