@@ -12,7 +12,7 @@ import models
 
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
 INT8 = {"models.int8", "models.int8_classifier", "models.int8_convert", "models.int8_reach"}
-NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield", *INT8}
+NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield", "models.text_classifier", *INT8}
 
 
 def loaded_after(modules: list[str]) -> set[str]:
