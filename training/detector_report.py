@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from models.classifier import Classifier
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
 from models.text_classifier import TextClassifier
+from training.ambiguous_words import LabelsOfWords, ambiguous_words
 from training.corpora import Example
 from training.measures import calibration_error, reliability
 from training.report_schema import DetectorOnSet, DetectorReport
@@ -19,8 +21,11 @@ SINGLES = 60
 BATCH = 32
 
 
-def detector_report(folder: Path, sets: dict[str, list[Example]]) -> DetectorReport:
-    """A detector on every set. Latency and throughput are of this machine, in this process, on texts of the first set."""
+def detector_report(folder: Path, sets: dict[str, list[Example]], words: Mapping[str, LabelsOfWords]) -> DetectorReport:
+    """A detector on every set. Latency and throughput are of this machine, in this process, on texts of the first set.
+
+    `words` is of the training split that a set's labels are made like, by the set's name, where there is one.
+    """
     classifier = Classifier(folder, device="cuda" if torch.cuda.is_available() else "cpu")
     texts = [row.text for rows in sets.values() for row in rows][: 8 * BATCH]
     manifest = classifier.manifest
@@ -33,11 +38,11 @@ def detector_report(folder: Path, sets: dict[str, list[Example]]) -> DetectorRep
         temperature=manifest.temperature,
         single_p50_ms=single_p50_ms(classifier, texts[:SINGLES]),
         texts_per_s=texts_per_s(classifier, texts),
-        sets={name: on_set(classifier, rows) for name, rows in sets.items()},
+        sets={name: on_set(classifier, rows, words.get(name)) for name, rows in sets.items()},
     )
 
 
-def on_set(classifier: TextClassifier, rows: list[Example]) -> DetectorOnSet:
+def on_set(classifier: TextClassifier, rows: list[Example], words: LabelsOfWords | None = None) -> DetectorOnSet:
     """Figures of one set, with 95 % intervals over its rows."""
     labels = [row.label for row in rows]
     bare = classifier.all_logits([row.text for row in rows])
@@ -53,6 +58,7 @@ def on_set(classifier: TextClassifier, rows: list[Example]) -> DetectorOnSet:
         ece_before=calibration_error(bare, labels),
         ece_after=calibration_error(logits, labels),
         reliability=reliability(logits, labels),
+        ambiguous=ambiguous_words(words, rows, predicted) if words else None,
     )
 
 

@@ -9,11 +9,14 @@ from rich.table import Table
 from models.classifier import Classifier
 from models.emotions import LABELS, Emotion
 from models.manifest import ARTIFACTS
+from training import corpora
+from training.ambiguous_words import LabelsOfWords
 from training.detector_report import detector_report
 from training.mix import evaluation_sets
 from training.persona_report import personas_report
 from training.progress import console, quiet_libraries
 from training.report import write_report
+from training.report_format import EMOTION_TEST
 from training.report_schema import DetectorReport, PersonasReport, Published, Report
 from training.run_folder import environment
 
@@ -31,7 +34,8 @@ def evaluate(data: Path | None, detectors: Sequence[Path], adapters: Path | None
     quiet_libraries()
     every = evaluation_sets(data)
     sets = {name: every[name] for name in REPORTED}
-    measured = [_measured(detector_report(folder, sets)) for folder in detectors]
+    words = {EMOTION_TEST: LabelsOfWords(corpora.emotion("train", data))}
+    measured = [_measured(detector_report(folder, sets, words)) for folder in detectors]
     personas = None
     if adapters is not None:
         unseen = {name: every[name] for name in UNSEEN_BY_JUDGE}

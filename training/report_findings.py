@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from models.emotions import LABELS, Emotion
 from training.report_format import ADAPTER, EMOTION_TEST, SETS, interval, number, ordered, points, title
-from training.report_schema import DetectorReport, Interval, PersonasReport, Report
+from training.report_schema import AmbiguousWords, DetectorReport, Interval, PersonasReport, Report
 
 GAIN_TARGET = 0.25
 
@@ -87,6 +87,16 @@ def _detector_findings(detector: DetectorReport, report: Report) -> Iterator[Fin
             f"{detector.name}: the highest published accuracy on emotion/test, {number(best.accuracy)} of {best.model} ({best.status}), "
             f"is {side} our interval {interval(ours.accuracy)}."
         )
+    if ours and ours.ambiguous:
+        yield _ambiguous_finding(detector.name, ours.ambiguous)
+
+
+def _ambiguous_finding(name: str, found: AmbiguousWords) -> Finding:
+    return Finding(
+        f"{name}: {found.mistakes} of its {found.mistakes + found.mistakes_elsewhere} mistakes on emotion/test stand in the "
+        f"{found.rows} rows whose most telling word carries two labels in the training split. To say that word's commonest label "
+        f"is a mistake in {found.mistakes_of_commonest_label} of them."
+    )
 
 
 def _target_findings(personas: PersonasReport) -> Iterator[Finding]:

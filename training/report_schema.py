@@ -25,6 +25,15 @@ class Bin(_Frozen):
     accuracy: float
 
 
+class AmbiguousWords(_Frozen):
+    """The texts whose most telling word carries two labels in the training split, and where a detector's mistakes stand."""
+
+    rows: int
+    mistakes: int = Field(description="of the detector, in these rows")
+    mistakes_of_commonest_label: int = Field(description="in these rows, if one always said the word's commonest label")
+    mistakes_elsewhere: int = Field(description="of the detector, in all other rows of the set")
+
+
 class DetectorOnSet(_Frozen):
     """A detector on one evaluation set. `confusion[i][j]` counts rows of emotion i taken for j, in label order."""
 
@@ -36,6 +45,7 @@ class DetectorOnSet(_Frozen):
     ece_before: float = Field(description="expected calibration error of the bare logits")
     ece_after: float = Field(description="the same at the shipped temperature")
     reliability: list[Bin]
+    ambiguous: AmbiguousWords | None = Field(default=None, description="none where no training split has labels of the same kind")
 
 
 class DetectorReport(_Frozen):

@@ -11,6 +11,7 @@ from training.report import render, write_report
 from training.report_findings import findings
 from training.report_format import interval, ordered, p_value, points, title
 from training.report_schema import (
+    AmbiguousWords,
     Answer,
     ArmReport,
     Bin,
@@ -320,6 +321,15 @@ def test_the_highest_published_figure_against_our_interval(report: Report, publi
     figures = [Published(model=f"m{accuracy}", accuracy=accuracy, status="verified") for accuracy in (0.1, published)]
     found = list(findings(report.model_copy(update={"detectors": [detector], "published": figures, "personas": None})))
     assert found[-1].text.endswith(f"{published:.3f} of m{published} (verified), is {side} our interval 0.400 [0.300, 0.450].")
+
+
+def test_where_the_mistakes_stand_is_said(report: Report) -> None:
+    words = AmbiguousWords(rows=258, mistakes=112, mistakes_of_commonest_label=116, mistakes_elsewhere=17)
+    ours = detector_on_set(Numbers(), 10).model_copy(update={"ambiguous": words})
+    detector = report.detectors[0].model_copy(update={"sets": {"emotion_test": ours}})
+    *_, last = findings(report.model_copy(update={"detectors": [detector], "personas": None}))
+    assert "112 of its 129 mistakes on emotion/test stand in the 258 rows" in last.text
+    assert last.text.endswith("is a mistake in 116 of them.")
 
 
 def test_how_numbers_are_written() -> None:
