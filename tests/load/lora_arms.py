@@ -15,13 +15,18 @@ import httpx
 
 from models.emotions import LABELS
 from models.manifest import ARTIFACTS
+from serve.config import ResponderConfig
 from serve.limits import EMPTY_PLACE, ENGINE_RANKS, resident_places
+from serve.vllm_arguments import CPU_BLOCK_TOKENS
 
 BENCH = Path(__file__).parents[2] / ".bench"
 REQUESTS = 32  # at once
 START_TIMEOUT_S = 300
+# As served, so that vLLM compiles one model for all of them and for the graph: whoever starts after them finds it compiled.
+MODEL_LEN = str(ResponderConfig().hardware.max_model_len)
+BLOCKS = ("--block-size", str(CPU_BLOCK_TOKENS))
 BOUND = {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, sorted(os.sched_getaffinity(0))))}
-STOCK = {"FYE_CPU_LORA": "0", "FYE_CPU_SAMPLING": "0"}
+STOCK = {"FYE_CPU_LORA": "0", "FYE_CPU_SAMPLING": "0", "FYE_CPU_HEAD": "0"}
 FIXED = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING", "HF_HUB_OFFLINE": "1"}
 
 
@@ -32,6 +37,7 @@ class Arm:
     name: str
     adapters: bool
     environment: dict[str, str]
+    blocks: tuple[str, ...] = ()
     answer: int = 48  # tokens
     prompts: int = 16  # of the prefill
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -41,10 +47,10 @@ class Arm:
 
 
 ARMS = (
-    Arm("base", False, BOUND),
-    Arm("ours", True, BOUND),
-    Arm("stock", True, BOUND | STOCK, answer=8, prompts=3),
-    Arm("untouched", True, STOCK, answer=8, prompts=2),  # vLLM binds its threads as it likes
+    Arm("base", False, BOUND, BLOCKS),
+    Arm("ours", True, BOUND, BLOCKS),
+    Arm("stock", True, BOUND | STOCK, BLOCKS, answer=8, prompts=3),
+    Arm("untouched", True, STOCK, answer=8, prompts=2),  # vLLM binds its threads, and chooses its blocks, as it likes
 )
 
 
@@ -81,7 +87,8 @@ def running(arm: Arm, weights: Path) -> Iterator[Server]:
 
 
 def command(arm: Arm, weights: Path, port: int) -> list[str]:
-    engine = ["--max-model-len", "1024", "--max-num-seqs", str(REQUESTS), "--no-enable-prefix-caching", "--dtype", "bfloat16"]
+    sizes = ["--max-model-len", MODEL_LEN, "--max-num-seqs", str(REQUESTS), *arm.blocks]
+    engine = [*sizes, "--no-enable-prefix-caching", "--dtype", "bfloat16"]
     places = str(resident_places(len(LABELS)) + EMPTY_PLACE)
     lora = ["--enable-lora", "--max-loras", places, "--max-cpu-loras", places, "--max-lora-rank", str(ENGINE_RANKS[0])]
     adapters = ["--lora-modules", *(f"{label}={ARTIFACTS / 'adapters' / label}" for label in LABELS)]
