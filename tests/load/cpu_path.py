@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import site
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from serve.run import read_config
 
 OUT = Path(__file__).parents[2] / ".bench" / "cpu_path.json"
 TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"  # Debian's libtcmalloc-minimal4
+JEMALLOC = f"{site.getsitepackages()[0]}/ray/core/libjemalloc.so"  # in Ray's wheel
 ADAPTERS, TIMES, SHIPS = 6, 3, "as it ships"
 TIMEOUT_S = 240
 console = Console(width=180)
@@ -46,6 +48,9 @@ CHOICES = {
     "threads: as many as cores, bound to none": Choice({"VLLM_CPU_OMP_THREADS_BIND": "nobind"}),
     "threads: that wait without spinning": Choice({"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
     "memory allocator: tcmalloc": Choice({"LD_PRELOAD": TCMALLOC}),
+    "memory allocator: jemalloc": Choice({"LD_PRELOAD": JEMALLOC}),
+    "memory: pages of 2 MiB": Choice({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}),
+    "head: in bf16": Choice({"FYE_CPU_HEAD": "0"}),
     "not compiled": Choice(arguments={"enforce_eager": True}),
     "KV cache: 4 GiB": Choice({"VLLM_CPU_KVCACHE_SPACE": "4"}),
     "KV cache: blocks of 128 tokens": Choice(arguments={"block_size": 128}),
