@@ -1,5 +1,6 @@
 """How fast this machine's memory is read, and so how fast one answer can be written at best: a token needs all weights once."""
 
+import json
 import time
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,12 @@ def read_bytes_per_s() -> float:
     return READ_MIB * 2**20 / best_s
 
 
-def tokens_per_s_at_best(weights: Path) -> float:
-    """Of one answer: every weight in the folder is read once a token (Gemma's embedding is its head too)."""
-    return read_bytes_per_s() / sum(file.stat().st_size for file in weights.glob("*.safetensors"))
+def weights_bytes(weights: Path) -> int:
+    """What one token of one answer needs, once each (Gemma's embedding is its head too)."""
+    return sum(file.stat().st_size for file in weights.glob("*.safetensors"))
+
+
+def bytes_read(weights: Path) -> int:
+    """The same with the head in bytes, where the weights have two for each number."""
+    config = json.loads((weights / "config.json").read_text("utf-8"))
+    return weights_bytes(weights) - int(config["vocab_size"]) * int(config["hidden_size"])

@@ -9,13 +9,14 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import typer
 from rich.console import Console
 
 import goals
-from bandwidth import tokens_per_s_at_best
+from bandwidth import bytes_read, read_bytes_per_s, weights_bytes
 from goals import Goal, measured
 from lora_arms import ARMS, BENCH, REQUESTS, Arm, Server, running, wait_ready
 from models.materialize import materialize
@@ -87,12 +88,15 @@ def sample(server: Server, seed: int) -> None:
     console.print(f"{seed} {arm.name} " + ", ".join(f"{name} {value:.1f}" for name, value in taken.items()))
 
 
-def goals_of(arms: dict[str, Arm], bounds: Sequence[float]) -> list[Goal]:
-    """A ratio is of neighbours in time. `bounds` are the tokens a second of one answer that the memory would allow."""
+def goals_of(arms: dict[str, Arm], bandwidths: Sequence[float], weights: Path) -> list[Goal]:
+    """A ratio is of neighbours in time. `bandwidths` are the bytes a second that the memory gave in each round."""
+    bounds = [bandwidth / weights_bytes(weights) for bandwidth in bandwidths]
     found = [measured("one request, the bound of memory", bounds, None, "tok/s")]
     if "ours" in arms:
         shares = [one / bound for one, bound in zip(arms["ours"].samples["single"], bounds, strict=True)]
         found.append(measured("an adapter, one request, decode, of the bound of memory", shares, 0.7, "x"))
+        less = bytes_read(weights) / weights_bytes(weights)
+        found.append(measured("the same, of the bound with the head in bytes", [less * share for share in shares], None, "x"))
     for name, (mine, peer, measurement, goal) in RATIOS.items():
         if {mine, peer} <= arms.keys():
             against = "decode" if measurement == "bare" or mine == peer else measurement
@@ -114,18 +118,18 @@ def adapters(repeats: int, names: Sequence[str]) -> list[Goal]:
     """The named arms, measured in turn. All start side by side: starting is mostly work on one core."""
     BENCH.mkdir(exist_ok=True)
     weights = materialize(ResponderConfig().base, console.print).folder
-    bounds = []
+    bandwidths = []
     with ExitStack() as stack:
         servers = [stack.enter_context(running(arm, weights)) for arm in ARMS if arm.name in names]
         for server in servers:
             warm_up(server)
             console.print(f"{server.arm.name} is ready")
         for repeat in range(1, repeats + 1):
-            bounds.append(tokens_per_s_at_best(weights))
+            bandwidths.append(read_bytes_per_s())
             for server in servers:
                 with server.awake():
                     sample(server, repeat)
-    return goals_of({server.arm.name: server.arm for server in servers}, bounds)
+    return goals_of({server.arm.name: server.arm for server in servers}, bandwidths, weights)
 
 
 def main(repeats: int = 3, only: str = EVERY_ARM) -> None:

@@ -17,13 +17,22 @@ SAMPLES["ours"] = {name: [value * 0.9 for value in values] for name, values in S
 }
 
 
-def test_adapters_are_measured_against_the_neighbour_in_time() -> None:
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """1,000 bytes, of which 600 are a head of 300 numbers."""
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
+    (tmp_path / "config.json").write_text('{"vocab_size": 30, "hidden_size": 10}')
+    return tmp_path
+
+
+def test_adapters_are_measured_against_the_neighbour_in_time(weights: Path) -> None:
     arms = {arm.name: replace(arm, samples=SAMPLES[arm.name]) for arm in ARMS if arm.name in SAMPLES}
-    found = {goal.name: goal for goal in goals_of(arms, [45.0, 30.0])}
+    found = {goal.name: goal for goal in goals_of(arms, [45_000.0, 30_000.0], weights)}
     decode = found["six adapters, 32 requests, decode"]
     assert (decode.low, decode.high, decode.reached) == (pytest.approx(0.9), pytest.approx(0.9), False)
     assert found["no adapter, 32 requests, decode"].value == pytest.approx(0.95)
     assert found["an adapter, one request, decode, of the bound of memory"].value == pytest.approx(0.6)
+    assert found["the same, of the bound with the head in bytes"].value == pytest.approx(0.6 * 0.7)
     assert not any("untouched" in name for name in found)
 
 
@@ -36,10 +45,8 @@ def test_the_graph_is_measured_beside_bare_of_the_same_round() -> None:
     assert (beyond.value, beyond.reached) == (pytest.approx(3), True)
 
 
-def test_the_bound_is_bandwidth_over_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
-    monkeypatch.setattr(bandwidth, "read_bytes_per_s", lambda: 50_000.0)
-    assert bandwidth.tokens_per_s_at_best(tmp_path) == 50
+def test_a_head_in_bytes_is_read_half(weights: Path) -> None:
+    assert (bandwidth.weights_bytes(weights), bandwidth.bytes_read(weights)) == (1000, 700)
 
 
 def test_memory_is_read_at_more_than_nothing() -> None:
