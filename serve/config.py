@@ -40,7 +40,8 @@ class DetectorConfig(_Frozen):
     artifact: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["auto", "bf16"] = Field(default="auto", description="auto: 8-bit integers where artefact and CPU allow them")
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, description="of a CPU, for the few texts that wait while people write")
+    batch_threads: int = Field(default=1, ge=0, description="for many texts at once; 0: every core that the process may use")
     batch_size: int = Field(default=32, ge=1, le=256)
     harm: Literal["probe", "shieldgemma", "off"] = Field(default="probe", description="what finds messages that speak of harm")
     shieldgemma: str = Field(default="shieldgemma-2b", description="its weights: a name of the catalogue, or a folder")

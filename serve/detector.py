@@ -5,6 +5,7 @@ It does not know of personas or HTTP.
 
 import asyncio
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from serve.freed_memory import give_back
 from serve.tracing import Carrier, Tracing
 
 Scores = tuple[float, ...]
+FEW_TEXTS = 16  # at once: an engine beside the detector wants the cores; only who labels a list, or very many people, send more
 SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
@@ -47,13 +49,15 @@ class ModelReader:
         from models.harm_probe import HarmProbe
         from models.int8_classifier import open_classifier
 
-        torch.set_num_threads(config.threads)
+        self._few, self._many = config.threads, config.batch_threads or len(os.sched_getaffinity(0))
+        self._set_threads = torch.set_num_threads
         self._classifier = open_classifier(config.folder, config.device, config.precision)
         manifest = self._classifier.manifest
         self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm == "probe" else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
 
     def read(self, texts: list[str]) -> list[Reading]:
+        self._set_threads(self._few if len(texts) <= FEW_TEXTS else self._many)
         logits, features = self._classifier.read(texts)
         harms = self._probe.categories(features) if self._probe else [None] * len(texts)
         rows = self._classifier.calibrated(logits).tolist()
