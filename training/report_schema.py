@@ -1,5 +1,7 @@
 """What an evaluation found: the JSON report, and the only input of the HTML page."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.emotions import Emotion
@@ -66,7 +68,7 @@ class Published(_Frozen):
     model: str
     accuracy: float
     macro_f1: float | None = None
-    status: str = Field(description="self-reported, or verified by the hub's evaluation")
+    status: Literal["self-reported", "verified"] = Field(description="verified: by the hub's evaluation of the same weights")
 
 
 class JudgeReport(_Frozen):

@@ -320,7 +320,16 @@ def test_the_highest_published_figure_against_our_interval(report: Report, publi
     detector = report.detectors[0].model_copy(update={"sets": {"emotion_test": ours}})
     figures = [Published(model=f"m{accuracy}", accuracy=accuracy, status="verified") for accuracy in (0.1, published)]
     found = list(findings(report.model_copy(update={"detectors": [detector], "published": figures, "personas": None})))
-    assert found[-1].text.endswith(f"{published:.3f} of m{published} (verified), is {side} our interval 0.400 [0.300, 0.450].")
+    assert found[-1].text.endswith(
+        f"highest verified accuracy on emotion/test, {published:.3f} of m{published}, is {side} our interval 0.400 [0.300, 0.450]."
+    )
+
+
+def test_what_a_card_says_of_itself_does_not_stand_for_what_was_verified(report: Report) -> None:
+    detector = report.detectors[0].model_copy(update={"sets": {"emotion_test": detector_on_set(Numbers(), 10)}})
+    figures = [Published(model="net", accuracy=0.94, status="self-reported"), Published(model="net", accuracy=0.92, status="verified")]
+    texts = [each.text for each in findings(report.model_copy(update={"detectors": [detector], "published": figures, "personas": None}))]
+    assert [("self-reported" in text, "verified" in text) for text in texts if "of net" in text] == [(True, False), (False, True)]
 
 
 def test_where_the_mistakes_stand_is_said(report: Report) -> None:
