@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from models.catalog import find
-from models.harm import HARM_MANIFEST, HARM_WEIGHTS
+from models.harm import HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
 from training.run_folder import RECIPE_FILE
 
@@ -21,7 +21,7 @@ def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:
         manifest = DetectorManifest.read(run / "artifact")
         judge = recipe["part"] == "judge"
         out = artifacts / "judge" if judge else artifacts / "detectors" / Path(manifest.base).name
-        return [_publish(run / "artifact", out, "judge.md" if judge else "detector.md", _facts(manifest, recipe))]
+        return [_publish(run / "artifact", out, "judge.md" if judge else "detector.md", _facts(manifest, recipe) | _harm(run / "artifact"))]
     published = []
     for file in sorted(run.glob(f"*/adapter/{MANIFEST_FILE}")):
         adapter = AdapterManifest.read(file.parent)
@@ -36,14 +36,29 @@ def _publish(source: Path, out: Path, card: str, facts: dict[str, str]) -> Path:
     for name in KEPT:
         if (source / name).exists():
             shutil.copyfile(source / name, out / name)
-    (out / "README.md").write_text(Template((CARDS / card).read_text("utf-8")).substitute(facts), "utf-8")
+    (out / "README.md").write_text(_filled(card, facts), "utf-8")
     return out
+
+
+def _filled(card: str, facts: dict[str, str]) -> str:
+    return Template((CARDS / card).read_text("utf-8")).substitute(facts)
 
 
 def _facts(manifest: DetectorManifest | AdapterManifest, recipe: dict[str, object]) -> dict[str, str]:
     """What a card may name: every field of the manifest, the recipe, and where the base weights come from."""
-    facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
-    facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
+    facts = _fields(manifest)
     facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items() if value is not None)
     facts["licence"] = find(manifest.base).licence
+    return facts
+
+
+def _harm(artifact: Path) -> dict[str, str]:
+    if not (artifact / HARM_MANIFEST).exists():
+        return {"harm": "This detector has no probe for them.\n"}
+    return {"harm": _filled("harm.md", _fields(HarmManifest.read(artifact)))}
+
+
+def _fields(manifest: DetectorManifest | AdapterManifest | HarmManifest) -> dict[str, str]:
+    facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
+    facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
     return facts

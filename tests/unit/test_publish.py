@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.harm import HARM_MANIFEST, HARM_WEIGHTS
 from models.manifest import ARTIFACTS, MANIFEST_FILE
 from training.publish import publish_run
 from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe
@@ -47,6 +48,21 @@ def test_a_detector_goes_where_serving_or_evaluation_looks(tmp_path: Path, recip
     assert f"unsplit_rows = {DetectorRecipe.read(recipe).unsplit_rows}" in card
 
 
+def test_a_detectors_card_says_what_its_probe_for_harm_is(tmp_path: Path) -> None:
+    artifact = tmp_path / "run" / "artifact"
+    write(artifact, DETECTOR, "model.safetensors")
+    write_recipe(tmp_path / "run", DetectorRecipe.read("detector-minilm-l6"))
+    (out,) = publish_run(tmp_path / "run", tmp_path / "out")
+    assert "no probe" in (out / "README.md").read_text()
+    hashes = {"content_hash": "d" * 64, "detector_hash": "a" * 64, "training_data_hash": "e" * 64}
+    (artifact / HARM_MANIFEST).write_text(json.dumps({"threshold": 0.61, "metrics": {"test_recall": 0.82}, **hashes}))
+    (artifact / HARM_WEIGHTS).write_bytes(b"weights")
+    publish_run(tmp_path / "run", tmp_path / "out")
+    card = (out / "README.md").read_text()
+    assert "no probe" not in card
+    assert all(fact in card for fact in ("d" * 64, "| threshold | 0.61 |", "| test_recall | 0.82 |"))
+
+
 def test_adapters_replace_what_was_there(tmp_path: Path) -> None:
     write(tmp_path / "run" / "joy" / "adapter", ADAPTER, "adapter_model.safetensors")
     write_recipe(tmp_path / "run", PersonaRecipe.read("personas-gemma-3-270m"))
@@ -62,7 +78,8 @@ def test_no_shipped_card_has_an_open_field(card: Path) -> None:
     text = card.read_text("utf-8")
     assert "more information needed" not in text.lower()
     assert "$" not in text
-    assert json.loads((card.parent / MANIFEST_FILE).read_text())["content_hash"] in text
+    manifests = [path for name in (MANIFEST_FILE, HARM_MANIFEST) if (path := card.parent / name).exists()]
+    assert all(json.loads(path.read_text())["content_hash"] in text for path in manifests)
 
 
 def test_every_recipe_is_named_by_what_it_trains() -> None:
