@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.errors import FyeError
 from serve.config import IngressConfig
+from serve.cors import with_cors
 from serve.edge import REQUEST_ID, call_of
 from serve.errors import ComeBackLater, DeadlineExceeded, NotReady, ReplicaLost, RequestError
 from serve.front_client import Client
@@ -49,7 +50,7 @@ class Front:
         client = Client(scope, receive, send, self._limits, GRACE_S)
         error = await self._answer(client)
         if error is not None:
-            await _tell(client, error)
+            await self._tell(client, error)
 
     async def _answer(self, client: Client) -> FyeError | None:
         """What the client has to be told, if the ingress did not end the answer and the client is still there."""
@@ -81,19 +82,18 @@ class Front:
             outcome = "refused" if isinstance(error, ComeBackLater) else "invalid" if isinstance(error, RequestError) else "failed"
             self._ended.note(call, outcome, client.request_id)
 
-
-async def _tell(client: Client, error: FyeError) -> None:
-    """The last words. A body of a known length that was cut has none: its connection is closed, and it is seen to be too short."""
-    problem = problem_of(error, client.request_id)
-    try:
-        async with asyncio.timeout(GRACE_S):
-            if not client.begun:
-                headers = {REQUEST_ID: client.request_id, **headers_of(error)} | ({} if client.whole else {"connection": "close"})
-                await client.answer(respond_with(client.request, problem, headers))
-            elif client.streams:
-                await client.end(_last_words(client.path, problem))
-    except TimeoutError:
-        return  # a client that does not read hears nothing
+    async def _tell(self, client: Client, error: FyeError) -> None:
+        """The last words. A body of a known length that was cut has none: its connection is closed, and it is seen to be too short."""
+        problem = problem_of(error, client.request_id)
+        try:
+            async with asyncio.timeout(GRACE_S):
+                if not client.begun:
+                    headers = {REQUEST_ID: client.request_id, **headers_of(error)} | ({} if client.whole else {"connection": "close"})
+                    await client.answer(with_cors(respond_with(client.request, problem, headers), self._limits))
+                elif client.streams:
+                    await client.end(_last_words(client.path, problem))
+        except TimeoutError:
+            return  # a client that does not read hears nothing
 
 
 def _last_words(path: str, problem: Problem) -> bytes:

@@ -7,8 +7,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.config import IngressConfig
 from serve.edge import ACCEPTED_MS, ELAPSED, REQUEST_ID, request_id_of
@@ -129,7 +128,7 @@ class Client:
             self.left = True
             self.clock.reschedule(asyncio.get_running_loop().time())
 
-    async def answer(self, response: Response) -> None:
+    async def answer(self, response: ASGIApp) -> None:
         await response(self._scope, self._receive, self._send)
 
     async def end(self, words: bytes) -> None:

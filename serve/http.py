@@ -11,13 +11,13 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from sse_starlette import ServerSentEvent
-from starlette.middleware.cors import CORSMiddleware
 
 from models.prompt import Turn
 from serve import admin_api, openai_api, problems
 from serve.config import IngressConfig
+from serve.cors import with_cors
 from serve.dependencies import AskedOf, TheIngress, ToDetect, ToRespond, require_json
-from serve.edge import REQUEST_ID, Edge
+from serve.edge import Edge
 from serve.engine import Sampling
 from serve.errors import EngineError
 from serve.events import Detected, Event, Flagged, Message, Said, Texts
@@ -37,16 +37,11 @@ from serve.schema import (
     emotion_out,
     safety_out,
 )
-from serve.streams import EMOTION_HEADER, STREAM, emotion_headers, stream_of
+from serve.streams import STREAM, emotion_headers, stream_of
 
 STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem, "content": {"application/problem+json": {}}} for status in STATUSES}
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIProblem} for status in (*STATUSES, 404)}
-CORS: dict[str, Any] = {
-    "allow_methods": ["GET", "POST"],
-    "allow_headers": ["authorization", "content-type", "traceparent", "x-region", "x-request-id", "x-request-timeout-ms"],
-    "expose_headers": [EMOTION_HEADER, "retry-after", REQUEST_ID],
-}
 
 
 def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:
@@ -54,8 +49,7 @@ def make_http_app(limits: IngressConfig, keys: KeyRing | None, on_loopback: bool
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
     app.state.limits, app.state.keys, app.state.on_loopback = limits, keys, on_loopback
     app.add_middleware(Edge, limits=limits)
-    if limits.cors_origins:  # outside the edge: a page may read what it refuses, too
-        app.add_middleware(CORSMiddleware, **CORS, allow_origins=limits.cors_origins)
+    app.add_middleware(with_cors, limits=limits)  # outside the edge: a page may read what it refuses, too
     problems.install(app)
     app.include_router(openai_api.router, responses=OPENAI_PROBLEMS, dependencies=[Depends(require_json)])
     app.include_router(admin_api.router, responses=PROBLEMS)

@@ -122,6 +122,16 @@ async def test_a_change_of_releases_is_not_made_twice() -> None:
         assert (reply.status_code, len(proxy.asked)) == (502, 1)
 
 
+async def test_a_page_that_may_read_the_ingress_may_read_what_is_said_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    friend, timeout = "https://friend.example", {"x-request-timeout-ms": "50"}
+    stranger = await Proxy(hangs).post(**timeout, origin=friend)
+    monkeypatch.setenv(front.INGRESS_VARIABLE, IngressConfig(cors_origins=(friend,)).model_dump_json())
+    reply = await Proxy(hangs).post(**timeout, origin=friend)
+    assert (stranger.status_code, reply.status_code) == (504, 504)
+    assert "access-control-allow-origin" not in stranger.headers
+    assert reply.headers["access-control-allow-origin"] == friend
+
+
 @pytest.mark.parametrize("end", [dies, hangs])
 async def test_the_deadline_holds_even_if_no_ingress_comes_back(end: Way) -> None:
     began_s = time.monotonic()
