@@ -18,7 +18,9 @@ from training.recipe import DetectorRecipe
 
 
 def go_on_from(model: PreTrainedModel | PeftModel, artifact: Path) -> None:
-    """Lays an earlier run's tensors into the model. Raises RecipeError if they are not those that this recipe trains."""
+    """Lays an earlier run's tensors into the model. Raises RecipeError if there are none, or others than this recipe trains."""
+    if not (artifact / DETECTOR_WEIGHTS).exists():
+        raise RecipeError(f"there is no artefact in {artifact} to go on from: run the recipe that makes it first")
     tensors, trained = load_file(artifact / DETECTOR_WEIGHTS), trained_tensors(model)
     if {name: tensor.shape for name, tensor in tensors.items()} != {name: parameter.shape for name, parameter in trained.items()}:
         raise RecipeError(f"{artifact} was trained by a recipe of another shape")

@@ -13,7 +13,8 @@ from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.materialize import Materialized, materialize
 from tiny import tiny_bert, tiny_gemma
 from training.detector import trainable_model
-from training.detector_artifact import export
+from training.detector_artifact import export, go_on_from, trained_tensors
+from training.errors import RecipeError
 from training.recipe import DetectorRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -50,6 +51,20 @@ def test_logits_before_saving_equal_logits_after_loading(case: str, tmp_path: Pa
     after = Classifier(tmp_path / "artifact", dtype=torch.float32).logits(TEXTS)
     assert before.std() > 0.05
     assert torch.allclose(before, after, atol=1e-3)
+
+
+def test_a_run_goes_on_from_an_artefact_of_the_same_shape_alone(tmp_path: Path) -> None:
+    base = materialize(str(tiny_bert(tmp_path / "base")))
+    wide, narrow = (DetectorRecipe(base=base.name, lora_rank=rank, lora_modules=BERT) for rank in (4, 2))
+    export(trained(wide, base), base, wide, "c" * 64, tmp_path / "artifact")
+    model = trainable_model(wide, base.folder)
+    go_on_from(model, tmp_path / "artifact")
+    saved = load_file(tmp_path / "artifact" / DETECTOR_WEIGHTS)
+    assert all(torch.equal(tensor.bfloat16(), saved[name]) for name, tensor in trained_tensors(model).items())
+    with pytest.raises(RecipeError, match="another shape"):
+        go_on_from(trainable_model(narrow, base.folder), tmp_path / "artifact")
+    with pytest.raises(RecipeError, match="run the recipe that makes it first"):
+        go_on_from(model, tmp_path / "nowhere")
 
 
 def test_an_artefact_without_a_trained_head_is_refused(tmp_path: Path) -> None:
