@@ -29,19 +29,19 @@ test: $(VENV)/.dev
 
 # Hurts a cluster of three nodes while it is asked, and counts how every request ended.
 chaos: $(VENV)/.dev
-	$(PY) tests/load/chaos.py
+	PYTHONPATH=tests $(PY) -m load.chaos.chaos
 
 # What the graph still achieves at four times what it can do; the figures go to .bench/overload.json.
 overload: $(VENV)/.dev
-	$(PY) tests/load/overload.py
+	PYTHONPATH=tests $(PY) -m load.sweep.overload
 
 # The graph beside bare vLLM and the detector beside its peers, as ratios; the figures go to .bench/summary.json.
 bench: $(VENV)/.dev
-	$(PY) tests/load/bench.py
+	PYTHONPATH=tests $(PY) -m load.bench.bench
 
 # Rates and numbers of users over the graph, its parts and bare vLLM, and whether the answers were right; .bench/load.json and load.html.
 load: $(VENV)/.dev
-	$(PY) tests/load/sweep.py
+	PYTHONPATH=tests $(PY) -m load.sweep.sweep
 
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile

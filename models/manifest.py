@@ -12,12 +12,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
 
-from models.catalog import Sha256
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
 from models.hashing import file_sha256, json_sha256
-from models.lora_tensors import Layers, check_tensors
+from models.lora_layout import Layers, check_tensors
 from models.personas import PERSONA_FILE, Character, PersonaName, character_in
+from models.weights.catalog import Sha256
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 MANIFEST_FILE = "manifest.json"

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from serve import adapters_command
+from serve.cli import adapters
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Answers what people feel, as what they feel.")
-app.add_typer(adapters_command.app, name="adapters")
+app.add_typer(adapters.app, name="adapters")
 Host = Annotated[str, typer.Option(help="address to bind, or to talk to")]
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 LOCAL = Path(__file__).parents[1] / "deploy" / "local.yaml"
@@ -23,7 +23,7 @@ def run(
     port: Port = 8000,
 ) -> None:
     """Start the graph on this machine and serve until Ctrl-C."""
-    from serve.run import start
+    from serve.cli.run import start
 
     raise typer.Exit(start(config, scripted, host, port))
 
@@ -38,7 +38,7 @@ def detect(
     scripted: Annotated[bool, typer.Option(help="no weights: a deterministic detector")] = False,
 ) -> None:
     """Label the emotion of every text in a file, without a server."""
-    from serve.corpus import start
+    from serve.detector.batch_job import start
 
     out = out or source.with_name(f"{source.stem}.labelled{source.suffix}")
     raise typer.Exit(start(source, out, column, None if scripted else config, workers))
@@ -50,7 +50,7 @@ def new_key(
     scope: Annotated[list[str], typer.Option(help="respond, detect or admin; may be given often")] = ["respond", "detect"],  # noqa: B006
 ) -> None:
     """Print a new API key, once, and the lines that go into the file of keys."""
-    from serve.keys import new_secret, sha256_of
+    from serve.api.auth import new_secret, sha256_of
 
     secret = new_secret()
     typer.echo(f"# the key, which nobody can show again: {secret}", err=True)
@@ -60,7 +60,7 @@ def new_key(
 @app.command()
 def chat(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Talk to the running server."""
-    from serve.chat import chat
+    from serve.cli.chat import chat
 
     raise typer.Exit(chat(host, port))
 

@@ -11,16 +11,16 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import BackpressureConfig
 
+from serve.adapters.controller import Directory
+from serve.api.auth import is_loopback, open_keys
+from serve.api.routes import make_http_app
+from serve.capacity import INGRESS_ROOM, TEXTS_AHEAD, derive_gates, ingress_places
 from serve.config import Replicas, ServeConfig
-from serve.detector import Detector
-from serve.directory import Directory
+from serve.detector.replica import Detector
 from serve.errors import NotReady, Overloaded
-from serve.http import make_http_app
-from serve.ingress import Ingress
-from serve.keys import is_loopback, open_keys
-from serve.limits import INGRESS_ROOM, TEXTS_AHEAD, derive_gates, ingress_places
-from serve.node_address import on_node_address
-from serve.responder import ResponderReplica
+from serve.pipeline.ingress import Ingress
+from serve.ray_compat import on_node_address
+from serve.responder.replica import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
 HEALTH_PERIOD_S = 5

@@ -35,15 +35,15 @@ def detector(
 
     chosen = DetectorRecipe.read(recipe, overrides or ())
     if dry_run:
-        from training.plan import plan_detector, print_plan
+        from training.jobs.plan import plan_detector, print_plan
 
         print_plan(plan_detector(chosen, data, measure))
     elif chosen.workers > 1:
-        from training.parallel import train_detector_distributed
+        from training.jobs.distributed import train_detector_distributed
 
         typer.echo(train_detector_distributed(chosen, data, run))
     else:
-        from training.detector import train_detector
+        from training.detector.train import train_detector
 
         typer.echo(train_detector(chosen, data, run))
 
@@ -61,13 +61,13 @@ def personas(
     ] = False,
 ) -> None:
     """Train the persona adapters."""
+    from training.personas.unsloth import import_unsloth
     from training.recipe import PersonaRecipe
-    from training.unsloth_first import import_unsloth
 
     chosen = PersonaRecipe.read(recipe, overrides or ())
     import_unsloth(chosen)
     if dry_run:
-        from training.plan import plan_personas, print_plan
+        from training.jobs.plan import plan_personas, print_plan
 
         print_plan(plan_personas(chosen, persona or LABELS, measure))
         return
@@ -77,10 +77,10 @@ def personas(
 
 def _train_personas(recipe: "PersonaRecipe", run: Path, who: list[Emotion], parallel: bool) -> list[Path]:
     if parallel:
-        from training.parallel import train_personas_parallel
+        from training.jobs.distributed import train_personas_parallel
 
         return train_personas_parallel(recipe, run, who)
-    from training.personas import train_personas
+    from training.personas.train import train_personas
 
     return train_personas(recipe, run, who)
 
@@ -88,8 +88,8 @@ def _train_personas(recipe: "PersonaRecipe", run: Path, who: list[Emotion], para
 @app.command()
 def lint_personas() -> None:
     """Check the persona pairs: duplicates, echoes, length, forbidden phrases, harm, leakage, counts, vocabulary."""
+    from training.datasets.lint.runner import lint_personas, print_findings
     from training.errors import LintError
-    from training.lint import lint_personas, print_findings
 
     findings = lint_personas()
     print_findings(findings)
@@ -111,7 +111,7 @@ def evaluate(
     personas: Annotated[bool, typer.Option(help="measure the personas too, which takes some ten minutes on two CPU cores")] = True,
 ) -> None:
     """Measure detectors and personas, and write one report."""
-    from training.evaluate import evaluate, shipped_detectors
+    from training.evaluation.evaluate import evaluate, shipped_detectors
 
     evaluate(data, detector or shipped_detectors(), adapters if personas else None, base, judge, out)
 
@@ -119,7 +119,7 @@ def evaluate(
 @app.command()
 def harm(detector: Annotated[Path, typer.Argument(help="a detector's artefact, which gets the probe", exists=True)]) -> None:
     """Fit the probe that tells messages of harm on a detector's features, and measure it."""
-    from training.harm import train_harm
+    from training.detector.harm_probe import train_harm
 
     train_harm(detector)
 
@@ -127,7 +127,7 @@ def harm(detector: Annotated[Path, typer.Argument(help="a detector's artefact, w
 @app.command()
 def publish(run: Annotated[Path, typer.Argument(help="a finished run's folder", exists=True)]) -> None:
     """Copy a run's artefacts into models/artifacts/, each with its model card."""
-    from training.publish import publish_run
+    from training.runs.publish import publish_run
 
     for folder in publish_run(run):
         typer.echo(folder)

@@ -18,7 +18,7 @@ RECIPES = Path(__file__).parent / "recipes"
 class _Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    base: str = Field(description="name in models/catalog.toml, or a folder in the transformers layout")
+    base: str = Field(description="name in models/weights/catalog.toml, or a folder in the transformers layout")
     seed: int = Field(default=0, description="decides the order of the data and the initial weights")
     batch_size: int = Field(default=8, ge=1, description="rows a step and device")
     max_tokens: int = Field(default=128, ge=8, le=8192, description="tokens; what is longer is cut")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from models.emotions import LABELS
-from servers import Server, start_server, stop_server
+from support.server_process import Server, start_server, stop_server
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.classifier import Classifier
-from models.harm_probe import HarmProbe
-from models.int8_cache import has_byte_products
-from models.int8_classifier import Int8Classifier, open_classifier
+from models.detector.base import TextClassifier
+from models.detector.harm_probe import HarmProbe
+from models.detector.int8.cache import has_byte_products
+from models.detector.int8.classifier import Int8Classifier, open_classifier
+from models.detector.transformer import Classifier
 from models.manifest import ARTIFACTS
-from models.text_classifier import TextClassifier
-from training.corpora import fresh
-from training.detector_report import on_set
-from training.evaluate import shipped_detectors
-from training.harm import rows
-from training.mix import evaluation_sets
+from training.datasets.mixture import evaluation_sets
+from training.datasets.sources import fresh
+from training.detector.harm_probe import rows
+from training.evaluation.detector import on_set
+from training.evaluation.evaluate import shipped_detectors
 
 DATA = os.environ.get("FYE_DATA")
 FLOORS = {

@@ -15,21 +15,21 @@ import pytest_asyncio
 import torch
 from opentelemetry import trace
 
-from changed import changed_adapter, fear_as_joy, scaled_joy
-from collector import Collector, collecting
-from engines import Greedy, bare, greedy, greedy_tokens
+from load.chaos.modified_adapters import changed_adapter, fear_as_joy, scaled_joy
 from models.emotions import LABELS, Emotion
 from models.errors import ArtifactError, ManifestError
-from models.lora_tensors import base_layers
+from models.lora_layout import base_layers
 from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, load_adapter
-from models.materialize import materialize
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
-from serve.backend import Backend, admit, open_backend
+from models.weights.cache import materialize
 from serve.config import ResponderConfig, TracingConfig
-from serve.engine import Sampling
-from serve.responder import Ask, Responder
-from serve.vllm_arguments import CPU_BLOCK_TOKENS
-from serve.vllm_engine import VllmEngine
+from serve.engine.protocol import Sampling
+from serve.engine.vllm_args import CPU_BLOCK_TOKENS
+from serve.engine.vllm_engine import VllmEngine
+from serve.responder.replica import Ask, Responder
+from serve.responder.runtime import Backend, admit, open_backend
+from support.engine_probes import Greedy, bare, greedy, greedy_tokens
+from support.otlp_collector import Collector, collecting
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
@@ -75,7 +75,7 @@ async def test_a_mixed_batch_gives_each_row_what_it_gets_alone(backend: Backend)
 
 
 async def test_rows_without_an_adapter_are_the_base_s_when_every_place_is_taken(backend: Backend, tmp_path: Path) -> None:
-    """Stock vLLM on a CPU gives them the last place's adapter: so this shows that `serve.cpu_lora` is at work in the engine's process."""
+    """Stock vLLM on a CPU gives them the last slot's adapter, so this shows that our LoRA operator is active."""
     free = backend.limits.max_loras - len(backend.engine.stats().adapters)
     added = [changed_joy(tmp_path / str(number), factor=1 + number / 8) for number in range(1, free + 1)]
     for adapter in added:

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from models.emotions import LABELS
-from models.materialize import Materialized, materialize
-from tiny import tiny_bert, tiny_gemma
-from training.backends import PeftBackend
-from training.detector import trainable_model
-from training.detector_artifact import export
-from training.evaluate import evaluate
-from training.generate import Arm
-from training.personas import save_adapter
+from models.weights.cache import Materialized, materialize
+from support.tiny_models import tiny_bert, tiny_gemma
+from training.detector.export import export
+from training.detector.train import trainable_model
+from training.evaluation.evaluate import evaluate
+from training.evaluation.generation import Arm
+from training.personas.backends import PeftBackend
+from training.personas.train import save_adapter
 from training.recipe import DetectorRecipe, PersonaRecipe
-from training.report_schema import Report
+from training.report.schema import Report
 
 GEMMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 TINY = PersonaRecipe(base="tiny", lora_rank=2, lora_modules=GEMMA)

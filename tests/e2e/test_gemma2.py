@@ -11,13 +11,13 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
-from engines import greedy_tokens
 from models.emotions import Emotion
 from models.hashing import weights_sha256
 from models.manifest import AdapterManifest, adapter_hash
 from models.prompt import PROMPT_VERSION, Turn
-from serve.backend import Backend, largest_shift, open_backend
 from serve.config import HardwareProfile, ResponderConfig
+from serve.responder.runtime import Backend, largest_shift, open_backend
+from support.engine_probes import greedy_tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORDS = ("Friend", ":", "Anger", "they", "moved", "my", "desk", "again", "!", "\n")

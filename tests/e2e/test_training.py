@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from models.classifier import Classifier
+from models.detector.transformer import Classifier
 from models.hashing import weights_sha256
 from models.manifest import load_adapter
 from models.prompt import PROMPT_VERSION
-from tiny import tiny_bert, tiny_gemma
+from support.tiny_models import tiny_bert, tiny_gemma
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300

@@ -13,8 +13,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processo
 from tokenizers.models import BPE
 
 import models
-from models.catalog import BaseWeights
 from models.prompt import PromptEncoder
+from models.weights.catalog import BaseWeights
 
 settings.register_profile("unit", deadline=None, max_examples=60, database=None)
 settings.load_profile("unit")
@@ -23,14 +23,14 @@ settings.load_profile("unit")
 CONTROL = ("<bos>", "<eos>", "<unk>")
 MATERIALIZE = """
 import sys
-import models.materialize
-from models.catalog import BaseWeights
+import models.weights.cache
+from models.weights.catalog import BaseWeights
 from models.errors import FyeError
 
-models.materialize.find = BaseWeights.model_validate_json
+models.weights.cache.find = BaseWeights.model_validate_json
 for entry in sys.argv[1:]:
     try:
-        print(models.materialize.materialize(entry, print).folder)
+        print(models.weights.cache.materialize(entry, print).folder)
     except FyeError as error:
         print(f"{type(error).__name__}: {error}")
 """

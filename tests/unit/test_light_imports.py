@@ -11,8 +11,15 @@ import pytest
 import models
 
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
-INT8 = {"models.int8", "models.int8_classifier", "models.int8_convert", "models.int8_reach"}
-NEED_TORCH = {"models.classifier", "models.gguf", "models.harm_probe", "models.shield", "models.text_classifier", *INT8}
+INT8 = {"models.detector.int8.model", "models.detector.int8.classifier", "models.detector.int8.convert", "models.detector.int8.calibration"}
+NEED_TORCH = {
+    "models.detector.transformer",
+    "models.weights.gguf",
+    "models.detector.harm_probe",
+    "models.detector.shieldgemma",
+    "models.detector.base",
+    *INT8,
+}
 
 
 def loaded_after(modules: list[str]) -> set[str]:
@@ -26,7 +33,7 @@ def loaded_after(modules: list[str]) -> set[str]:
 @pytest.mark.parametrize("package", ["models", "serve"])
 def test_no_framework_is_loaded(package: str) -> None:
     contracts = [module.name for module in pkgutil.iter_modules(models.__path__, "models.") if module.name not in NEED_TORCH]
-    chosen = {"models": contracts, "serve": ["serve.config", "serve.policy", "serve.limits"]}[package]
+    chosen = {"models": contracts, "serve": ["serve.config", "serve.responder.voice", "serve.capacity"]}[package]
     loaded = loaded_after(chosen)
     assert package in loaded
     assert loaded & HEAVY == set()

@@ -1,0 +1,112 @@
+"""Releases of adapters on the running graph, under load: no request fails, and each is answered by one version, the one it names."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from running_graph import Graph, kill
+from typer.testing import CliRunner
+
+from models.emotions import Emotion
+from models.manifest import AdapterManifest
+from serve.adapters.controller import SYNC_S
+from serve.cli.adapters import app
+from serve.engine.scripted import TOKENS, script
+from support.fakes import write_adapter
+
+ADMIN = "/v1/admin/adapters"
+
+
+def answering(versions: list[dict[str, Any]]) -> str:
+    return next(version["name"] for version in versions if version["persona"] == "joy" and version["answers"])
+
+
+async def asked(client: httpx.AsyncClient, tokens: int = 4) -> str:
+    """The version that an answer names, which is the one that wrote all of it."""
+    reply = await client.post("/v1/respond", json={"text": "much joy", "max_tokens": tokens})
+    assert reply.status_code == 200, reply.text
+    body = reply.json()
+    assert body["text"].split() == script(body["adapter"]).split()[:tokens]
+    return str(body["adapter"])
+
+
+async def under_load(client: httpx.AsyncClient, seen: list[str], tokens: int, enough: asyncio.Event) -> None:
+    while not enough.is_set():
+        seen.append(await asked(client, tokens))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    write_adapter(tmp_path / "fresh", Emotion.JOY)
+    return tmp_path / "fresh"
+
+
+async def test_a_version_is_swapped_and_swapped_back_under_load(graph: Graph, async_client: httpx.AsyncClient, fresh: Path) -> None:
+    """Half of the load are whole answers, which take longer than a change does, and name the version at their end, too."""
+    seen: list[str] = []
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as load:
+        for tokens in (4, TOKENS) * 4:
+            load.create_task(under_load(async_client, seen, tokens, enough))
+        published = (await async_client.post(ADMIN, json={"folder": str(fresh)})).json()
+        new, old = published[-1]["name"], answering(published)
+        assert (published[-1]["answers"], published[-1]["resident"], published[-1]["replicas"]) == (False, 1, 1)
+        assert await asked(async_client) == old
+        promoted = await async_client.post(f"{ADMIN}/promote", json={"name": new})
+        assert answering(promoted.json()) == new
+        assert {await asked(async_client) for _ in range(3)} == {new}
+        back = await async_client.post(f"{ADMIN}/rollback", json={"persona": "joy"})
+        assert answering(back.json()) == old
+        assert await asked(async_client) == old
+        enough.set()
+    assert set(seen) == {old, new}
+
+
+async def test_what_cannot_be_released_is_refused_with_its_reason(graph: Graph, async_client: httpx.AsyncClient, fresh: Path) -> None:
+    (fresh / "adapter_model.safetensors").write_bytes(b"")
+    spoilt = await async_client.post(ADMIN, json={"folder": str(fresh)})
+    unknown = await async_client.post(f"{ADMIN}/promote", json={"name": "joy@nothing"})
+    first = await async_client.post(f"{ADMIN}/rollback", json={"persona": "fear"})
+    assert [reply.status_code for reply in (spoilt, unknown, first)] == [422, 422, 422]
+    assert {reply.json()["type"] for reply in (spoilt, unknown, first)} == {"urn:face-your-emotions:adapter-refused"}
+    assert "no earlier version of fear" in first.json()["detail"]
+
+
+def test_the_command_shows_what_answers(graph: Graph) -> None:
+    shown = CliRunner().invoke(app, ["list", "--url", graph.url])
+    assert shown.exit_code == 0
+    assert "sadness@scripted" in shown.stdout
+    refused = CliRunner().invoke(app, ["promote", "joy@nothing", "--url", graph.url])
+    assert refused.exit_code == 1
+    assert "joy@nothing is not published" in refused.stderr
+
+
+def command(graph: Graph, *arguments: str) -> dict[str, bool]:
+    """Every version that the command's table shows, and whether it answers."""
+    done = CliRunner().invoke(app, [*arguments, "--url", graph.url])
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.stdout.splitlines() if "@" in line]
+    return {row[1]: "yes" in row for row in rows}
+
+
+def test_the_command_releases_a_version_and_the_death_of_the_directory_undoes_nothing(
+    graph: Graph, client: httpx.Client, tmp_path: Path
+) -> None:
+    def joy() -> str:
+        return str(client.post("/v1/respond", json={"text": "much joy", "max_tokens": 2}).json()["adapter"])
+
+    write_adapter(tmp_path / "next", Emotion.JOY, rank=4)
+    old, new = joy(), AdapterManifest.read(tmp_path / "next").versioned_name
+    published = command(graph, "publish", str(tmp_path / "next"))
+    assert (published[new], published[old], joy()) == (False, True, old)
+    promoted = command(graph, "promote", new)
+    assert (promoted[new], promoted[old], joy()) == (True, False, new)
+    kill("Directory")
+    asked_until_s = time.monotonic() + 3 * SYNC_S
+    while time.monotonic() < asked_until_s:
+        assert (command(graph, "list")[new], joy()) == (True, new)
+    back = command(graph, "rollback", "joy")
+    assert (back[new], back[old], joy()) == (False, True, old)

@@ -1,0 +1,108 @@
+"""Deadlines and admission, on the running graph: what is given up is freed, what is refused is told when to return, nothing hangs."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import aiohttp
+import httpx
+import psutil
+import pytest
+from running_graph import Graph, until_running
+
+from serve.capacity import derive_gates
+from serve.cli.run import APP_NAME
+from serve.config import ServeConfig
+
+OWN, CHAT = "/v1/respond", "/v1/chat/completions"
+BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
+PATHS = pytest.mark.parametrize("path", [OWN, CHAT])
+SOON = {"x-request-timeout-ms": "700"}  # a whole answer takes more than four seconds
+FREE_S = 1.0
+MORE, EACH_S = 50, 0.006  # of a flood: who finds no room, and from one to the next
+REFUSED_S, ALIVE_S = 30, 0.3  # at most, until so many are refused; of a reply that needs no stage
+DETECTOR = f"ServeReplica:{APP_NAME}:Detector"
+
+
+@PATHS
+async def test_a_whole_answer_that_is_late_is_given_up_and_frees_the_responder(
+    graph: Graph, async_client: httpx.AsyncClient, path: str
+) -> None:
+    began_s = time.monotonic()
+    reply = await async_client.post(path, json=BODIES[path], headers=SOON)
+    assert time.monotonic() - began_s < 0.7 + FREE_S
+    assert (reply.status_code, "deadline-exceeded" in reply.text) == (504, True)
+    await until_running(graph, 0, FREE_S)
+
+
+@PATHS
+async def test_a_late_stream_ends_with_an_error_that_says_so(graph: Graph, async_client: httpx.AsyncClient, path: str) -> None:
+    reply = await async_client.post(path, json=BODIES[path] | {"stream": True}, headers=SOON)
+    data = [line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: ")]
+    last = json.loads(data[-2] if path == CHAT else data[-1])
+    assert reply.status_code == 200
+    assert len(data) > 3
+    assert "deadline-exceeded" in (last["error"]["code"] if path == CHAT else last["type"])
+    await until_running(graph, 0, FREE_S)
+
+
+async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph, async_client: httpx.AsyncClient) -> None:
+    limit, _ = derive_gates(ServeConfig()).answers
+    body = {"text": "much joy", "max_tokens": 5}
+    replies = await asyncio.gather(*(async_client.post(OWN, json=body) for _ in range(limit + 40)))
+    refused = [reply for reply in replies if reply.status_code == 429]
+    answered = [reply for reply in replies if reply.status_code == 200]
+    assert len(answered) + len(refused) == len(replies)
+    assert len(answered) >= limit
+    assert refused
+    assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
+    await until_running(graph, 0, FREE_S)
+    assert (await async_client.post(OWN, json=body)).status_code == 200
+
+
+@contextmanager
+def detector_stopped() -> Iterator[None]:
+    """A detector that reads nothing for a while, so that what is asked of it stays."""
+    [process] = [one for one in psutil.Process().children(recursive=True) if DETECTOR in " ".join(one.cmdline())]
+    process.suspend()
+    try:
+        yield
+    finally:
+        with suppress(psutil.NoSuchProcess):  # Serve has replaced it meanwhile
+            process.resume()
+
+
+async def answered_in_s(client: aiohttp.ClientSession, url: str) -> float:
+    began_s = time.monotonic()
+    async with client.get(url) as reply:
+        assert reply.status == 200
+    return time.monotonic() - began_s
+
+
+async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(graph: Graph) -> None:
+    """The gate is full before the ingress is, so it is the gate that refuses, and there is room for what needs no stage."""
+    refused, enough = list[int](), asyncio.Event()
+
+    async def detect(client: aiohttp.ClientSession) -> int:
+        async with client.post(f"{graph.url}/v1/detect", json={"text": "joy"}) as reply:
+            if reply.status == 429:
+                refused.append(int(reply.headers["retry-after"]))
+                if len(refused) == MORE:
+                    enough.set()
+            return reply.status
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        flood: list[asyncio.Task[int]] = []
+        with detector_stopped():
+            async with asyncio.timeout(REFUSED_S):
+                while not enough.is_set():
+                    flood.append(asyncio.create_task(detect(client)))
+                    await asyncio.sleep(EACH_S)
+            async with asyncio.timeout(REFUSED_S):  # a busy machine may not have taken in all of the flood yet
+                while await answered_in_s(client, f"{graph.url}/healthz") > ALIVE_S:
+                    pass
+        statuses = await asyncio.gather(*flood)
+    assert set(statuses) == {200, 429}
+    assert all(1 <= retry_after_s <= 60 for retry_after_s in refused)

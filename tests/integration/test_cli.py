@@ -1,0 +1,75 @@
+"""`python -m serve run`: what it leaves behind when it is told to stop, and when it cannot start."""
+
+import ipaddress
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from load.harness.ports import free_port
+from support.server_process import ROOT, start_server
+
+STOP_S = 30
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)
+STAGES = 4  # Ingress, Detector, Responder, Directory
+
+
+@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_graph_that_is_told_to_stop_leaves_nothing_behind(ask: signal.Signals, tmp_path: Path) -> None:
+    server = start_server(tmp_path / "log.txt", "--scripted")
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert len(children) > 5, "Ray's processes and the replicas"
+    check_loopback([psutil.Process(server.process.pid), *children])
+    server.process.send_signal(ask)
+    assert server.process.wait(timeout=STOP_S) == 0, server.log.read_text()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/healthz")
+
+
+def check_loopback(processes: list[psutil.Process]) -> None:
+    """Whoever reaches a port of Ray's, or the one that a replica keeps for others, runs code there: nobody from outside may."""
+    listening = [
+        (ipaddress.ip_address(socket_.laddr.ip), process.name())
+        for process in processes
+        for socket_ in process.net_connections("inet")
+        if socket_.status == psutil.CONN_LISTEN
+    ]
+    replicas = [name for _, name in listening if name.startswith("ray::Serve")]
+    assert len(replicas) > 2 * STAGES, "each has Ray's port and one for other replicas, and the ingress one more"
+    assert [found for found in listening if not is_loopback(found[0])] == []
+
+
+def is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # ::ffff:127.0.0.1, as gRPC has it
+    return (mapped or address).is_loopback
+
+
+def test_a_server_for_everybody_without_keys_does_not_start() -> None:
+    command = [sys.executable, "-m", "serve", "run", "--scripted", "--host", EVERYWHERE, "--port", str(free_port())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = " ".join(done.stderr.split())
+    assert said == (
+        f"CatalogError: {EVERYWHERE} can be reached from outside, and there are no API keys: set api_keys.file, or api_keys.unneeded"
+    )
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_no_traceback() -> None:
+    began_s = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "serve", "run", "--scripted", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert " ".join(done.stderr.split()).startswith("ServingError: cannot listen on 127.0.0.1:")
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began_s < 20

@@ -1,0 +1,118 @@
+"""Fine-tunes base weights into a six-way classifier: a BERT-like encoder or a Gemma, whole or by LoRA, always with a trained head.
+
+    recipe -> mix -> Trainer -> what differs from the base -> temperature on the validation split -> artefact + manifest
+
+The word embeddings stay frozen: words that the data never shows keep their meaning, and the artefact weighs less.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.utils.data import Dataset
+from transformers import DataCollatorWithPadding, PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from models.detector.transformer import blank_model, load_tokenizer
+from models.hashing import json_sha256
+from models.weights.cache import Materialized, materialize
+from training.datasets.mixture import training_examples
+from training.datasets.sources import Example
+from training.detector.export import calibrate, export, go_on_from
+from training.recipe import DetectorRecipe
+from training.runs.folder import open_run, write_results
+from training.runs.progress import ProgressLine, console, quiet_libraries
+
+Wrap = Callable[[Trainer], Trainer]
+
+
+class Rows(Dataset[dict[str, object]]):
+    """Tokenised examples; `length` lets the trainer group rows of similar length."""
+
+    def __init__(self, examples: list[Example], base: Path, max_tokens: int) -> None:
+        encoded = load_tokenizer(base)([example.text for example in examples], truncation=True, max_length=max_tokens)
+        self.ids, self.labels = encoded["input_ids"], [example.label for example in examples]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"input_ids": self.ids[index], "labels": self.labels[index], "length": len(self.ids[index])}
+
+
+def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare: Wrap = lambda trainer: trainer) -> Path:
+    """Trains, or goes on where a killed run was, and returns the artefact's folder inside `run`.
+
+    `data` is the folder of the public sets, None for the hub. `prepare` fits the trainer to a distributed run. Raises LeakError.
+    """
+    quiet_libraries()
+    set_seed(recipe.seed)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    base = materialize(recipe.base, console.print)
+    examples = training_examples(recipe, data)
+    data_hash = json_sha256([[example.text, example.label] for example in examples])
+    open_run(run, recipe, {"training": data_hash})
+    model = trainable_model(recipe, base.folder)
+    if recipe.start:
+        go_on_from(model, Path(recipe.start))
+    trainer = prepare(make_trainer(model, Rows(examples, base.folder, recipe.max_tokens), base, recipe, run))
+    console.print(f"{len(examples)} training rows, base {base.name}")
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
+    if trainer.is_world_process_zero():
+        export(model, base, recipe, data_hash, run / "artifact")
+        write_results(run, trainer.state.log_history, calibrate(run / "artifact", data).metrics)
+    return run / "artifact"
+
+
+def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | PeftModel:
+    """The base with a new head, of which the recipe's part requires gradients."""
+    dropout = {} if recipe.dropout is None else {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": recipe.dropout}
+    dtype = torch.float32 if recipe.lora_rank is None else torch.bfloat16
+    return with_trainable_part(recipe, blank_model(base, dtype, dropout))
+
+
+def with_trainable_part(recipe: DetectorRecipe, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
+    """The model, of which the recipe's part requires gradients: LoRA matrices and head, or all but the word embeddings."""
+    if recipe.lora_rank is None:
+        model.get_input_embeddings().weight.requires_grad_(False)
+        return model
+    lora = LoraConfig(
+        r=recipe.lora_rank,
+        lora_alpha=recipe.lora_alpha,
+        target_modules=list(recipe.lora_modules),
+        layers_to_transform=list(range(recipe.lora_skip_layers, model.config.num_hidden_layers)),
+        task_type="SEQ_CLS",
+    )
+    wrapped = get_peft_model(model, lora)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # AdamW's small steps vanish in bf16
+    return wrapped
+
+
+def make_trainer(model: PreTrainedModel | PeftModel, rows: Rows, base: Materialized, recipe: DetectorRecipe, run: Path) -> Trainer:
+    arguments = TrainingArguments(
+        output_dir=str(run),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        label_smoothing_factor=recipe.label_smoothing,
+        train_sampling_strategy="group_by_length",
+        bf16=True,
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        logging_steps=25,
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        report_to=[],
+        disable_tqdm=True,
+    )
+    collate = DataCollatorWithPadding(load_tokenizer(base.folder))
+    trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[ProgressLine(recipe.part)])
+    trainer.remove_callback(PrinterCallback)
+    return trainer

@@ -1,0 +1,75 @@
+"""The report's plots, as SVG that stands in the page itself. Text stays text: it takes the page's font, and can be searched."""
+
+import io
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.report.schema import ArmReport, Bin, Interval
+
+INK, ACCENT, PALE, GRID = "#22303c", "#0f766e", "#99d3cc", "#d5dde3"
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def reliability_diagram(bins: list[Bin]) -> Markup:
+    """How often the detector was right against how sure it was; the area of a dot is the bin's share of the rows."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _square()
+        filled = [each for each in bins if each.rows]
+        rows = sum(each.rows for each in filled)
+        confidence, accuracy = [each.confidence for each in filled], [each.accuracy for each in filled]
+        axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
+        axes.plot(confidence, accuracy, color=ACCENT, linewidth=1)
+        axes.scatter(confidence, accuracy, [8 + 400 * each.rows / rows for each in filled], color=ACCENT, alpha=0.6, linewidths=0)
+        return svg(figure, "Reliability diagram: accuracy against mean confidence")
+
+
+def hit_rates(arms: dict[str, ArmReport]) -> Markup:
+    """Two bars an arm: the hit rate, and paler the one with emotion words masked. Whiskers are 95 % intervals."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 0.7 + 0.62 * len(arms)), layout="constrained")
+        axes = figure.add_subplot()
+        for row, arm in enumerate(arms.values()):
+            _bar(axes, row - 0.2, arm.hit_rate, ACCENT)
+            _bar(axes, row + 0.2, arm.masked_hit_rate, PALE)
+        axes.set(xlim=(0, 1), ylim=(len(arms) - 0.4, -0.6), xlabel="hit rate")
+        axes.set_yticks(range(len(arms)), list(arms), parse_math=False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        return svg(figure, "Hit rates of each arm, with and without emotion words")
+
+
+def _bar(axes: Axes, height: float, rate: Interval, colour: str) -> None:
+    whiskers = [[max(rate.value - rate.low, 0)], [max(rate.high - rate.value, 0)]]
+    axes.barh(height, rate.value, 0.36, xerr=whiskers, color=colour, error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2.5})
+
+
+def _square() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(2.9, 2.9), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="mean confidence", ylabel="accuracy", aspect="equal")
+    return figure, axes
+
+
+def svg(figure: Figure, label: str) -> Markup:
+    """The bare `<svg>` element, without the file's head and metadata, named for a screen reader."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    element = text[text.index("<svg ") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return Markup(element)  # noqa: S704 - matplotlib escapes what it writes, and the label is a constant
