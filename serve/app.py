@@ -17,9 +17,9 @@ from serve.api.routes import make_http_app
 from serve.capacity import INGRESS_ROOM, TEXTS_AHEAD, derive_gates, ingress_places
 from serve.config import Replicas, ServeConfig
 from serve.detector.replica import Detector
-from serve.errors import NotReady, Overloaded
+from serve.errors import Overloaded
 from serve.pipeline.ingress import Ingress
-from serve.ray_compat import on_node_address
+from serve.ray_compat import listening_host, on_node_address
 from serve.responder.replica import ResponderReplica
 
 DRAIN_S = 5  # on top of the longest stream
@@ -55,16 +55,6 @@ def build(config: ServeConfig) -> Application:
         config.tracing,
     )
     return bound
-
-
-def listening_host() -> str:
-    """The address on which this Serve listens, asked from within a replica."""
-    from ray.serve.context import _get_global_client
-
-    client = _get_global_client()
-    if client is None:
-        raise NotReady("this is no replica")
-    return str(client.http_config.host)
 
 
 def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drain_s: float, name: str | None = None) -> Any:

@@ -26,6 +26,7 @@ from models.weights.cache import materialize
 from serve.api.auth import open_keys
 from serve.config import SCRIPTED, DetectorConfig, ServeConfig
 from serve.errors import ServingError
+from serve.ray_compat import set_ray_environment
 
 console = Console(highlight=False, stderr=True)
 APP_NAME = "face-your-emotions"
@@ -164,22 +165,6 @@ def _check_port(host: str, port: int) -> None:
         socket.create_server((host, port)).close()
     except OSError as error:
         raise ServingError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port") from error
-
-
-def set_ray_environment() -> None:
-    """What Ray reads when it is first imported, here and in every replica. An operator's own settings win."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # what has Ray's own ports listen on loopback alone
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 is for tasks; whoever answers people gives way to nobody on the machine
-    os.environ.setdefault("RAY_SERVE_THROUGHPUT_OPTIMIZED", "1")
-    os.environ.setdefault("RAY_SERVE_PROXY_USE_GRPC", "1")  # which the line above sets for the stages alone, in Ray 2.60
-    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "1")  # else what a replica prints waits in Serve's own log for a thousand lines
-    os.environ.setdefault("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "serve.proxy.middleware:middlewares")
-    os.environ.setdefault("RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS", "1")  # one that hangs does not hear that it should end
-    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "1")  # no load balancer stands in front here
-    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")  # five times as often costs 3 % of a core, with nothing to do
-    os.environ.setdefault("RAY_SERVE_METRICS_EXPORT_INTERVAL_MS", "1000")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 def start(config_file: Path, scripted: bool, host: str, port: int) -> int:

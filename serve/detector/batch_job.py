@@ -18,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.emotions import LABELS
 from models.errors import CatalogError, FyeError
-from serve.cli.run import fetch_detector, read_config, set_ray_environment
+from serve.cli.run import fetch_detector, read_config
 from serve.config import SCRIPTED, DetectorConfig
 from serve.detector.replica import Reader, Reading, open_reader
+from serve.ray_compat import set_ray_environment
 
 if TYPE_CHECKING:
     import pyarrow as pa

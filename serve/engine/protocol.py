@@ -32,7 +32,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class TextChunk:
     """A piece of an answer. The last one carries `finish_reason`."""
 
     text: str
@@ -55,7 +55,7 @@ class Engine(Protocol):
 
     def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[TextChunk]:
         """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError.
 
         `trace` is the span that this is part of, for an engine that keeps traces.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from itertools import cycle, islice
 
 from models.manifest import Adapter
-from serve.engine.protocol import Delta, EngineStats, FinishReason, Sampling
+from serve.engine.protocol import EngineStats, FinishReason, Sampling, TextChunk
 from serve.errors import EngineError
 from serve.tracing import Carrier
 
@@ -37,7 +37,7 @@ class ScriptedEngine:
 
     async def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[TextChunk]:
         self._check_resident(adapter)
         words, reason = _script(script(adapter).split(), sampling)
         self._running += 1
@@ -48,7 +48,7 @@ class ScriptedEngine:
                     for number, word in enumerate(words, 1):
                         await asyncio.sleep(self._token_s + self._beside_s * self._written)
                         self._check_resident(adapter)
-                        yield Delta(word, 1, reason if number == len(words) else None)
+                        yield TextChunk(word, 1, reason if number == len(words) else None)
                 finally:
                     self._written -= 1
         finally:

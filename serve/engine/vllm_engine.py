@@ -18,7 +18,7 @@ from models.manifest import Adapter
 from serve.capacity import Limits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.detokenizer import detokenizer
-from serve.engine.protocol import Delta, EngineStats, Sampling
+from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.engine.vllm_args import engine_arguments, sampling_params, set_environment
 from serve.errors import EngineDead, EngineError
 from serve.tracing import Carrier
@@ -63,7 +63,7 @@ class VllmEngine:
 
     async def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[TextChunk]:
         outputs = self._engine.generate(
             {"prompt_token_ids": prompt}, sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
         )
@@ -72,7 +72,7 @@ class VllmEngine:
             with _own_errors():
                 async for output in outputs:
                     part = output.outputs[0]
-                    yield Delta(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
+                    yield TextChunk(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished

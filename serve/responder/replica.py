@@ -19,7 +19,7 @@ from models.prompt import Turn
 from serve.adapters.controller import Report
 from serve.adapters.registry import Releases
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
-from serve.engine.protocol import Delta, EngineStats, Sampling
+from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.errors import EngineDead, NotReady, PromptTooLong
 from serve.heartbeats import with_signs
 from serve.responder.adapter_sync import Follower
@@ -134,7 +134,7 @@ async def _follow_nobody(_report: Report) -> Releases:
     raise NotReady("there is no directory")
 
 
-def _piece(delta: Delta, first: bool, prompt_tokens: int, written: int, adapter: str | None) -> Piece:
+def _piece(delta: TextChunk, first: bool, prompt_tokens: int, written: int, adapter: str | None) -> Piece:
     """An answer starts after the space that follows the speaker's colon."""
     text = delta.text.lstrip() if first else delta.text
     return Piece(text, delta.finish_reason, prompt_tokens, written, adapter)

@@ -10,8 +10,9 @@ import pytest
 from running_graph import Graph
 
 from load.harness.ports import free_port
-from serve.cli.run import APP_NAME, serving, set_ray_environment, wait_ready
+from serve.cli.run import APP_NAME, serving, wait_ready
 from serve.config import SCRIPTED, ResponderConfig
+from serve.ray_compat import set_ray_environment
 
 HOST = "127.0.0.1"
 TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to leave in the middle

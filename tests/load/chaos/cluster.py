@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 
 from load.harness.ports import free_port
-from serve.cli.run import APP_NAME, set_ray_environment
+from serve.cli.run import APP_NAME
 from serve.config import ServeConfig
+from serve.ray_compat import set_ray_environment
 
 WORKERS = 2
 WORKER_CPUS = 16  # each can hold all replicas, so that what ran on a removed node has a place

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from serve.cli.run import APP_NAME, fetch_weights, serving, set_ray_environment, wait_ready
+from serve.cli.run import APP_NAME, fetch_weights, serving, wait_ready
 from serve.config import ServeConfig
+from serve.ray_compat import set_ray_environment
 
 HOST, PORT = "127.0.0.1", 8765
 LOCAL = Path(__file__).parents[3] / "deploy" / "local.yaml"

@@ -18,7 +18,7 @@ from models.emotions import Emotion
 from serve import tracing as tracing_module
 from serve.config import DetectorConfig, ResponderConfig, TracingConfig
 from serve.detector.replica import Detector, _Waiting
-from serve.engine.protocol import Delta, Sampling
+from serve.engine.protocol import Sampling, TextChunk
 from serve.engine.scripted import ScriptedEngine
 from serve.errors import DeadlineExceeded, EngineError, FyeError, Overloaded
 from serve.metrics import Telemetry
@@ -169,7 +169,7 @@ async def test_a_generation_is_a_span_and_the_engine_gets_it(collector: Collecto
 
         def generate(
             self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-        ) -> AsyncGenerator[Delta]:
+        ) -> AsyncGenerator[TextChunk]:
             self.traces.append(trace)
             return super().generate(request_id, prompt, adapter, sampling, trace)
 

@@ -9,7 +9,7 @@ from models.emotions import Emotion
 from models.prompt import Turn
 from serve.capacity import derive_limits
 from serve.config import ResponderConfig
-from serve.engine.protocol import Delta, EngineStats, Sampling
+from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.engine.scripted import ScriptedEngine
 from serve.responder.replica import Ask, Piece, Responder
 from serve.responder.runtime import Backend, ScriptedEncoder
@@ -39,7 +39,7 @@ class PilingUp(ScriptedEngine):
 
     async def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[TextChunk]:
         read = 0
         while read < TOKENS:
             made = min(int(self._clock.now_ms // 5) + 1, TOKENS)
@@ -47,7 +47,7 @@ class PilingUp(ScriptedEngine):
                 self._clock.now_ms += 5
                 continue
             text = " ".join(self._texts[read:made])
-            yield Delta(text, made - read, "stop" if made == TOKENS else None)
+            yield TextChunk(text, made - read, "stop" if made == TOKENS else None)
             read = made
 
     def stats(self) -> EngineStats:

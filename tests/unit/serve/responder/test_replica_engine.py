@@ -9,7 +9,7 @@ from models.personas import personas
 from models.prompt import BASE_STOP, PERSONA_STOP, Turn
 from serve.capacity import derive_limits
 from serve.config import HardwareProfile, ResponderConfig
-from serve.engine.protocol import Delta, Sampling
+from serve.engine.protocol import Sampling, TextChunk
 from serve.engine.scripted import ScriptedEngine
 from serve.errors import EngineDead, EngineError
 from serve.responder import replica as responder_module
@@ -28,7 +28,7 @@ class Recording(ScriptedEngine):
 
     def generate(
         self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
-    ) -> AsyncGenerator[Delta]:
+    ) -> AsyncGenerator[TextChunk]:
         self.sampling = sampling
         return super().generate(request_id, prompt, adapter, sampling)
 

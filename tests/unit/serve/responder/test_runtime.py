@@ -12,7 +12,7 @@ from models.errors import ArtifactError, ManifestError
 from models.prompt import PROMPT_VERSION, Turn
 from models.weights.cache import Materialized
 from serve.config import ResponderConfig
-from serve.engine.protocol import Delta, Sampling
+from serve.engine.protocol import Sampling, TextChunk
 from serve.engine.scripted import ScriptedEngine
 from serve.errors import EngineError
 from serve.responder.runtime import CANARY_SHIFT_NATS, ScriptedEncoder, admit, find_adapters, largest_shift, open_backend
@@ -114,7 +114,7 @@ async def test_the_scripted_kind_takes_its_time_from_the_configuration(monkeypat
 
     monkeypatch.setattr("serve.engine.scripted.asyncio.sleep", sleep)
     opened = await open_backend(ResponderConfig(kind="scripted", scripted_token_s=0.25))
-    deltas: list[Delta] = [delta async for delta in opened.engine.generate("r", [1], None, Sampling())]
+    deltas: list[TextChunk] = [delta async for delta in opened.engine.generate("r", [1], None, Sampling())]
     assert waits == [0.25] * len(deltas)
 
 
