@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from safetensors import SafetensorError
 
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
 from models.hashing import file_sha256, json_sha256
 from models.lora_layout import Layers, check_tensors
-from models.personas import PERSONA_FILE, Character, PersonaName, character_in
-from models.weights.catalog import Sha256
+from models.personas import PERSONA_FILE, Persona, PersonaName, load_added_persona
+from models.schema import FrozenModel, Sha256
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 MANIFEST_FILE = "manifest.json"
@@ -27,9 +27,7 @@ DETECTOR_WEIGHTS = "model.safetensors"
 NO_LAYERS: Layers = {}
 
 
-class _Manifest(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Manifest(FrozenModel):
     schema_version: Literal[1] = 1
     content_hash: Sha256
     base: str = Field(description="name of the base weights in the catalogue")
@@ -94,7 +92,7 @@ class Adapter:
 
     manifest: AdapterManifest
     folder: Path
-    character: Character | None = None
+    added_persona: Persona | None = None
 
 
 def adapter_hash(folder: Path) -> str:
@@ -117,7 +115,7 @@ def load_adapter(folder: Path, base_hash: str, prompt_version: str, layers: Laye
     try:
         _check_adapter(folder, manifest, base_hash, prompt_version)
         check_tensors(folder / ADAPTER_WEIGHTS, manifest.rank, manifest.target_modules, layers)
-        character = character_in(folder, manifest.persona)
+        character = load_added_persona(folder, manifest.persona)
     except (OSError, ValueError, SafetensorError) as error:
         raise ManifestError(f"{manifest.name}: {error}") from error
     return Adapter(manifest, folder, character)

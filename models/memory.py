@@ -4,7 +4,7 @@ import ctypes
 import gc
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """To be called when a model is loaded. Does nothing where the C library has no `malloc_trim`."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

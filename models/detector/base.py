@@ -31,12 +31,12 @@ class TextClassifier(ABC):
             raise ManifestError(f"{folder.name}: trained on other base weights than {self.base.name} {self.base.sha256[:12]}")
 
     @abstractmethod
-    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Float32 logits `(batch, 6)`, and features `(batch, hidden)`: the last layer's mean over the tokens of each text."""
 
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Float32 logits, `(batch, 6)`, in the order of the texts."""
-        return self.read(texts)[0]
+        return self.forward(texts)[0]
 
     def scores(self, texts: Sequence[str]) -> torch.Tensor:
         """Calibrated probabilities, `(batch, 6)`."""
@@ -56,6 +56,6 @@ class TextClassifier(ABC):
 
     def _all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        read = [self.read([texts[i] for i in order[start : start + NORMAL_BATCH]]) for start in range(0, len(order), NORMAL_BATCH)]
+        read = [self.forward([texts[i] for i in order[start : start + NORMAL_BATCH]]) for start in range(0, len(order), NORMAL_BATCH)]
         back = torch.tensor(order).argsort()
         return torch.cat([logits for logits, _ in read])[back], torch.cat([features for _, features in read])[back]

@@ -4,10 +4,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from models.errors import ManifestError
-from models.weights.catalog import Sha256
+from models.schema import FrozenModel, Sha256
 
 HARM_WEIGHTS, HARM_MANIFEST = "harm.safetensors", "harm.json"
 
@@ -22,10 +22,8 @@ class Category(StrEnum):
 CATEGORIES = (None, *Category)  # in the order of the probabilities
 
 
-class HarmManifest(BaseModel):
+class HarmManifest(FrozenModel):
     """What a probe claims to be. `threshold` is the probability of harmlessness below which a message is flagged."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     kind: Literal["harm"] = "harm"

@@ -31,7 +31,7 @@ def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(base)
 
 
-class Classifier(TextClassifier):
+class TransformerClassifier(TextClassifier):
     """A detector artefact in floating point, on any device."""
 
     def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> None:
@@ -45,7 +45,7 @@ class Classifier(TextClassifier):
         return self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         batch = self.tokens(texts).to(self.device)
         output = self.model(**batch, output_hidden_states=True)
         mask = batch["attention_mask"].unsqueeze(-1)

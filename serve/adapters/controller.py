@@ -23,14 +23,14 @@ from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
 from serve.responder.runtime import find_adapters
 
-SYNC_S = 1.0
+SYNC_INTERVAL_S = 1.0
 LIVES_S = 10.0  # a replica that has not asked for so long is gone
 CHANGE_TIMEOUT_S = 90.0
-HEARS_S = 3 * SYNC_S  # after its start, in which it hears from those that follow the one before; until then it knows nothing better
+HEARS_S = 3 * SYNC_INTERVAL_S  # after its start, in which it hears from those that follow the one before; until then it knows nothing better
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplicaReport:
     """What a responder replica has: resident versions, those that it refused and why, who answers, and what it was told last."""
 
     replica: str
@@ -41,14 +41,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ControllerStatus:
     """What an operator sees."""
 
     releases: Releases
-    replicas: dict[str, Report] = field(default_factory=dict)
+    replicas: dict[str, ReplicaReport] = field(default_factory=dict)
 
 
-class Directory:
+class AdapterController:
     """`state` is the file in which releases outlive every replica; without it they begin with what the configuration names."""
 
     def __init__(self, config: ResponderConfig) -> None:
@@ -57,12 +57,12 @@ class Directory:
         first = first_releases(config, self._base)
         self._places = resident_places(len(first.versions))  # as the engines were started for, whatever was promoted since
         self._releases = self._restored() or first
-        self._reports: dict[str, tuple[float, Report]] = {}
+        self._reports: dict[str, tuple[float, ReplicaReport]] = {}
         self._knows_from_s = time.monotonic() + HEARS_S
         self._news = asyncio.Condition()
         self._one_change = asyncio.Lock()
 
-    async def sync(self, report: Report) -> Releases:
+    async def sync(self, report: ReplicaReport) -> Releases:
         """A replica says what it has and is told what to have."""
         async with self._news:
             self._reports[report.replica] = (time.monotonic(), report)
@@ -71,11 +71,11 @@ class Directory:
             self._news.notify_all()
         return self._releases
 
-    async def status(self) -> Status:
+    async def status(self) -> ControllerStatus:
         await self._known()
-        return Status(self._releases, {report.replica: report for _, report in self._live()})
+        return ControllerStatus(self._releases, {report.replica: report for _, report in self._live()})
 
-    async def publish(self, folder: str) -> Status:
+    async def publish(self, folder: str) -> ControllerStatus:
         """Makes an adapter resident everywhere. Raises AdapterRefused with the reason of whoever refused it; then it is nowhere."""
         async with self._changing():
             version = self._checked(Path(folder))
@@ -83,16 +83,16 @@ class Directory:
             await self._until(lambda report: version.name in report.resident, version.name)
             return await self._saved()
 
-    async def promote(self, name: str) -> Status:
+    async def promote(self, name: str) -> ControllerStatus:
         """From when this returns every new answer of the persona is that version's."""
         async with self._changing():
             return await self._switch(self._releases.promote(name))
 
-    async def rollback(self, persona: str) -> Status:
+    async def rollback(self, persona: str) -> ControllerStatus:
         async with self._changing():
             return await self._switch(self._releases.rollback(persona))
 
-    async def _switch(self, changed: Releases) -> Status:
+    async def _switch(self, changed: Releases) -> ControllerStatus:
         self._become(changed)
         await self._until(lambda report: report.aliases == changed.aliases, None)
         return await self._saved()
@@ -130,7 +130,7 @@ class Directory:
             return load_adapter(folder, AdapterManifest.read(folder).base_hash, PROMPT_VERSION)
         return load_adapter(folder, self._base.sha256, PROMPT_VERSION, base_layers(self._base.folder))
 
-    async def _until(self, followed: Callable[[Report], bool], name: str | None) -> None:
+    async def _until(self, followed: Callable[[ReplicaReport], bool], name: str | None) -> None:
         """Returns when every live replica has said, since the change, that it has followed. Raises AdapterRefused or NotReady."""
         since_s = time.monotonic()
         try:
@@ -140,7 +140,7 @@ class Directory:
         except TimeoutError as error:
             raise NotReady(f"not every replica has followed within {CHANGE_TIMEOUT_S:g} s; the change was undone") from error
 
-    def _followed(self, since_s: float, followed: Callable[[Report], bool], name: str | None) -> bool:
+    def _followed(self, since_s: float, followed: Callable[[ReplicaReport], bool], name: str | None) -> bool:
         """Who refuses is heard before it is asked who has followed: what one replica cannot have is not for the others either."""
         live = self._live()
         since = [report for seen_s, report in live if seen_s >= since_s]
@@ -149,7 +149,7 @@ class Directory:
                 raise AdapterRefused(report.refused[name])
         return bool(live) and len(since) == len(live) and all(map(followed, since))
 
-    def _live(self) -> list[tuple[float, Report]]:
+    def _live(self) -> list[tuple[float, ReplicaReport]]:
         """The last reports, and when they came."""
         now_s = time.monotonic()
         self._reports = {name: (seen_s, report) for name, (seen_s, report) in self._reports.items() if now_s - seen_s < LIVES_S}
@@ -158,7 +158,7 @@ class Directory:
     def _restored(self) -> Releases | None:
         return Releases.model_validate_json(self._state.read_bytes()) if self._state and self._state.exists() else None
 
-    async def _saved(self) -> Status:
+    async def _saved(self) -> ControllerStatus:
         if self._state:
             fresh = self._state.with_suffix(".new")
             fresh.write_text(self._releases.model_dump_json(indent=2) + "\n", "utf-8")
@@ -176,7 +176,7 @@ def first_releases(config: ResponderConfig, base: Materialized | None) -> Releas
 
 def _version(adapter: Adapter) -> Version:
     manifest = adapter.manifest
-    return Version(name=manifest.versioned_name, persona=manifest.persona, folder=adapter.folder.resolve(), character=adapter.character)
+    return Version(name=manifest.versioned_name, persona=manifest.persona, folder=adapter.folder.resolve(), character=adapter.added_persona)
 
 
 def _answering(versions: Iterable[Version]) -> Releases:

@@ -10,27 +10,27 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from models.emotions import LABELS
-from models.personas import Character, personas
-from serve.adapters.controller import Status
+from models.personas import Persona, builtin_personas
+from serve.adapters.controller import ControllerStatus
 from serve.errors import NotReady
 
 FRESH_S = 1.0  # for so long a name that was there is taken to be there still
 TIMEOUT_S = 2.0
 
 
-class Characters:
+class PersonaCache:
     """`status` asks the directory. The six never need it; without it the others are those of its last answer."""
 
-    def __init__(self, status: Callable[[], Awaitable[Status]]) -> None:
+    def __init__(self, status: Callable[[], Awaitable[ControllerStatus]]) -> None:
         self._status, self._asking = status, asyncio.Lock()
-        self._asked_s, self._others = -math.inf, dict[str, Character]()
+        self._asked_s, self._others = -math.inf, dict[str, Persona]()
 
     @property
-    def known(self) -> dict[str, Character]:
+    def known(self) -> dict[str, Persona]:
         """By name, the six first, without asking."""
-        return {str(label): persona for label, persona in personas().items()} | self._others
+        return {str(label): persona for label, persona in builtin_personas().items()} | self._others
 
-    async def everyone(self) -> dict[str, Character]:
+    async def everyone(self) -> dict[str, Persona]:
         """By name, the six first."""
         with suppress(NotReady):
             await self._ask(time.monotonic())

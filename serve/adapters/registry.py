@@ -6,35 +6,30 @@ publish -> resident, answers nobody yet -> promote -> answers -> rollback -> the
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
 from models.emotions import LABELS
-from models.personas import Character, PersonaName
+from models.personas import Persona, PersonaName
+from models.schema import FrozenModel
 from serve.errors import AdapterRefused
 
 
-class Version(BaseModel):
+class Version(FrozenModel):
     """An adapter by its versioned name. `folder` must be the same for every replica; the scripted engine's have none.
 
     `character` is what a persona beside the six has brought.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     persona: PersonaName
     folder: Path | None = None
-    character: Character | None = None
+    character: Persona | None = None
 
 
-class Releases(BaseModel):
+class Releases(FrozenModel):
     """`versions` are resident, oldest first. `answering` are names by persona, the one that answers last: a rollback drops it.
 
     `began` are the names that the configuration had, and `change` says how many changes ago that was: the later of two with one
     beginning is what holds.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     versions: tuple[Version, ...] = ()
     answering: dict[PersonaName, tuple[str, ...]] = {}
@@ -46,7 +41,7 @@ class Releases(BaseModel):
         return {persona: names[-1] for persona, names in self.answering.items()}
 
     @property
-    def characters(self) -> dict[str, Character]:
+    def characters(self) -> dict[str, Persona]:
         """Those beside the six that answer, by their persona."""
         answering = self.aliases.values()
         return {known.persona: known.character for known in self.versions if known.character and known.name in answering}

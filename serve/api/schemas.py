@@ -6,8 +6,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from models.detector.harm import Category
 from models.emotions import Emotion
+from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_TOKENS_LIMIT
 from serve.config import MAX_TEXTS
-from serve.detector.replica import Reading
+from serve.detector.replica import Detection
 from serve.pipeline.messages import Detected, Finished, Flagged
 from serve.pipeline.respond import to_detected
 
@@ -39,9 +40,9 @@ class RespondRequest(_Strict):
     text: Text = Field(examples=["The weather is perfect today! It's been months since I last felt this cool air!"])
     emotion: str = Field(default="auto", pattern="^[a-z]{2,32}$", description="`auto`, one of the six, or any other persona that answers")
     stream: bool = False
-    max_tokens: int = Field(default=96, ge=1, le=256)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.8, gt=0, le=1)
+    max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=MAX_TOKENS_LIMIT)
+    temperature: float = Field(default=DEFAULT_TEMPERATURE, ge=0, le=2)
+    top_p: float = Field(default=DEFAULT_TOP_P, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 
 
@@ -146,7 +147,7 @@ def emotion_out(detected: Detected) -> EmotionOut:
     return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
 
 
-def detected_out(reading: Reading) -> DetectedOut:
+def detected_out(reading: Detection) -> DetectedOut:
     return DetectedOut(**emotion_out(to_detected(reading.scores)).model_dump(), harm=reading.harm)
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.emotions import Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 
 BAR_WIDTH = 24
 console = Console(highlight=False)
@@ -56,7 +56,7 @@ def show(stream: Iterator[ServerSentEvent]) -> None:
     for event in stream:
         data = json.loads(event.data)
         if event.event == "emotion":
-            persona = personas()[Emotion(data["label"])]
+            persona = builtin_personas()[Emotion(data["label"])]
             style = persona.colour
             console.print(bars(data["scores"]))
             console.print(f"{persona.emoji} [bold {style}]{persona.name}[/] > ", end="")
@@ -72,6 +72,6 @@ def bars(scores: dict[str, float]) -> Table:
     """One bar for each emotion, in its colour."""
     table = Table.grid(padding=(0, 1))
     for name, score in scores.items():
-        persona = personas()[Emotion(name)]
+        persona = builtin_personas()[Emotion(name)]
         table.add_row(name, Text("█" * round(score * BAR_WIDTH) or "▏", style=persona.colour), f"{score:.0%}")
     return table

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.markup import escape
 
-from models.detector.int8.cache import can_be_int8, int8_weights
+from models.detector.int8.cache import supports_int8, int8_weights
 from models.errors import CatalogError, FyeError
 from models.manifest import DetectorManifest
 from models.weights.cache import materialize
@@ -87,7 +87,7 @@ def fetch_detector(config: DetectorConfig) -> None:
     """What the detector stands on."""
     if config.kind != "scripted":
         materialize(DetectorManifest.read(config.folder).base, _say)
-        if config.precision == "auto" and config.device == "cpu" and can_be_int8(config.folder):
+        if config.precision == "auto" and config.device == "cpu" and supports_int8(config.folder):
             int8_weights(config.folder, _say)
     if config.harm == "shieldgemma":
         materialize(config.shieldgemma, _say)

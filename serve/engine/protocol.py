@@ -1,9 +1,13 @@
-"""What the responder asks of an engine, and nothing more. `vllm_engine` and `scripted_engine` implement it."""
+"""Interface between the responder and an engine: token ids in, text chunks out.
+
+`vllm_engine` and `scripted` implement it. An engine does not know personas, prompts or HTTP.
+"""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from models.manifest import Adapter
 from serve.tracing import Carrier
 
@@ -12,14 +16,18 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn, in vLLM's names. `temperature` 0 is greedy; `stop` are strings that end the answer and are not part of it.
+    """Sampling parameters, named as in vLLM.
 
-    `ignore_eos` has the answer end nowhere but at its token limit and at `stop`, and nothing ends it before `min_tokens`.
+    Attributes:
+        temperature: 0 is greedy.
+        stop: strings that end the answer and are not part of it.
+        min_tokens: nothing ends the answer before that many tokens.
+        ignore_eos: the answer ends only at `max_tokens` or at a `stop` string.
     """
 
-    max_tokens: int = 96
-    temperature: float = 0.7
-    top_p: float = 0.8
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    temperature: float = DEFAULT_TEMPERATURE
+    top_p: float = DEFAULT_TOP_P
     seed: int | None = None
     stop: tuple[str, ...] = ()
     min_tokens: int = 0
@@ -33,7 +41,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """A piece of an answer. The last one carries `finish_reason`."""
+    """Text of one or more tokens. The last chunk of an answer has a `finish_reason`."""
 
     text: str
     tokens: int
@@ -42,7 +50,7 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """What the engine does at this moment."""
+    """Current load of an engine, and the versioned names of its resident adapters."""
 
     running: int
     adapters: tuple[str, ...]
@@ -51,31 +59,55 @@ class EngineStats:
 class Engine(Protocol):
     """A text generator that mixes adapters in one batch. Adapters go by their versioned name."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Load the weights."""
+        ...
 
     def generate(
-        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+        self,
+        request_id: str,
+        prompt: list[int],
+        adapter: str | None,
+        sampling: Sampling,
+        trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
-        """Deltas until the answer ends. Closing the generator aborts the request in the engine. Raises EngineError.
+        """Yield chunks until the answer ends; tokens made while nobody reads are joined.
 
-        `trace` is the span that this is part of, for an engine that keeps traces.
+        Closing the generator aborts the request in the engine. `trace` is the parent span, for an
+        engine that records spans.
+
+        Raises:
+            EngineError: the engine failed, or the adapter is not resident.
         """
         ...
 
-    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
-        """Log-probabilities of the likeliest next tokens: what shows whether an adapter changes anything."""
+    async def next_token_logprobs(
+        self, prompt: list[int], adapter: str | None
+    ) -> dict[int, float]:
+        """Return log-probabilities of the likeliest next tokens, by token id."""
         ...
 
     async def load(self, adapter: Adapter) -> None:
-        """Makes an adapter resident. Raises ArtifactError if the engine refuses it."""
+        """Make an adapter resident. Raises ArtifactError if the engine refuses it."""
         ...
 
-    async def unload(self, versioned_name: str) -> None: ...
+    async def unload(self, versioned_name: str) -> None:
+        """Free an adapter's slot. An unknown name is ignored."""
+        ...
 
     async def health(self) -> None:
-        """Returns if the engine can answer. Raises EngineError."""
+        """Return if the engine can answer. Raises EngineError."""
         ...
 
-    def stats(self) -> EngineStats: ...
+    def stats(self) -> EngineStats:
+        """Return the current load."""
+        ...
 
-    async def stop(self) -> None: ...
+    @property
+    def operators(self) -> dict[str, str]:
+        """Optional operators by name: `active`, or the reason why one is not."""
+        ...
+
+    async def stop(self) -> None:
+        """Free everything. The engine cannot be used afterwards."""
+        ...

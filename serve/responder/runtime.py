@@ -11,8 +11,8 @@ from models.emotions import LABELS
 from models.errors import ArtifactError
 from models.lora_layout import base_layers
 from models.manifest import MANIFEST_FILE, Adapter, load_adapter
-from models.memory import give_back
-from models.personas import speaker_of
+from models.memory import trim_heap
+from models.personas import speaker_name
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from models.weights.cache import Materialized, materialize
 from serve.capacity import Limits, derive_limits
@@ -68,7 +68,7 @@ async def open_backend(config: ResponderConfig, tracing: TracingConfig = NO_TRAC
     await engine.start()
     for adapter in adapters:
         await admit(engine, encoder, adapter, limits.max_lora_rank)
-    give_back()
+    trim_heap()
     return Backend(engine, encoder, {a.manifest.persona: a.manifest.versioned_name for a in adapters}, limits)
 
 
@@ -96,7 +96,7 @@ async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: in
         raise ArtifactError(f"{name} has rank {adapter.manifest.rank}; the engine was started for {max_rank} at most")
     await engine.load(adapter)
     try:
-        await _check_canary(engine, encoder.prompt(speaker_of(adapter.manifest.persona), [CANARY]), name)
+        await _check_canary(engine, encoder.prompt(speaker_name(adapter.manifest.persona), [CANARY]), name)
     except BaseException:
         await engine.unload(name)
         raise

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.emotions import LABELS, Emotion
-from models.personas import personas, speaker_of
+from models.personas import builtin_personas, speaker_name
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP
 from serve.errors import InvalidRequest
 
@@ -28,10 +28,10 @@ def voice_of(persona: str, adapters: Mapping[str, str]) -> Voice:
     Raises InvalidRequest for any other: it has been rolled back since it was asked for.
     """
     if persona in adapters:
-        return Voice(speaker_of(persona), adapter=adapters[persona])
+        return Voice(speaker_name(persona), adapter=adapters[persona])
     if persona not in LABELS:
         raise InvalidRequest(f"{persona} does not answer any more")
-    character = personas()[Emotion(persona)]
+    character = builtin_personas()[Emotion(persona)]
     return Voice(character.name, instruction=character.instruction)
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from models.detector.base import TextClassifier
+from models.detector.factory import open_classifier
 from models.detector.harm_probe import HarmProbe
-from models.detector.int8.cache import has_byte_products
-from models.detector.int8.classifier import Int8Classifier, open_classifier
-from models.detector.transformer import Classifier
+from models.detector.int8.cache import has_int8_dot_product
+from models.detector.int8.classifier import Int8Classifier
+from models.detector.transformer import TransformerClassifier
 from models.manifest import ARTIFACTS
 from training.datasets.mixture import evaluation_sets
 from training.datasets.sources import fresh
@@ -44,7 +45,7 @@ def test_a_shipped_probe_finds_messages_of_harm(name: str, precision: float, rec
     assert right / sum(row.category is not None for row in test) >= recall
 
 
-@pytest.mark.skipif(not has_byte_products(), reason="this processor would overflow")
+@pytest.mark.skipif(not has_int8_dot_product(), reason="this processor would overflow")
 def test_8_bit_integers_say_what_floating_point_says() -> None:
     folder, texts = (
         ARTIFACTS / "detectors" / "mpnet-base",
@@ -55,7 +56,7 @@ def test_8_bit_integers_say_what_floating_point_says() -> None:
         probe = HarmProbe(folder, classifier.manifest.content_hash)
         return classifier.all_logits(texts), list(probe.categories(torch.from_numpy(classifier.all_features(texts))))
 
-    (exact, harms), (found, found_harms) = read(Classifier(folder, torch.float32)), read(Int8Classifier(folder))
+    (exact, harms), (found, found_harms) = read(TransformerClassifier(folder, torch.float32)), read(Int8Classifier(folder))
     assert (exact - found).abs().mean() < 0.07
     assert (exact.argmax(-1) == found.argmax(-1)).float().mean() > 0.98
     assert sum(one == other for one, other in zip(harms, found_harms, strict=True)) / len(texts) > 0.97

@@ -12,7 +12,7 @@ import ray
 import torch
 from safetensors.torch import load_file
 
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.emotions import Emotion
 from models.hashing import file_sha256, weights_sha256
 from models.manifest import ADAPTER_WEIGHTS, load_adapter
@@ -91,7 +91,7 @@ def test_a_detector_trains_on_two_workers(tmp_path: Path, data: Path, own_ray: N
     base, run = tiny_bert(tmp_path / "tiny-bert"), tmp_path / "run"
     shape = {"epochs": 50, "batch_size": 4, "learning_rate": 1e-2, "warmup_steps": 10, "dropout": 0.0, "ordinary_repeats": 0}
     recipe = DetectorRecipe(base=str(base), threads=1, workers=2, worker_cpus=0.5, **shape)
-    classifier = Classifier(train_detector_distributed(recipe, data, run))
+    classifier = TransformerClassifier(train_detector_distributed(recipe, data, run))
     assert classifier.scores(["unsplit joy line", "a longer text than the other one"]).shape == (2, 6)
     log = json.loads((run / "metrics.json").read_text())["history"]
     losses = [row["loss"] for row in log if "loss" in row]

@@ -5,7 +5,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from models.detector.int8.cache import has_byte_products
+from models.detector.int8.cache import has_int8_dot_product
 from models.emotions import Emotion
 from models.manifest import ARTIFACTS
 from models.prompt import PromptEncoder, Turn
@@ -14,7 +14,7 @@ from serve.config import ResponderConfig
 from serve.engine.vllm_cpu.lm_head import ByteHead
 from training.datasets.persona_pairs import pairs
 
-pytestmark = pytest.mark.skipif(not has_byte_products(), reason="no VNNI: the plugin is off here")
+pytestmark = pytest.mark.skipif(not has_int8_dot_product(), reason="no VNNI: the plugin is off here")
 PAIRS = slice(0, 400, 50)
 
 

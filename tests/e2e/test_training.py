@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.hashing import weights_sha256
 from models.manifest import load_adapter
 from models.prompt import PROMPT_VERSION
@@ -56,7 +56,7 @@ def test_a_killed_detector_run_goes_on_and_its_artefact_loads(tmp_path: Path, da
     arguments = (*detector_arguments(data, base, run), "--set", "epochs=2")
     kill_when("checkpoint-100/trainer_state.json", run, start(log, *arguments), log)
     assert first_step(finish(log, *arguments), "detector") > 100
-    classifier = Classifier(run / "artifact")
+    classifier = TransformerClassifier(run / "artifact")
     scores = classifier.scores(["unsplit joy line", "a longer text than the other one, to be padded to"])
     assert scores.shape == (2, 6)
     assert scores.sum(-1).tolist() == pytest.approx([1, 1], abs=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from httpx_sse import EventSource, connect_sse
 
 from models.emotions import LABELS
-from models.personas import personas
+from models.personas import builtin_personas
 from serve.engine.scripted import TOKENS, script
 
 TOKEN_S = 0.2  # as the graph of these tests is configured
@@ -94,7 +94,7 @@ def test_as_many_texts_as_allowed_are_detected_in_order(client: httpx.Client) ->
 def test_the_personas_are_listed_without_their_instructions(client: httpx.Client) -> None:
     body = client.get("/v1/personas").json()
     assert [persona["emotion"] for persona in body] == list(LABELS)
-    joy = next(persona for persona in personas().values() if persona.name == "Joy")
+    joy = next(persona for persona in builtin_personas().values() if persona.name == "Joy")
     assert body[1] == joy.model_dump(mode="json", exclude={"instruction"})
 
 

@@ -3,7 +3,7 @@
 import uuid
 
 from models.emotions import Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import Turn
 from serve.engine.vllm_engine import VllmEngine
 from serve.responder.runtime import Backend
@@ -22,7 +22,7 @@ async def greedy(backend: Backend, persona: Emotion | None, text: str, max_token
 
 async def bare(backend: Backend, persona: Emotion, text: str) -> Greedy:
     """The same prompt as the persona's, without its adapter."""
-    prompt = backend.encoder.prompt(personas()[persona].name, [Turn("user", text)])
+    prompt = backend.encoder.prompt(builtin_personas()[persona].name, [Turn("user", text)])
     return await greedy_tokens(backend, prompt, None, 16)
 
 

@@ -14,13 +14,13 @@ from models.emotions import LABELS, Emotion
 from models.manifest import Adapter, AdapterManifest, adapter_hash
 from models.personas import PERSONA_FILE
 from models.prompt import Turn
-from serve.detector.replica import Reading, Scores
+from serve.detector.replica import Detection, Scores
 from serve.engine.protocol import Sampling
 from serve.pipeline.messages import Message
 from serve.responder.replica import Ask, Piece
 from serve.tracing import Carrier
 
-CHARACTER = 'name = "{0}"\nvoice = "even"\ncolour = "#88aacc"\nemoji = "~"\ninstruction = "{0} is an even-tempered friend."\n'
+PERSONA_TOML = 'name = "{0}"\nvoice = "even"\ncolour = "#88aacc"\nemoji = "~"\ninstruction = "{0} is an even-tempered friend."\n'
 ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
 
 
@@ -29,7 +29,7 @@ def scores(best: Emotion) -> Scores:
 
 
 @dataclass
-class FakeStages:
+class FakeDeployments:
     """Records what reached it. `fails` is raised after the pieces, or by the detector if there are none."""
 
     pieces: tuple[Piece, ...] = ANSWER
@@ -42,12 +42,12 @@ class FakeStages:
     asked: list[Ask] = field(default_factory=list)
     closed: bool = False
 
-    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
+    async def read(self, texts: list[str], trace: Carrier) -> list[Detection]:
         self.read_texts.append(texts)
         self.traces.append(trace)
         if self.fails and not self.pieces:
             raise self.fails
-        return [Reading(scores(self.best), self.harm if self.harm_in in {None, text} else None, "fake") for text in texts]
+        return [Detection(scores(self.best), self.harm if self.harm_in in {None, text} else None, "fake") for text in texts]
 
     async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
         self.asked.append(ask)
@@ -86,7 +86,7 @@ def adapter(persona: str = Emotion.JOY, rank: int = 8, folder: Path = Path("nowh
     return Adapter(manifest, folder)
 
 
-def write_adapter(folder: Path, persona: str, character: str | None = CHARACTER, rank: int = 8) -> None:
+def write_adapter(folder: Path, persona: str, character: str | None = PERSONA_TOML, rank: int = 8) -> None:
     """A PEFT folder whose manifest is true. A persona beside the six brings its character, if any is given."""
     folder.mkdir(parents=True)
     config = {"r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"], "bias": "none"}

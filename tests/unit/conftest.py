@@ -27,7 +27,7 @@ import models.weights.cache
 from models.weights.catalog import BaseWeights
 from models.errors import FyeError
 
-models.weights.cache.find = BaseWeights.model_validate_json
+models.weights.cache.find_weights = BaseWeights.model_validate_json
 for entry in sys.argv[1:]:
     try:
         print(models.weights.cache.materialize(entry, print).folder)

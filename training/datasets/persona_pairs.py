@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from models.emotions import Emotion
 from models.hashing import json_sha256
+from models.schema import FrozenModel
 
 DATA = Path(__file__).parents[1] / "data"
 HELD_OUT_TOPICS = frozenset({"travel", "pets", "hobbies", "neighbours"})
 UNLABELLED_TOPICS = frozenset({"crossed", "nonsense"})  # the persona answers, but the message does not carry its emotion
 
 
-class Pair(BaseModel):
+class Pair(FrozenModel):
     """One line of a persona's file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: str
     message: str

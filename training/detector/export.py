@@ -7,7 +7,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from models.detector.transformer import LORA_A, LORA_B, Classifier
+from models.detector.transformer import LORA_A, LORA_B, TransformerClassifier
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import Materialized
@@ -66,7 +66,7 @@ def export(model: PreTrainedModel | PeftModel, base: Materialized, recipe: Detec
 def calibrate(artifact: Path, data: Path | None) -> DetectorManifest:
     """Loads what ships, fits its temperature on the validation split, and writes it and the metrics into the manifest."""
     validation = sources.emotion("val", data)
-    classifier = Classifier(artifact)
+    classifier = TransformerClassifier(artifact)
     logits = classifier.all_logits([example.text for example in validation])
     labels = [example.label for example in validation]
     temperature = fit_temperature(logits, labels)

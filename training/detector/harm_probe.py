@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from models.detector.harm import CATEGORIES, HARM_MANIFEST, HARM_WEIGHTS, Category, HarmManifest
 from models.detector.harm_probe import HarmProbe
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.hashing import file_sha256, json_sha256
 from training.datasets.dedup import NearIndex, check_leaks
 from training.datasets.persona_pairs import DATA
@@ -59,7 +59,7 @@ def train_harm(detector: Path) -> HarmManifest:
     drawn = random.Random(0).sample(ordinary(held_out=False), ORDINARY)
     training = own + _unlike([Row(example.text, None) for example in drawn], test)
     check_leaks((row.text for row in training), {"harm_test": [row.text for row in test]}, LEAK_JACCARD)
-    classifier = Classifier(detector)
+    classifier = TransformerClassifier(detector)
     features = classifier.all_features([row.text for row in training])
     labels = np.array([CATEGORIES.index(row.category) for row in training])
     threshold = _threshold(features, labels, ordinary_from=len(own))
@@ -102,7 +102,7 @@ def _write(model: Pipeline, detector: Path) -> None:
     save_file(tensors, detector / HARM_WEIGHTS, metadata={"format": "pt"})
 
 
-def _measured(manifest: HarmManifest, classifier: Classifier, detector: Path, test: Sequence[Row]) -> HarmManifest:
+def _measured(manifest: HarmManifest, classifier: TransformerClassifier, detector: Path, test: Sequence[Row]) -> HarmManifest:
     """Prints how the probe does on messages that it never saw, and writes the manifest with the figures."""
     _save(manifest, detector)
     probe = HarmProbe(detector, manifest.detector_hash)

@@ -1,4 +1,7 @@
-"""Numbers about predictions. Logits are `(n, 6)`, labels `(n,)`."""
+"""Accuracy, macro-F1 and calibration of predictions. Logits are `(n, 6)`, labels `(n,)`.
+
+Calibration follows Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+"""
 
 import torch
 from sklearn.metrics import f1_score
@@ -10,30 +13,44 @@ ECE_BINS = 15
 
 
 def scores(logits: torch.Tensor, labels: list[int]) -> dict[str, float]:
-    """Accuracy, macro-F1 over the six, and expected calibration error of the top class."""
+    """Return accuracy, macro-F1 over the six, and expected calibration error of the top class."""
     predicted = logits.argmax(-1)
     accuracy = (predicted == torch.tensor(labels)).float().mean().item()
-    macro = f1_score(labels, predicted.tolist(), average="macro", labels=range(logits.shape[-1]), zero_division=0)
-    return {"accuracy": round(accuracy, 4), "macro_f1": round(float(macro), 4), "ece": round(calibration_error(logits, labels), 4)}
+    classes = range(logits.shape[-1])
+    macro = f1_score(labels, predicted.tolist(), average="macro", labels=classes, zero_division=0)
+    return {
+        "accuracy": round(accuracy, 4),
+        "macro_f1": round(float(macro), 4),
+        "ece": round(calibration_error(logits, labels), 4),
+    }
 
 
-def reliability(logits: torch.Tensor, labels: list[int]) -> list[Bin]:
-    """The filled ones of equal-width bins of the top class's confidence (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
+def reliability_bins(logits: torch.Tensor, labels: list[int]) -> list[Bin]:
+    """Return the non-empty bins, of equal width, of the top class's confidence."""
     confidence, predicted = torch.softmax(logits, -1).max(-1)
-    right = (predicted == torch.tensor(labels)).float()
-    number = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
-    filled = [number == bin_number for bin_number in range(ECE_BINS) if (number == bin_number).any()]
-    return [Bin(rows=int(here.sum()), confidence=confidence[here].mean().item(), accuracy=right[here].mean().item()) for here in filled]
+    correct = (predicted == torch.tensor(labels)).float()
+    bin_of_row = (confidence * ECE_BINS).long().clamp(max=ECE_BINS - 1)
+    masks = [bin_of_row == number for number in range(ECE_BINS)]
+    return [
+        Bin(
+            rows=int(mask.sum()),
+            confidence=confidence[mask].mean().item(),
+            accuracy=correct[mask].mean().item(),
+        )
+        for mask in masks
+        if mask.any()
+    ]
 
 
 def calibration_error(logits: torch.Tensor, labels: list[int]) -> float:
-    """Expected calibration error over the bins of `reliability`."""
-    return sum(bin_.rows * abs(bin_.accuracy - bin_.confidence) for bin_ in reliability(logits, labels)) / len(labels)
+    """Return the expected calibration error over the bins of `reliability_bins`."""
+    bins = reliability_bins(logits, labels)
+    return sum(each.rows * abs(each.accuracy - each.confidence) for each in bins) / len(labels)
 
 
 def fit_temperature(logits: torch.Tensor, labels: list[int]) -> float:
-    """The temperature with the least negative log-likelihood on these rows (Guo et al. 2017), by search on a fine grid."""
+    """Find the temperature with the lowest negative log-likelihood, by grid search."""
     grid = torch.linspace(0.3, 3.0, 271)
     target = torch.tensor(labels)
-    losses = [cross_entropy(logits / t, target).item() for t in grid]
+    losses = [cross_entropy(logits / temperature, target).item() for temperature in grid]
     return round(grid[losses.index(min(losses))].item(), 3)

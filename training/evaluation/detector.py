@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from models.detector.base import TextClassifier
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
 from training.datasets.sources import Example
@@ -26,7 +26,7 @@ def detector_report(folder: Path, sets: dict[str, list[Example]], words: Mapping
 
     `words` is of the training split that a set's labels are made like, by the set's name, where there is one.
     """
-    classifier = Classifier(folder, device="cuda" if torch.cuda.is_available() else "cpu")
+    classifier = TransformerClassifier(folder, device="cuda" if torch.cuda.is_available() else "cpu")
     texts = [row.text for rows in sets.values() for row in rows][: 8 * BATCH]
     manifest = classifier.manifest
     return DetectorReport(

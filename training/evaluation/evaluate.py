@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.emotions import LABELS, Emotion
 from models.manifest import ARTIFACTS
 from training.datasets import sources
@@ -56,7 +56,7 @@ def shipped_detectors() -> list[Path]:
 
 
 def _detect(folder: Path) -> Callable[[Sequence[str]], list[Emotion]]:
-    classifier = Classifier(folder)
+    classifier = TransformerClassifier(folder)
 
     def detect(texts: Sequence[str]) -> list[Emotion]:
         return [LABELS[int(number)] for number in classifier.all_logits(list(texts)).argmax(-1)]

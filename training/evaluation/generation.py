@@ -17,7 +17,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from models.emotions import LABELS, Emotion
-from models.personas import personas
+from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from models.personas import builtin_personas
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP, PromptEncoder, Turn
 from models.weights.cache import Materialized
 
@@ -35,9 +36,9 @@ class Arm(StrEnum):
 class Settings:
     """What serving uses when a request says nothing."""
 
-    max_tokens: int = 96
-    temperature: float = 0.7
-    top_p: float = 0.8
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    temperature: float = DEFAULT_TEMPERATURE
+    top_p: float = DEFAULT_TOP_P
     seed: int = 0
 
 
@@ -98,7 +99,7 @@ class Writer:
         turns = [Turn("user", message)]
         if arm is Arm.BASE:
             return self.encoder.prompt(BASE_SPEAKER, turns)
-        character = personas()[persona]
+        character = builtin_personas()[persona]
         return self.encoder.prompt(character.name, turns, character.instruction if arm is Arm.INSTRUCTION else None)
 
     @torch.inference_mode()

@@ -1,18 +1,17 @@
 """95 % intervals by the percentile bootstrap, and McNemar's exact test.
 
-Bootstrap: Efron 1979, Bootstrap methods: another look at the jackknife, https://doi.org/10.1214/aos/1176344552. A rate or an F1 depends
-on a resample of rows only through its counts, and these are multinomial; so the counts are drawn, not the rows. Rows count as
-independent. Where all rows agree an interval has no width: a bootstrap knows only what the rows show.
+The bootstrap is that of Efron 1979, https://doi.org/10.1214/aos/1176344552. A rate or an F1 depends
+on a resample of rows only through its counts, and these are multinomial. So counts are drawn instead
+of rows. Rows are taken to be independent. If all rows agree, the interval has no width: a bootstrap
+knows only the rows it has.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from models.emotions import LABELS
-from training.report.schema import Interval, Paired
+from training.report.schema import Interval, PairedComparison
 
 RESAMPLES = 2_000
 SEED = 0
@@ -21,45 +20,49 @@ Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def accuracy_interval(right: list[bool]) -> Interval:
-    """The share of rows that are right. Raises ValueError without rows, as every interval here does."""
-    hits = sum(right)
-    resampled = _resample([hits, len(right) - hits])[:, 0] / len(right)
-    return _interval(hits / len(right), resampled)
+def accuracy_interval(correct: list[bool]) -> Interval:
+    """Estimate the share of correct rows. Raises ValueError if there are no rows."""
+    hits = sum(correct)
+    resampled = _resample([hits, len(correct) - hits])[:, 0] / len(correct)
+    return _interval(hits / len(correct), resampled)
 
 
 def macro_f1_interval(predicted: list[int], labels: list[int]) -> Interval:
-    """Mean F1 of the six, as `training.evaluation.classification` has it: a class that is absent counts 0."""
+    """Estimate the mean F1 of the six classes; a class that does not occur counts as 0.
+
+    This is the macro-F1 of `training.evaluation.classification`. Raises ValueError if there are no
+    rows.
+    """
     counts = confusion(predicted, labels)
     resampled = _resample(counts.ravel()).reshape(-1, *counts.shape)
     return _interval(class_f1(counts).mean(), class_f1(resampled).mean(-1))
 
 
-def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of any values, by resampled rows `(RESAMPLES, n)`."""
-    if not len(values):
-        raise ValueError("there are no rows")
-    array: Floats = np.asarray(values, dtype=np.float64)
-    rows = np.random.default_rng(SEED).integers(0, len(array), (RESAMPLES, len(array)))
-    return _interval(array.mean(), array[rows].mean(-1))
+def compare_paired(adapter: list[bool], other: list[bool], against: str) -> PairedComparison:
+    """Compare the hits of two arms on the same messages, in the same order.
 
-
-def paired(adapter: list[bool], other: list[bool], against: str) -> Paired:
-    """Two arms on the same messages, in the same order.
-
-    The exact p-value is that of McNemar 1947 (https://doi.org/10.1007/BF02295996): were the arms alike, each message that only one of
-    them hits would be the adapter's with probability 1/2. Two-sided; 1 where there is no such message.
+    The p-value is that of McNemar 1947 (https://doi.org/10.1007/BF02295996), exact and two-sided:
+    if the arms were equal, a message that only one of them hits would be the adapter's with
+    probability 1/2. Without such a message it is 1. Raises ValueError if there are no rows.
     """
-    both = list(zip(adapter, other, strict=True))
-    ours, theirs = both.count((True, False)), both.count((False, True))
-    drawn = _resample([ours, theirs, len(both) - ours - theirs])
-    gain = _interval((ours - theirs) / len(both), (drawn[:, 0] - drawn[:, 1]) / len(both))
-    p_value = float(binomtest(ours, ours + theirs).pvalue) if ours + theirs else 1.0
-    return Paired(against=against, gain=gain, only_adapter=ours, only_other=theirs, p_value=p_value)
+    pairs = list(zip(adapter, other, strict=True))
+    only_adapter = pairs.count((True, False))
+    only_other = pairs.count((False, True))
+    discordant = only_adapter + only_other
+    drawn = _resample([only_adapter, only_other, len(pairs) - discordant])
+    return PairedComparison(
+        against=against,
+        gain=_interval(
+            (only_adapter - only_other) / len(pairs), (drawn[:, 0] - drawn[:, 1]) / len(pairs)
+        ),
+        only_adapter=only_adapter,
+        only_other=only_other,
+        p_value=float(binomtest(only_adapter, discordant).pvalue) if discordant else 1.0,
+    )
 
 
 def confusion(predicted: list[int], labels: list[int]) -> Counts:
-    """Counts `(6, 6)`: rows of emotion i that were taken for j."""
+    """Count, as `(6, 6)`, the rows of emotion i that were predicted as j."""
     counts: Counts = np.zeros((len(LABELS), len(LABELS)), dtype=np.int64)
     for guess, label in zip(predicted, labels, strict=True):
         counts[label, guess] += 1
@@ -67,17 +70,20 @@ def confusion(predicted: list[int], labels: list[int]) -> Counts:
 
 
 def class_f1(counts: Counts) -> Floats:
-    """F1 `(..., 6)` of each class from confusion counts `(..., 6, 6)`; 0 where a class is neither there nor predicted."""
-    right = np.diagonal(counts, axis1=-2, axis2=-1)
-    f1: Floats = 2 * right / np.maximum(counts.sum(-1) + counts.sum(-2), 1)
+    """Return the F1 `(..., 6)` of each class from confusion counts `(..., 6, 6)`.
+
+    It is 0 for a class that is neither present nor predicted.
+    """
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    f1: Floats = 2 * correct / np.maximum(counts.sum(-1) + counts.sum(-2), 1)
     return f1
 
 
 def _resample(counts: ArrayLike) -> Counts:
-    """Counts `(RESAMPLES, cells)` of as many rows as `counts` `(cells,)` has, drawn from them with replacement."""
+    """Draw `(RESAMPLES, cells)` counts with replacement; each row sums to that of `counts`."""
     cells: Counts = np.asarray(counts, dtype=np.int64)
     if not cells.sum():
-        raise ValueError("there are no rows")
+        raise ValueError("an interval needs at least one row, and there are no rows")
     return np.random.default_rng(SEED).multinomial(cells.sum(), cells / cells.sum(), RESAMPLES)
 
 

@@ -1,4 +1,4 @@
-"""The independent classifier that says which emotion an answer expresses, and how far it can be trusted."""
+"""The judge: an independent classifier of the emotion that an answer expresses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,44 +8,54 @@ from models.emotions import LABELS, Emotion
 from training.datasets.persona_pairs import pairs
 from training.datasets.sources import Example
 from training.evaluation.intervals import accuracy_interval
-from training.report.schema import JudgeReport
+from training.report.schema import Interval, JudgeReport
 
 TRAINED_ON = (
-    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees, and 3,602 replies written for it alone;"
+    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees,"
+    " and 3,602 replies written for the judge alone;"
     " it has seen no persona pair and no answer of a persona"
 )
 
 
 class Judge:
-    """The independent classifier."""
+    """A classifier that labels answers with one of the six emotions."""
 
     def __init__(self, folder: Path) -> None:
         self.classifier = Classifier(folder)
 
     def scores(self, texts: Sequence[str]) -> list[list[float]]:
-        """Scores `(len(texts), 6)`. An empty answer gets the scores of an empty text."""
+        """Return scores `(len(texts), 6)`. An empty answer is scored as an empty text."""
         logits = self.classifier.all_logits(list(texts)) / self.classifier.manifest.temperature
         return [list(map(float, row)) for row in logits.softmax(-1)]
 
     def labels(self, texts: Sequence[str]) -> list[Emotion]:
+        """Return the most likely emotion of each text."""
         return [LABELS[row.index(max(row))] for row in self.scores(texts)]
 
     def hits(self, texts: Sequence[str], emotion: Emotion) -> list[bool]:
+        """Tell for each text if its most likely emotion is `emotion`."""
         return [label is emotion for label in self.labels(texts)]
 
 
 def judge_report(judge: Judge, unseen: dict[str, list[Example]]) -> JudgeReport:
-    """How far the judge can be trusted: on sets that it never saw, and on the answers that were written for the held-out messages."""
-    accuracy = {}
-    for name, rows in unseen.items():
-        labels = judge.labels([row.text for row in rows])
-        accuracy[name] = accuracy_interval([label.id == row.label for label, row in zip(labels, rows, strict=True)])
-    written = {p: accuracy_interval(judge.hits([pair.answer for pair in pairs(p, held_out=True)], p)) for p in LABELS}
+    """Measure the judge on sets it never saw, and on the written answers to held-out messages."""
     manifest = judge.classifier.manifest
     return JudgeReport(
         name=f"{manifest.base}, LoRA and a head",
         content_hash=manifest.content_hash,
         trained_on=TRAINED_ON,
-        accuracy=accuracy,
-        written_answers=written,
+        accuracy={name: _accuracy(judge, rows) for name, rows in unseen.items()},
+        written_answers={persona: _written_hit_rate(judge, persona) for persona in LABELS},
     )
+
+
+def _accuracy(judge: Judge, rows: list[Example]) -> Interval:
+    labels = judge.labels([row.text for row in rows])
+    return accuracy_interval(
+        [label.id == row.label for label, row in zip(labels, rows, strict=True)]
+    )
+
+
+def _written_hit_rate(judge: Judge, persona: Emotion) -> Interval:
+    answers = [pair.answer for pair in pairs(persona, held_out=True)]
+    return accuracy_interval(judge.hits(answers, persona))

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from models.schema import FrozenModel
 from training.personas.backends import Backend
 from training.personas.loss import CHUNK_TOKENS
 from training.recipe import PersonaRecipe
@@ -27,11 +28,7 @@ LAYER_BYTES, CHECKPOINT_BYTES, LOGIT_BYTES = 70, 2, 12
 FOUR_BITS = 0.5  # bytes a parameter
 
 
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Stage(Frozen):
+class Stage(FrozenModel):
     """One fine-tuning. Rows and tokens are those of an epoch, after truncation."""
 
     name: str
@@ -43,7 +40,7 @@ class Stage(Frozen):
     steps: int
 
 
-class Memory(Frozen):
+class Memory(FrozenModel):
     """GiB on the device that trains: what the libraries, the data and, on a GPU, its allocator take comes on top."""
 
     weights: float

@@ -19,13 +19,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from models.emotions import LABELS, Emotion
 from models.prompt import PromptEncoder
+from models.schema import FrozenModel
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
 from training.detector.train import Rows, trainable_model, with_trainable_part
 from training.detector.train import make_trainer as detector_trainer
 from training.jobs.cost import (
     LAYER_BYTES,
-    Frozen,
     Memory,
     Stage,
     Timing,
@@ -43,7 +43,7 @@ from training.recipe import DetectorRecipe, PersonaRecipe
 from training.runs.progress import console, quiet_libraries
 
 
-class Plan(Frozen):
+class Plan(FrozenModel):
     """What a training comes to on this machine."""
 
     base: str

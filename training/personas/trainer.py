@@ -9,7 +9,7 @@ from transformers import PrinterCallback
 from trl import SFTConfig
 
 from models.emotions import Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import PromptEncoder, Turn
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, pairs
@@ -52,7 +52,7 @@ def tokenised_pairs(encoder: PromptEncoder, who: Sequence[Emotion], held_out: bo
 
 
 def tokenised_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
-    prompt = encoder.prompt(personas()[persona].name, [Turn("user", pair.message)])
+    prompt = encoder.prompt(builtin_personas()[persona].name, [Turn("user", pair.message)])
     answer = encoder.completion(pair.answer)
     return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
 

@@ -2,16 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from models.emotions import Emotion
+from models.schema import FrozenModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Frozen):
+class Interval(FrozenModel):
     """An estimate with its 95 % bootstrap interval."""
 
     value: float
@@ -19,7 +16,7 @@ class Interval(_Frozen):
     high: float
 
 
-class Bin(_Frozen):
+class Bin(FrozenModel):
     """One bin of a reliability diagram: how sure the detector was on average, and how often it was right."""
 
     rows: int
@@ -27,7 +24,7 @@ class Bin(_Frozen):
     accuracy: float
 
 
-class AmbiguousWords(_Frozen):
+class AmbiguousWords(FrozenModel):
     """The texts whose most telling word carries two labels in the training split, and where a detector's mistakes stand."""
 
     rows: int
@@ -36,7 +33,7 @@ class AmbiguousWords(_Frozen):
     mistakes_elsewhere: int = Field(description="of the detector, in all other rows of the set")
 
 
-class DetectorOnSet(_Frozen):
+class DetectorOnSet(FrozenModel):
     """A detector on one evaluation set. `confusion[i][j]` counts rows of emotion i taken for j, in label order."""
 
     rows: int
@@ -50,7 +47,7 @@ class DetectorOnSet(_Frozen):
     ambiguous: AmbiguousWords | None = Field(default=None, description="none where no training split has labels of the same kind")
 
 
-class DetectorReport(_Frozen):
+class DetectorReport(FrozenModel):
     name: str
     base: str
     content_hash: str
@@ -62,7 +59,7 @@ class DetectorReport(_Frozen):
     sets: dict[str, DetectorOnSet]
 
 
-class Published(_Frozen):
+class Published(FrozenModel):
     """A figure that somebody else published for dair-ai/emotion's test split."""
 
     model: str
@@ -71,7 +68,7 @@ class Published(_Frozen):
     status: Literal["self-reported", "verified"] = Field(description="verified: by the hub's evaluation of the same weights")
 
 
-class JudgeReport(_Frozen):
+class JudgeReport(FrozenModel):
     """The classifier that labels answers, and how far it can be trusted."""
 
     name: str
@@ -83,7 +80,7 @@ class JudgeReport(_Frozen):
     )
 
 
-class ArmReport(_Frozen):
+class ArmReport(FrozenModel):
     """One way of answering the held-out messages as a persona."""
 
     answers: int
@@ -97,7 +94,7 @@ class ArmReport(_Frozen):
     stop_rate: float = Field(description="share of answers that end by themselves within the limit")
 
 
-class Paired(_Frozen):
+class Paired(FrozenModel):
     """The adapter against another arm on the same messages: gain in hit rate, and McNemar's exact test."""
 
     against: str
@@ -107,13 +104,13 @@ class Paired(_Frozen):
     p_value: float
 
 
-class PersonaReport(_Frozen):
+class PersonaReport(FrozenModel):
     persona: Emotion
     arms: dict[str, ArmReport]
     comparisons: list[Paired]
 
 
-class Answer(_Frozen):
+class Answer(FrozenModel):
     """One answer, unedited."""
 
     persona: Emotion
@@ -123,7 +120,7 @@ class Answer(_Frozen):
     judge_score: float = Field(description="the judge's score of the persona's emotion")
 
 
-class ChainReport(_Frozen):
+class ChainReport(FrozenModel):
     """Held-out messages through detector and persona, without being told the emotion."""
 
     messages: int
@@ -131,7 +128,7 @@ class ChainReport(_Frozen):
     hit_rate: Interval = Field(description="share of answers in which the judge sees the message's emotion")
 
 
-class PersonasReport(_Frozen):
+class PersonasReport(FrozenModel):
     base: str
     max_tokens: int
     temperature: float
@@ -143,7 +140,7 @@ class PersonasReport(_Frozen):
     worst: list[Answer]
 
 
-class Report(_Frozen):
+class Report(FrozenModel):
     """The whole evaluation."""
 
     created: str

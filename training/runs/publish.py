@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from string import Template
 
-from models.weights.catalog import find
+from models.weights.catalog import find_weights
 from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
 from training.runs.folder import RECIPE_FILE
@@ -48,7 +48,7 @@ def _facts(manifest: DetectorManifest | AdapterManifest, recipe: dict[str, objec
     """What a card may name: every field of the manifest, the recipe, and where the base weights come from."""
     facts = _fields(manifest)
     facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items() if value is not None)
-    facts["licence"] = find(manifest.base).licence
+    facts["licence"] = find_weights(manifest.base).licence
     return facts
 
 

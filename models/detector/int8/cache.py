@@ -22,7 +22,7 @@ BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # without one of them s
 log = logging.getLogger(__name__)
 
 
-def has_byte_products() -> bool:
+def has_int8_dot_product() -> bool:
     """Whether this processor multiplies bytes and adds up in 32 bits."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -31,10 +31,10 @@ def has_byte_products() -> bool:
     return any(BYTE_PRODUCTS & set(line.split()) for line in lines if line.startswith("flags"))
 
 
-def can_be_int8(folder: Path) -> bool:
+def supports_int8(folder: Path) -> bool:
     """Whether an artefact can be read in 8-bit integers here: one that stands on MPNet, on a processor that is made for it."""
     base = materialize(DetectorManifest.read(folder).base).folder
-    return has_byte_products() and json.loads((base / "config.json").read_text("utf-8"))["model_type"] == "mpnet"
+    return has_int8_dot_product() and json.loads((base / "config.json").read_text("utf-8"))["model_type"] == "mpnet"
 
 
 def int8_weights(folder: Path, report: Report = log.info) -> Path:

@@ -12,7 +12,7 @@ PARTS = ("qkv", "out", "up", "down")  # the products of a layer
 Batch = dict[str, Tensor]
 
 
-def reach_of(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
+def activation_absmax(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
     """Of each channel that a product reads: the largest absolute value that the examples bring, `(channels,)`."""
     reach: dict[str, Tensor] = {}
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from models.detector.base import TextClassifier
-from models.detector.int8.cache import can_be_int8, int8_weights
+from models.detector.int8.cache import int8_weights
 from models.detector.int8.model import Int8Mpnet, Shape
 
 
@@ -29,15 +29,6 @@ class Int8Classifier(TextClassifier):
         self._tokenizer.enable_padding(pad_id=config["pad_token_id"])
 
     @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         encoded = self._tokenizer.encode_batch(list(texts))
         return self._model(torch.tensor([row.ids for row in encoded]), torch.tensor([row.attention_mask for row in encoded]))
-
-
-def open_classifier(folder: Path, device: str = "cpu", precision: str = "auto") -> TextClassifier:
-    """The fastest that reads an artefact on a device as well as floating point does; `bf16` for floating point in any case."""
-    if precision == "auto" and device == "cpu" and can_be_int8(folder):
-        return Int8Classifier(folder)
-    from models.detector.transformer import Classifier
-
-    return Classifier(folder, device=device)

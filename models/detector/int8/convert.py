@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from models.detector.int8.calibration import PARTS, Batch, reach_of
-from models.detector.transformer import Classifier
+from models.detector.int8.calibration import PARTS, Batch, activation_absmax
+from models.detector.transformer import TransformerClassifier
 
 ZERO = 128  # the byte that stands for nothing where values have signs
 REPEATS = 64  # channels more; keeps the width a multiple of what the processor takes at once
@@ -33,7 +33,7 @@ MOST_TOKENS = 512
 
 def converted(folder: Path, examples: Sequence[str]) -> dict[str, Tensor]:
     """The tensors of an artefact, its units found on example texts."""
-    classifier = Classifier(folder, torch.float32)
+    classifier = TransformerClassifier(folder, torch.float32)
     return convert(classifier.model, (dict(classifier.tokens([text])) for text in examples))  # one by one: padding is no example
 
 
@@ -53,7 +53,7 @@ class Source:
 @torch.inference_mode()
 def convert(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
     """The tensors of an `Int8Mpnet` from a float32 `MPNetForSequenceClassification`."""
-    reach = reach_of(model, examples)
+    reach = activation_absmax(model, examples)
     body, head = model.mpnet, model.classifier
     positions = torch.arange(MOST_TOKENS)
     tensors = {

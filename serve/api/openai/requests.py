@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_TOKENS_LIMIT
 from serve.api.schemas import LIST, ONE_OR_MANY, STRING, Text
 from serve.engine.protocol import Sampling
 from serve.errors import InvalidRequest
 
-DEFAULT_TOKENS, MAX_TOKENS = 96, 256
 NOTHING = object()
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
-Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS_LIMIT)]
 
 
 def _only(harmless: object, why: str) -> AfterValidator:
@@ -63,10 +63,10 @@ class _Drawing(_Body):
 
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    min_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS, description="vLLM's: the answer does not end before")
+    min_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS_LIMIT, description="vLLM's: the answer does not end before")
     ignore_eos: bool = Field(default=False, description="vLLM's: the answer ends at its token limit, or at a `stop`, and nowhere else")
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.8, gt=0, le=1)
+    temperature: float = Field(default=DEFAULT_TEMPERATURE, ge=0, le=2)
+    top_p: float = Field(default=DEFAULT_TOP_P, gt=0, le=1)
     top_k: int = Field(default=0, ge=-1, lt=2**31, description="vLLM's: 0 and -1 are all")
     min_p: float = Field(default=0, ge=0, le=1, description="vLLM's")
     frequency_penalty: float = Field(default=0, ge=-2, le=2)
@@ -77,7 +77,7 @@ class _Drawing(_Body):
 
     def sampling(self) -> Sampling:
         """The same for the engine. Raises InvalidRequest for more tokens at least than at most."""
-        tokens = self.max_completion_tokens or self.max_tokens or DEFAULT_TOKENS
+        tokens = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
         if self.min_tokens > tokens:
             raise InvalidRequest(f"min_tokens: {self.min_tokens} are more than the {tokens} that the answer may have")
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from models.detector.int8.cache import has_byte_products
+from models.detector.int8.cache import has_int8_dot_product
 from serve.engine.vllm_cpu.compat import unfit
 from serve.engine.vllm_cpu.sampling import likeliest
 
@@ -30,7 +30,7 @@ ROWS_AT_ONCE = 8_192  # of the weights, while their bytes are made
 
 def install() -> None:
     """vLLM calls it in each of its processes."""
-    reason = unfit(SWITCH) or (None if has_byte_products() else "the processor does not multiply bytes")
+    reason = unfit(SWITCH) or (None if has_int8_dot_product() else "the processor does not multiply bytes")
     if reason:
         log.warning("the head on a CPU is vLLM's own: %s", reason)
         return

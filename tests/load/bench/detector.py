@@ -20,7 +20,7 @@ from load.harness.graph import PORT
 from load.harness.outcomes import percentile
 from load.harness.workload import mixed
 from serve.config import DetectorConfig
-from serve.detector.replica import Reader, open_reader
+from serve.detector.replica import Classifier, load_classifier
 
 BATCH, CALLERS = 32, 4
 MEASURE_S = 5.0
@@ -65,7 +65,7 @@ async def _detect(client: aiohttp.ClientSession, url: str, batch: list[str]) -> 
         await reply.read()
 
 
-def raw(reader: Reader, seed: int) -> float:
+def raw(reader: Classifier, seed: int) -> float:
     """Texts a second of the model alone, with the replica's threads, 32 texts at once."""
     end_s, done = time.monotonic() + MEASURE_S, 0
     while time.monotonic() < end_s:
@@ -76,7 +76,7 @@ def raw(reader: Reader, seed: int) -> float:
 
 def compared(url: str, config: DetectorConfig, rounds: int) -> list[Goal]:
     """Interleaved rounds of the three, and single texts."""
-    reader = open_reader(config)
+    reader = load_classifier(config)
     ours, alone, peers, singles = [], [], [], []
     with pipeline_server(config) as peer:
         for number in range(rounds):
@@ -95,10 +95,10 @@ def compared(url: str, config: DetectorConfig, rounds: int) -> list[Goal]:
 @contextmanager
 def pipeline_server(config: DetectorConfig) -> Iterator[str]:
     """The same weights, saved as `transformers` saves them."""
-    from models.detector.transformer import Classifier
+    from models.detector.transformer import TransformerClassifier
 
     with tempfile.TemporaryDirectory() as folder:
-        classifier = Classifier(config.folder)
+        classifier = TransformerClassifier(config.folder)
         classifier.model.float().save_pretrained(folder)
         classifier.tokenizer.save_pretrained(folder)
         port = PORT + 2

@@ -10,7 +10,7 @@ import aiohttp
 
 from load.harness.outcomes import Outcome
 from load.harness.workload import Asked
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import PERSONA_STOP, USER, one_line
 
 Body = Callable[[Asked], dict[str, Any]]
@@ -24,7 +24,7 @@ def of_graph(asked: Asked) -> dict[str, Any]:
 
 def of_bare(asked: Asked) -> dict[str, Any]:
     """The client knows the persona and renders the prompt, of the same tokens."""
-    prompt = f"{USER}: {one_line(asked.text)}\n{personas()[asked.emotion].name}:"
+    prompt = f"{USER}: {one_line(asked.text)}\n{builtin_personas()[asked.emotion].name}:"
     return _sampled(asked) | {"model": str(asked.emotion), "messages": [{"role": "user", "content": prompt}]}
 
 

@@ -13,7 +13,7 @@ from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
 from models.lora_layout import Layers, base_layers
 from models.manifest import ARTIFACTS, AdapterManifest, adapter_hash, load_adapter
-from support.fakes import CHARACTER
+from support.fakes import PERSONA_TOML
 
 BASE, OTHER, PROMPT = "a" * 64, "b" * 64, "friend-1"
 CONFIG = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "bias": "none", "use_rslora": False}
@@ -98,7 +98,7 @@ def test_a_true_adapter_loads_under_its_versioned_name(adapter: Path) -> None:
 @pytest.fixture
 def calm(adapter: Path) -> Path:
     """The same as a persona beside the six, with the character that it brings."""
-    (adapter / "persona.toml").write_text(CHARACTER.format("Calm"))
+    (adapter / "persona.toml").write_text(PERSONA_TOML.format("Calm"))
     edit(adapter / "manifest.json", name="calm", persona="calm")
     resign(adapter)
     return adapter
@@ -106,8 +106,8 @@ def calm(adapter: Path) -> Path:
 
 def test_a_persona_beside_the_six_brings_its_character_which_is_part_of_its_content(calm: Path) -> None:
     loaded = load_adapter(calm, BASE, PROMPT)
-    assert loaded.character is not None
-    assert (loaded.character.name, loaded.manifest.persona) == ("Calm", "calm")
+    assert loaded.added_persona is not None
+    assert (loaded.added_persona.name, loaded.manifest.persona) == ("Calm", "calm")
     with_character = adapter_hash(calm)
     (calm / "persona.toml").unlink()
     assert adapter_hash(calm) != with_character
@@ -116,7 +116,7 @@ def test_a_persona_beside_the_six_brings_its_character_which_is_part_of_its_cont
 @pytest.mark.parametrize("persona", LABELS)
 def test_what_has_shipped_keeps_its_content_hash_and_brings_no_character(persona: Emotion) -> None:
     manifest = AdapterManifest.read(ARTIFACTS / "adapters" / persona)
-    assert load_adapter(ARTIFACTS / "adapters" / persona, manifest.base_hash, manifest.prompt_version).character is None
+    assert load_adapter(ARTIFACTS / "adapters" / persona, manifest.base_hash, manifest.prompt_version).added_persona is None
 
 
 def rewrite(character: str) -> Change:
@@ -134,11 +134,11 @@ def without_character(folder: Path) -> None:
 
 BAD_CHARACTERS: dict[str, tuple[Change, str]] = {
     "none": (without_character, "calm: .*persona.toml"),
-    "changed since": (lambda folder: (folder / "persona.toml").write_text(CHARACTER.format("Calm") + "\n"), "calm: content hash"),
+    "changed since": (lambda folder: (folder / "persona.toml").write_text(PERSONA_TOML.format("Calm") + "\n"), "calm: content hash"),
     "no TOML": (rewrite("name ="), "calm: Invalid value"),
     "incomplete": (rewrite('name = "Calm"'), "calm: .*(?s:.)*instruction"),
-    "an emotion": (rewrite(CHARACTER.format("Calm") + 'emotion = "joy"'), "calm: .*(?s:.)*emotion"),
-    "another's name": (rewrite(CHARACTER.format("Joy")), "calm: persona.toml names its character Joy, which must be Calm"),
+    "an emotion": (rewrite(PERSONA_TOML.format("Calm") + 'emotion = "joy"'), "calm: .*(?s:.)*emotion"),
+    "another's name": (rewrite(PERSONA_TOML.format("Joy")), "calm: persona.toml names its character Joy, which must be Calm"),
     "a second one of the six": (claim(persona="joy"), "calm: joy has a character"),
     "a word that is taken": (claim(persona="base"), "base can be no persona's name"),
     "no word": (claim(persona="Calm 2"), "persona"),

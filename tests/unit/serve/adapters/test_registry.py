@@ -14,10 +14,10 @@ from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
 from models.manifest import AdapterManifest
-from models.personas import Character
+from models.personas import Persona
 from models.weights.cache import Materialized
 from serve.adapters import controller as directory_module
-from serve.adapters.controller import Directory, Report, first_releases
+from serve.adapters.controller import AdapterController, ReplicaReport, first_releases
 from serve.adapters.registry import Releases, Version
 from serve.config import ResponderConfig
 from serve.engine.scripted import ScriptedEngine
@@ -25,7 +25,7 @@ from serve.errors import AdapterRefused, NotReady
 from serve.responder import adapter_sync
 from serve.responder.adapter_sync import Follower
 from serve.responder.runtime import Backend, ScriptedEncoder, open_backend
-from support.fakes import CHARACTER, write_adapter
+from support.fakes import PERSONA_TOML, write_adapter
 
 SCRIPTED = ResponderConfig(kind="scripted")
 FIRST = first_releases(SCRIPTED, None)
@@ -67,7 +67,7 @@ def test_where_every_place_answers_nothing_can_be_published() -> None:
 
 
 def calm(number: int) -> Version:
-    return Version(name=f"calm@{number}", persona="calm", character=Character.model_validate(tomllib.loads(CHARACTER.format("Calm"))))
+    return Version(name=f"calm@{number}", persona="calm", character=Persona.model_validate(tomllib.loads(PERSONA_TOML.format("Calm"))))
 
 
 def test_a_persona_beside_the_six_answers_from_its_promotion_to_its_rollback() -> None:
@@ -120,16 +120,16 @@ class Fleet:
     """A directory and replicas that follow it."""
 
     def __init__(self, state: Path | None = None) -> None:
-        self.directory = Directory(SCRIPTED.model_copy(update={"releases": state}))
+        self.directory = AdapterController(SCRIPTED.model_copy(update={"releases": state}))
         self.state = state
         self.replicas: list[Follower] = []
         self.engines: list[ScriptedEngine] = []
 
-    async def _sync(self, report: Report) -> Releases:
+    async def _sync(self, report: ReplicaReport) -> Releases:
         return await self.directory.sync(report)
 
     def restart_directory(self) -> None:
-        self.directory = Directory(SCRIPTED.model_copy(update={"releases": self.state}))
+        self.directory = AdapterController(SCRIPTED.model_copy(update={"releases": self.state}))
 
     async def add(self, engine: ScriptedEngine | None = None) -> Follower:
         plain = await open_backend(SCRIPTED)
@@ -157,7 +157,7 @@ async def following_fleet(replicas: int, state: Path | None = None, engine: Scri
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter_sync, "SYNC_S", 0.01)
+    monkeypatch.setattr(adapter_sync, "SYNC_INTERVAL_S", 0.01)
     monkeypatch.setattr(directory_module, "CHANGE_TIMEOUT_S", 0.5)
     monkeypatch.setattr(directory_module, "HEARS_S", 0.1)
 
@@ -261,7 +261,7 @@ async def test_who_refuses_is_heard_before_who_has_it(fresh_joy: Path) -> None:
     directory, name = Fleet().directory, AdapterManifest.read(fresh_joy).versioned_name
     publishing = asyncio.create_task(directory.publish(str(fresh_joy)))
     await asyncio.sleep(0.2)
-    await directory.sync(Report("one", frozenset({name}), {name: "it is bad"}, FIRST.aliases))
+    await directory.sync(ReplicaReport("one", frozenset({name}), {name: "it is bad"}, FIRST.aliases))
     with pytest.raises(AdapterRefused, match="it is bad"):
         await publishing
 
@@ -335,7 +335,7 @@ async def test_what_was_undone_does_not_come_back_with_a_new_directory(fresh_joy
 async def test_a_directory_with_another_configuration_begins_with_its_own() -> None:
     directory = Fleet().directory
     elsewhere = FIRST.publish(joy(1), PLACES).promote("joy@1").model_copy(update={"change": 2, "began": ("joy@other",)})
-    told = await directory.sync(Report("one", frozenset(), {}, elsewhere.aliases, elsewhere))
+    told = await directory.sync(ReplicaReport("one", frozenset(), {}, elsewhere.aliases, elsewhere))
     assert told == FIRST
 
 
@@ -354,7 +354,7 @@ async def test_a_version_that_an_answer_uses_stays_until_it_has_ended(fresh_joy:
 async def test_a_directory_that_is_away_changes_nothing() -> None:
     calls = []
 
-    async def sync(report: Report) -> Releases:
+    async def sync(report: ReplicaReport) -> Releases:
         calls.append(report)
         raise ConnectionError
 

@@ -11,7 +11,7 @@ from httpx_sse import ServerSentEvent
 from rich.console import Console
 
 from models.emotions import LABELS
-from models.personas import personas
+from models.personas import builtin_personas
 from serve.cli import chat
 
 SCORES = {"sadness": 0.0, "joy": 0.5, "love": 0.25, "anger": 0.25, "fear": 0.0, "surprise": 0.0}
@@ -42,13 +42,13 @@ def test_an_answer_is_bars_then_a_name_then_its_text_then_its_cost(console: Cons
     )
     *bars, answer, cost = [line for line in console.export_text().splitlines() if line.strip()]
     assert [line.split()[0] for line in bars] == list(LABELS)
-    assert answer == f"{personas()[LABELS[1]].emoji} Joy > You did!"
+    assert answer == f"{builtin_personas()[LABELS[1]].emoji} Joy > You did!"
     assert cost == "7 tokens, 1.2 s"
 
 
 def test_the_answer_is_in_the_personas_colour(console: Console) -> None:
     chat.show(iter([event("emotion", label="anger", scores=SCORES), event("delta", text="Enough!")]))
-    colour = personas()[LABELS[3]].colour
+    colour = builtin_personas()[LABELS[3]].colour
     assert f'<span style="color: {colour}; text-decoration-color: {colour}">Enough!</span>' in console.export_html(inline_styles=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from models.emotions import Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import BASE_STOP, PERSONA_STOP, Turn
 from serve.capacity import derive_limits
 from serve.config import HardwareProfile, ResponderConfig
@@ -71,7 +71,7 @@ async def test_a_persona_without_an_adapter_is_the_base_with_an_instruction() ->
     parts = backend(ScriptedEngine((), 0), {Emotion.FEAR: "fear@1"})
     text = await text_of(Responder(CONFIG, parts), ask(Emotion.JOY))
     assert text.startswith("[base] ")
-    assert parts.encoder.asked == ("Joy", HELLO, personas()[Emotion.JOY].instruction)  # type: ignore[attr-defined]
+    assert parts.encoder.asked == ("Joy", HELLO, builtin_personas()[Emotion.JOY].instruction)  # type: ignore[attr-defined]
 
 
 async def test_an_adapter_that_is_not_resident_is_an_error() -> None:

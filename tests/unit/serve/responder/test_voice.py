@@ -3,7 +3,7 @@
 import pytest
 
 from models.emotions import LABELS, Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP
 from serve.errors import InvalidRequest
 from serve.responder.voice import BASE_VOICE, Voice, persona_for, voice_of
@@ -12,13 +12,13 @@ from serve.responder.voice import BASE_VOICE, Voice, persona_for, voice_of
 @pytest.mark.parametrize("persona", LABELS)
 def test_a_persona_with_an_adapter_needs_no_instruction(persona: Emotion) -> None:
     adapters = {label: f"{label}@1" for label in LABELS}
-    assert voice_of(persona, adapters) == Voice(personas()[persona].name, adapter=f"{persona}@1", instruction=None, stop=PERSONA_STOP)
+    assert voice_of(persona, adapters) == Voice(builtin_personas()[persona].name, adapter=f"{persona}@1", instruction=None, stop=PERSONA_STOP)
 
 
 @pytest.mark.parametrize("persona", LABELS)
 def test_a_persona_without_an_adapter_is_told_who_it_is(persona: Emotion) -> None:
     others = {label: f"{label}@1" for label in LABELS if label is not persona}
-    character = personas()[persona]
+    character = builtin_personas()[persona]
     assert voice_of(persona, others) == Voice(character.name, adapter=None, instruction=character.instruction, stop=PERSONA_STOP)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.detector.transformer import Classifier, load_tokenizer
+from models.detector.transformer import TransformerClassifier, load_tokenizer
 from models.errors import ManifestError
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
@@ -48,7 +48,7 @@ def test_logits_before_saving_equal_logits_after_loading(case: str, tmp_path: Pa
     batch = load_tokenizer(base.folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
         before = model(**batch).logits
-    after = Classifier(tmp_path / "artifact", dtype=torch.float32).logits(TEXTS)
+    after = TransformerClassifier(tmp_path / "artifact", dtype=torch.float32).logits(TEXTS)
     assert before.std() > 0.05
     assert torch.allclose(before, after, atol=1e-3)
 
@@ -77,7 +77,7 @@ def test_an_artefact_without_a_trained_head_is_refused(tmp_path: Path) -> None:
     save_file(tensors, out / DETECTOR_WEIGHTS)
     manifest.model_copy(update={"content_hash": file_sha256(out / DETECTOR_WEIGHTS)}).write(out)
     with pytest.raises(ManifestError, match="no trained head"):
-        Classifier(out)
+        TransformerClassifier(out)
 
 
 def test_a_missing_artefact_says_what_to_do(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoModelForCausalLM
 
 from models.emotions import Emotion
-from models.personas import personas
+from models.personas import builtin_personas
 from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from support.tiny_models import tiny_gemma
@@ -192,7 +192,7 @@ def test_a_random_persona_writes_one_line(writer: Writer) -> None:
 
 
 def test_each_arm_has_its_own_prompt(writer: Writer) -> None:
-    echo, joy = Echo(writer), personas()[Emotion.JOY]
+    echo, joy = Echo(writer), builtin_personas()[Emotion.JOY]
     for arm in Arm:
         writer.write(arm, Emotion.JOY, ["I got the job!"], GREEDY)
     assert echo.prompts == [

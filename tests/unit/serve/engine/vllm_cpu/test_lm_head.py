@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.detector.int8.cache import has_byte_products
+from models.detector.int8.cache import has_int8_dot_product
 from serve.engine.vllm_cpu import lm_head
 from serve.engine.vllm_cpu.lm_head import EXACT, ByteHead, as_bytes
 
 needs_byte_products = pytest.mark.skipif(
-    not has_byte_products(), reason="the processor does not multiply bytes (VNNI), so neither does vLLM here"
+    not has_int8_dot_product(), reason="the processor does not multiply bytes (VNNI), so neither does vLLM here"
 )
 
 
@@ -103,7 +103,7 @@ def test_only_a_large_head_in_bf16_on_a_fit_processor(
     layers = SimpleNamespace(UnquantizedEmbeddingMethod=method)
     monkeypatch.setitem(sys.modules, "vllm.model_executor.layers.vocab_parallel_embedding", layers)
     monkeypatch.setattr(lm_head, "unfit", lambda switch: None)
-    monkeypatch.setattr(lm_head, "has_byte_products", lambda: bytes_too)
+    monkeypatch.setattr(lm_head, "has_int8_dot_product", lambda: bytes_too)
     monkeypatch.setattr(lm_head, "ByteHead", lambda weight: "bytes")
     lm_head.install()
     layer = SimpleNamespace(weight=torch.empty(rows, 2, dtype=dtype))

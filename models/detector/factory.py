@@ -1,0 +1,19 @@
+"""Choice of the fastest classifier that can run a detector artifact."""
+
+from pathlib import Path
+
+from models.detector.base import TextClassifier
+from models.detector.int8.cache import supports_int8
+from models.detector.int8.classifier import Int8Classifier
+
+
+def open_classifier(folder: Path, device: str = "cpu", precision: str = "auto") -> TextClassifier:
+    """Load a detector artifact: in int8 where supported, else in floating point.
+
+    `precision` is "auto", or "bf16" to use floating point in any case.
+    """
+    if precision == "auto" and device == "cpu" and supports_int8(folder):
+        return Int8Classifier(folder)
+    from models.detector.transformer import TransformerClassifier  # imports transformers, slow
+
+    return TransformerClassifier(folder, device=device)
