@@ -1,131 +1,195 @@
-"""Errors of a request, each with its HTTP status and a stable `type`. A branch of the tree in `models.errors`.
+"""Errors of serving, each with an HTTP status and a stable `type`. A branch of `models.errors`.
 
 FyeError                        500
-├── RequestError                400   the client can mend it
+├── ConfigError                 500   the operator's configuration: config file, API keys
+├── InputFileError              500   a file given to a command cannot be processed
+├── RequestError                400   the client must change the request
 │   ├── InvalidJson             400   the body is not JSON
-│   ├── AdapterRefused          422   an adapter that cannot be published or promoted, and why
+│   ├── Unauthenticated         401   the API key is missing or unknown
+│   ├── Forbidden               403   the API key lacks the scope
+│   ├── UnknownModel            404   no persona or model has that name
+│   ├── SlowBody                408   the body did not arrive in time
+│   ├── BodyTooLarge            413   the body has too many bytes
+│   ├── PromptTooLong           413   the text has more tokens than the model can read
+│   ├── WrongContentType        415   the body is not application/json
+│   ├── AdapterRefused          422   an adapter cannot be published, promoted or rolled back
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
-│   ├── BodyTooLarge            413   more bytes than a request may have
-│   ├── Forbidden               403   the key does not allow this
-│   ├── ComeBackLater           429   says when
-│   │   ├── Overloaded          429   no place is free
-│   │   └── RateLimited         429   the key has used up what it may
-│   ├── PromptTooLong           413   more tokens than the model can read
-│   ├── SlowBody                408   the body did not come in time
-│   ├── Unauthenticated         401   no key, or one that is not known
-│   ├── UnknownModel            404   no persona or model of that name
-│   └── WrongContentType        415   the body is not application/json
-└── ServingError                500   the server can mend it
-    ├── DeadlineExceeded        504   the request's timeout ended before the answer
-    ├── EngineError             500   the engine failed while it generated
-    ├── EngineDead              503   the engine will not answer again; its replica is replaced
-    ├── NotReady                503   a stage has not answered yet
-    └── ReplicaLost             502   a process died while it wrote the answer
+│   └── RetryLater              429   retry after `retry_after_s`
+│       ├── Overloaded          429   there is no free capacity
+│       └── RateLimited         429   the API key has used up its quota
+└── ServingError                500   the operator must act, or a retry may succeed
+    ├── EngineError             500   the engine failed during generation
+    ├── ReplicaLost             502   a replica failed after the response had started
+    ├── EngineDead              503   the engine has stopped; its replica is being replaced
+    ├── NotReady                503   a deployment does not reply yet
+    └── DeadlineExceeded        504   the request timed out
+
+To add an error, derive a class from its branch, set `type` to a new slug, set `status` where it
+differs from the branch's, and add a line above.
 """
 
 from models.errors import FyeError
 
-TOO_MANY = "too many requests at once; come back when Retry-After says"
+TOO_MANY = "too many concurrent requests; retry after the time in the Retry-After header"
+
+
+class ConfigError(FyeError):
+    """The operator's configuration is invalid."""
+
+    type = "config"
+
+
+class InputFileError(FyeError):
+    """A file given to a command cannot be processed."""
+
+    type = "input-file"
 
 
 class RequestError(FyeError):
+    """Root of the errors that the client can correct."""
+
     status = 400
     type = "bad-request"
 
 
 class InvalidJson(RequestError):
+    """The body is not JSON."""
+
     type = "invalid-json"
 
 
 class InvalidRequest(RequestError):
+    """A field is missing, unknown, of the wrong type or out of range."""
+
     status = 422
     type = "invalid-request"
 
 
 class AdapterRefused(RequestError):
+    """An adapter cannot be published, promoted or rolled back."""
+
     status = 422
     type = "adapter-refused"
 
 
 class BodyTooLarge(RequestError):
+    """The body has more bytes than allowed."""
+
     status = 413
     type = "body-too-large"
 
 
 class Forbidden(RequestError):
+    """The API key lacks the required scope."""
+
     status = 403
     type = "forbidden"
 
 
-class ComeBackLater(RequestError):
+class RetryLater(RequestError):
+    """Root of the errors after which a retry may succeed.
+
+    Attributes:
+        retry_after_s: seconds to wait before the retry.
+    """
+
     status = 429
     type = "come-back-later"
 
     def __init__(self, detail: str, retry_after_s: int = 1) -> None:
-        super().__init__(detail, retry_after_s)  # both in `args`, so that it survives the way between processes
+        """Create the error with the number of seconds after which to retry."""
+        # Both values are in `args`, so that they survive pickling between processes.
+        super().__init__(detail, retry_after_s)
         self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
+        """Return the detail alone."""
         return str(self.args[0])
 
 
-class Overloaded(ComeBackLater):
+class Overloaded(RetryLater):
+    """There is no free capacity."""
+
     type = "overloaded"
 
 
-class RateLimited(ComeBackLater):
+class RateLimited(RetryLater):
+    """The API key has used up its quota."""
+
     type = "rate-limited"
 
 
 class PromptTooLong(RequestError):
+    """The text has more tokens than the model can read."""
+
     status = 413
     type = "prompt-too-long"
 
 
 class SlowBody(RequestError):
+    """The body did not arrive in time."""
+
     status = 408
     type = "slow-body"
 
 
 class Unauthenticated(RequestError):
+    """The API key is missing or unknown."""
+
     status = 401
     type = "unauthenticated"
 
 
 class UnknownModel(RequestError):
+    """No persona or model has the requested name."""
+
     status = 404
     type = "unknown-model"
 
 
 class WrongContentType(RequestError):
+    """The body is not application/json."""
+
     status = 415
     type = "wrong-content-type"
 
 
 class ServingError(FyeError):
+    """Root of the errors on the server's side."""
+
     status = 500
     type = "serving"
 
 
 class DeadlineExceeded(ServingError):
+    """The request timed out."""
+
     status = 504
     type = "deadline-exceeded"
 
 
 class EngineError(ServingError):
+    """The engine failed during generation."""
+
     type = "engine"
 
 
 class EngineDead(ServingError):
+    """The engine has stopped; its replica is being replaced."""
+
     status = 503
     type = "engine-dead"
 
 
 class NotReady(ServingError):
+    """A deployment does not reply yet."""
+
     status = 503
     type = "not-ready"
 
 
 class ReplicaLost(ServingError):
+    """A replica failed after the response had started, so the request cannot be retried."""
+
     status = 502
     type = "replica-lost"

@@ -1,4 +1,7 @@
-"""Who can be asked for by name: the six, always, and whoever else is promoted, as the directory says. One for each ingress replica."""
+"""Cache of selectable personas: the built-in ones and those promoted in the adapter controller.
+
+Each ingress replica has one.
+"""
 
 import asyncio
 import math
@@ -11,49 +14,72 @@ from ray.serve.exceptions import RayServeException
 
 from models.emotions import LABELS
 from models.personas import Persona, builtin_personas
-from serve.adapters.controller import ControllerStatus
+from serve.adapters.registry import ControllerStatus
 from serve.errors import NotReady
 
-FRESH_S = 1.0  # for so long a name that was there is taken to be there still
+TTL_S = 1.0  # for this long a known persona is assumed to exist still
 TIMEOUT_S = 2.0
 
 
 class PersonaCache:
-    """`status` asks the directory. The six never need it; without it the others are those of its last answer."""
+    """Personas by name. The built-in ones never need the controller.
+
+    While the controller does not reply, the added personas of its last reply stay selectable.
+    """
 
     def __init__(self, status: Callable[[], Awaitable[ControllerStatus]]) -> None:
-        self._status, self._asking = status, asyncio.Lock()
-        self._asked_s, self._others = -math.inf, dict[str, Persona]()
+        """Create a cache that is filled on first use.
+
+        Args:
+            status: asks the adapter controller for its status.
+        """
+        self._status = status
+        self._refreshing = asyncio.Lock()
+        self._refreshed_at_s = -math.inf
+        self._added: dict[str, Persona] = {}
 
     @property
     def known(self) -> dict[str, Persona]:
-        """By name, the six first, without asking."""
-        return {str(label): persona for label, persona in builtin_personas().items()} | self._others
+        """Cached personas by name, the built-in ones first."""
+        return {str(label): persona for label, persona in builtin_personas().items()} | self._added
 
-    async def everyone(self) -> dict[str, Persona]:
-        """By name, the six first."""
+    async def all(self) -> dict[str, Persona]:
+        """Return the personas by name, the built-in ones first, refreshed if possible."""
         with suppress(NotReady):
-            await self._ask(time.monotonic())
+            await self._refresh(time.monotonic())
         return self.known
 
     async def has(self, persona: str) -> bool:
-        """A name that was not there is asked for anew: what is promoted answers at once. Raises NotReady where nobody can tell."""
+        """Return whether a persona can be selected.
+
+        The controller is asked about unknown names every time, so that a promoted persona is
+        selectable at once.
+
+        Raises:
+            NotReady: the name is unknown, and the controller does not reply.
+        """
         if persona in LABELS:
             return True
+        max_age_s = TTL_S if persona in self._added else 0
         try:
-            await self._ask(time.monotonic() - (FRESH_S if persona in self._others else 0))
+            await self._refresh(time.monotonic() - max_age_s)
         except NotReady:
-            if persona not in self._others:
+            if persona not in self._added:
                 raise
-        return persona in self._others
+        return persona in self._added
 
-    async def _ask(self, since_s: float) -> None:
-        """Asks unless it has since then. One question answers all who wait, so that unknown names are no load. Raises NotReady."""
+    async def _refresh(self, since_s: float) -> None:
+        """Ask the controller, unless the cache was refreshed after `since_s`.
+
+        Concurrent callers share one refresh, so unknown names cannot flood the controller.
+        """
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._asking:
+            async with asyncio.timeout(TIMEOUT_S), self._refreshing:
                 now_s = time.monotonic()
-                if self._asked_s < since_s:
-                    self._others = (await self._status()).releases.characters
-                    self._asked_s = now_s
+                if self._refreshed_at_s < since_s:
+                    self._added = (await self._status()).releases.added_personas
+                    self._refreshed_at_s = now_s
         except (TimeoutError, RayError, RayServeException) as error:
-            raise NotReady("the directory, which knows the personas beside the six, has not answered") from error
+            raise NotReady(
+                "cannot look up added personas: no reply from the adapter controller; retry later"
+            ) from error

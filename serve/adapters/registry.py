@@ -1,82 +1,165 @@
-"""Which versions of which persona there are, and which one answers: a value that every change makes anew. It knows of no replica.
+"""Desired state of the adapters: immutable values, and what replicas and operators see of them.
 
-publish -> resident, answers nobody yet -> promote -> answers -> rollback -> the one before answers again
+publish -> resident, not used yet -> promote -> used for new requests -> rollback -> previous version
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from pydantic import BaseModel, ConfigDict
+
 from models.emotions import LABELS
 from models.personas import Persona, PersonaName
-from models.schema import FrozenModel
 from serve.errors import AdapterRefused
 
+SYNC_INTERVAL_S = 1.0  # time between two reports of a responder replica
 
-class Version(FrozenModel):
-    """An adapter by its versioned name. `folder` must be the same for every replica; the scripted engine's have none.
 
-    `character` is what a persona beside the six has brought.
+class Version(BaseModel):
+    """An adapter version.
+
+    Attributes:
+        name: versioned name, unique among all versions.
+        persona: name of the persona that the adapter was trained for.
+        folder: PEFT folder, under the same path on every replica; None for a scripted engine.
+        added_persona: definition that the adapter brings, None for a built-in persona.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     persona: PersonaName
     folder: Path | None = None
-    character: Persona | None = None
+    added_persona: Persona | None = None
 
 
-class Releases(FrozenModel):
-    """`versions` are resident, oldest first. `answering` are names by persona, the one that answers last: a rollback drops it.
+class Releases(BaseModel):
+    """Resident versions, and the history of promoted versions of each persona.
 
-    `began` are the names that the configuration had, and `change` says how many changes ago that was: the later of two with one
-    beginning is what holds.
+    Attributes:
+        versions: resident versions, oldest first.
+        promoted: names of promoted versions by persona. The last one is in use; rollback removes it.
+        configured: names of the versions that the configuration file led to.
+        revision: number of changes since then.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     versions: tuple[Version, ...] = ()
-    answering: dict[PersonaName, tuple[str, ...]] = {}
-    began: tuple[str, ...] = ()
-    change: int = 0
+    promoted: dict[PersonaName, tuple[str, ...]] = {}
+    configured: tuple[str, ...] = ()
+    revision: int = 0
+
+    @classmethod
+    def initial(cls, versions: Iterable[Version]) -> Self:
+        """Return the state before any change: every configured version is promoted."""
+        found = tuple(versions)
+        promoted = {version.persona: (version.name,) for version in found}
+        names = tuple(version.name for version in found)
+        return cls(versions=found, promoted=promoted, configured=names)
 
     @property
     def aliases(self) -> dict[str, str]:
-        return {persona: names[-1] for persona, names in self.answering.items()}
+        """Name of the version in use, by persona."""
+        return {persona: names[-1] for persona, names in self.promoted.items()}
 
     @property
-    def characters(self) -> dict[str, Persona]:
-        """Those beside the six that answer, by their persona."""
-        answering = self.aliases.values()
-        return {known.persona: known.character for known in self.versions if known.character and known.name in answering}
+    def added_personas(self) -> dict[str, Persona]:
+        """Personas in use that are not built in, by name."""
+        in_use = set(self.aliases.values())
+        return {
+            version.persona: version.added_persona
+            for version in self.versions
+            if version.added_persona and version.name in in_use
+        }
 
-    def follows(self, other: Self) -> bool:
-        return self.began == other.began and self.change > other.change
+    def supersedes(self, other: Self) -> bool:
+        """Return whether this is a later state than `other` of the same configuration."""
+        return self.configured == other.configured and self.revision > other.revision
 
-    def publish(self, version: Version, places: int) -> Self:
-        """With one more version, in at most `places`: the oldest that answers nobody makes room. Raises AdapterRefused."""
+    def publish(self, version: Version, capacity: int) -> Self:
+        """Return a state with one more resident version.
+
+        Where `capacity` is reached, the oldest version that is not in use is removed.
+
+        Raises:
+            AdapterRefused: the version is resident already, or every slot is in use.
+        """
         if any(version.name == known.name for known in self.versions):
-            raise AdapterRefused(f"{version.name} is published already")
-        idle = [known for known in self.versions if known.name not in self.aliases.values()]
-        room = places - (len(self.versions) - len(idle)) - 1
-        if room < 0:
-            raise AdapterRefused(f"there are {places} places for adapters, and each holds one that answers")
-        kept = idle[len(idle) - room :] if room < len(idle) else idle
-        resident = tuple(known for known in self.versions if known in kept or known not in idle)
+            raise AdapterRefused(f"{version.name} is already published; promote it to use it")
+        in_use = set(self.aliases.values())
+        idle = [known for known in self.versions if known.name not in in_use]
+        free = capacity - (len(self.versions) - len(idle)) - 1
+        if free < 0:
+            raise AdapterRefused(
+                f"all {capacity} adapter slots are in use; roll back an added persona first"
+            )
+        removed = idle[: max(len(idle) - free, 0)]
+        resident = tuple(known for known in self.versions if known not in removed)
         return self.model_copy(update={"versions": (*resident, version)})
 
     def promote(self, name: str) -> Self:
-        """That version answers. Raises AdapterRefused for one that is not resident."""
-        found = next((version for version in self.versions if version.name == name), None)
-        if found is None:
-            raise AdapterRefused(f"{name} is not published; there are {', '.join(version.name for version in self.versions)}")
-        names = tuple(known for known in self.answering.get(found.persona, ()) if known != name)
-        return self.model_copy(update={"answering": self.answering | {found.persona: (*names, name)}})
+        """Return a state in which the named version is used for its persona.
+
+        Raises:
+            AdapterRefused: the version is not resident.
+        """
+        version = next((known for known in self.versions if known.name == name), None)
+        if version is None:
+            published = ", ".join(known.name for known in self.versions)
+            raise AdapterRefused(f"{name} is not published; published versions: {published}")
+        earlier = tuple(known for known in self.promoted.get(version.persona, ()) if known != name)
+        promoted = self.promoted | {version.persona: (*earlier, name)}
+        return self.model_copy(update={"promoted": promoted})
 
     def rollback(self, persona: str) -> Self:
-        """The version before answers again. Where there is none, or it had to make room, a persona beside the six answers no more.
+        """Return a state in which the persona's previous version is used.
 
-        Raises AdapterRefused for one of the six, which must answer.
+        An added persona without a previous resident version is no longer available.
+
+        Raises:
+            AdapterRefused: the persona is unknown, or built in without an earlier resident version.
         """
-        *before, _ = self.answering.get(persona, ("",))
-        resident = tuple(name for name in before if any(name == version.name for version in self.versions))
-        if not resident and (persona in LABELS or persona not in self.answering):
-            raise AdapterRefused(f"no earlier version of {persona} is resident")
-        others = {known: names for known, names in self.answering.items() if known != persona}
-        return self.model_copy(update={"answering": others | ({persona: resident} if resident else {})})
+        *earlier, _ = self.promoted.get(persona, ("",))
+        resident = {version.name for version in self.versions}
+        left = tuple(name for name in earlier if name in resident)
+        if not left and (persona in LABELS or persona not in self.promoted):
+            raise AdapterRefused(f"no earlier version of {persona} is resident; publish one first")
+        promoted = {known: names for known, names in self.promoted.items() if known != persona}
+        if left:
+            promoted[persona] = left
+        return self.model_copy(update={"promoted": promoted})
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """State of one responder replica, as it reports it to the controller.
+
+    Attributes:
+        replica: unique id of the replica.
+        resident: names of the loaded versions.
+        rejected: reason by name, for every version that failed validation.
+        aliases: name of the version in use, by persona.
+        desired: last state that the replica received from a controller.
+    """
+
+    replica: str
+    resident: frozenset[str]
+    rejected: dict[str, str]
+    aliases: dict[str, str]
+    desired: Releases | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    """Desired state and the live replicas, for operators.
+
+    Attributes:
+        releases: desired state.
+        replicas: latest report of each live replica, by its id.
+    """
+
+    releases: Releases
+    replicas: dict[str, ReplicaReport] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.personas import PersonaName
-from serve.adapters.controller import Status
+from serve.adapters.registry import ControllerStatus
 from serve.api.auth import KeyRing, Scope
 from serve.api.dependencies import BEARER, TheIngress
 from serve.errors import Forbidden
@@ -78,7 +78,7 @@ async def rollback(body: Rollback, ingress: TheIngress) -> list[VersionOut]:
     return _shown(await ingress.directory.rollback.remote(body.persona))
 
 
-def _shown(status: Status | Any) -> list[VersionOut]:
+def _shown(status: ControllerStatus | Any) -> list[VersionOut]:
     answering = set(status.releases.aliases.values())
     reports = status.replicas.values()
     return [

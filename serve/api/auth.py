@@ -15,9 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.errors import CatalogError
 from serve.config import KeysConfig
-from serve.errors import Forbidden, Unauthenticated
+from serve.errors import ConfigError, Forbidden, Unauthenticated
 
 PREFIX = "fye-"
 LOOK_EVERY_S = 2
@@ -76,11 +75,11 @@ class KeyRing:
         try:
             if isinstance(self._source, Path) and self._source.stat().st_mtime_ns != self._changed_ns:
                 self._changed_ns, self._keys = self._read()
-        except (OSError, CatalogError):
+        except (OSError, ConfigError):
             return
 
     def _read(self) -> tuple[int, tuple[Key, ...]]:
-        """When the file changed, and what it holds. Raises CatalogError without repeating anything of it."""
+        """When the file changed, and what it holds. Raises ConfigError without repeating anything of it."""
         try:
             if isinstance(self._source, Path):
                 changed_ns, text = self._source.stat().st_mtime_ns, self._source.read_text("utf-8")
@@ -88,14 +87,14 @@ class KeyRing:
                 changed_ns, text = 0, os.environ[self._source]
             return changed_ns, _File.model_validate(tomllib.loads(text)).keys
         except (OSError, KeyError, ValueError, ValidationError) as error:
-            raise CatalogError(f"{self._source} holds no keys that can be read ({type(error).__name__})") from None
+            raise ConfigError(f"{self._source} holds no keys that can be read ({type(error).__name__})") from None
 
 
 def open_keys(config: KeysConfig, host: str) -> KeyRing | None:
-    """The keys, or none. Raises CatalogError if there are none and the server listens beyond loopback."""
+    """The keys, or none. Raises ConfigError if there are none and the server listens beyond loopback."""
     source = config.file or config.variable
     if source is None and not config.unneeded and not is_loopback(host):
-        raise CatalogError(f"{host} can be reached from outside, and there are no API keys: set api_keys.file, or api_keys.unneeded")
+        raise ConfigError(f"{host} can be reached from outside, and there are no API keys: set api_keys.file, or api_keys.unneeded")
     return KeyRing(source) if source else None
 
 

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
 from serve.api.schemas import UNION_TAGS, Problem
-from serve.errors import ComeBackLater, InvalidJson, InvalidRequest, Unauthenticated
+from serve.errors import RetryLater, InvalidJson, InvalidRequest, Unauthenticated
 
 log = logging.getLogger(__name__)
 OPENAI_STATUS = {422: 400}  # what its clients take for a bad request; any other status is theirs too
@@ -71,7 +71,7 @@ async def _any(request: Request, error: Exception) -> JSONResponse:
 
 
 def headers_of(error: Exception) -> dict[str, str]:
-    if isinstance(error, ComeBackLater):
+    if isinstance(error, RetryLater):
         return {"retry-after": str(error.retry_after_s)}
     return {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
 

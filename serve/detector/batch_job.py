@@ -17,10 +17,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.emotions import LABELS
-from models.errors import CatalogError, FyeError
-from serve.cli.run import fetch_detector, read_config
+from models.errors import FyeError
+from serve.cli.config_file import read_config
+from serve.cli.weights import fetch_detector
 from serve.config import SCRIPTED, DetectorConfig
-from serve.detector.replica import Reader, Reading, open_reader
+from serve.detector.protocol import Classifier, Detection
+from serve.detector.readers import load_classifier
+from serve.errors import InputFileError
 from serve.ray_compat import set_ray_environment
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ class Labeller:
     """A detector among Ray Data's workers."""
 
     def __init__(self, config: DetectorConfig, column: str) -> None:
-        self._reader, self._size, self._column = open_reader(config), config.batch_size, column
+        self._reader, self._size, self._column = load_classifier(config), config.batch_size, column
 
     def __call__(self, block: "pa.Table") -> "pa.Table":
         import pyarrow as pa
@@ -49,37 +52,37 @@ class Labeller:
         return block
 
 
-def _labels(reading: Reading | None) -> tuple[str | None, float | None, str | None]:
+def _labels(reading: Detection | None) -> tuple[str | None, float | None, str | None]:
     if reading is None:
         return None, None, None
     score, label = max(zip(reading.scores, LABELS, strict=True), key=lambda pair: pair[0])
     return label.value, round(score, 4), reading.harm.value if reading.harm else None
 
 
-def read_sorted(reader: Reader, texts: list[str | None], size: int) -> list[Reading | None]:
+def read_sorted(reader: Classifier, texts: list[str | None], size: int) -> list[Detection | None]:
     """A reading of each text, None for what has no text. Batches are of texts of like length, so little is padded."""
     order = sorted((number for number, text in enumerate(texts) if text), key=lambda number: len(texts[number] or ""))
-    found: list[Reading | None] = [None] * len(texts)
+    found: list[Detection | None] = [None] * len(texts)
     for start in range(0, len(order), size):
         numbers = order[start : start + size]
-        for number, reading in zip(numbers, reader.read([texts[number] or "" for number in numbers]), strict=True):
+        for number, reading in zip(numbers, reader.classify([texts[number] or "" for number in numbers]), strict=True):
             found[number] = reading
     return found
 
 
 def detect_file(source: Path, out: Path, column: str, config: DetectorConfig, workers: int) -> int:
-    """Writes `out`, which has three columns more than `source`, and returns how many rows. Raises CatalogError for an unfit file."""
+    """Writes `out`, which has three columns more than `source`, and returns how many rows. Raises InputFileError for an unfit file."""
     import ray
 
     for file in (source, out):
         if file.suffix not in KINDS:
-            raise CatalogError(f"{file.name}: its name must end with one of {', '.join(KINDS)}")
+            raise InputFileError(f"{file.name}: its name must end with one of {', '.join(KINDS)}")
     cpus = workers + 1  # Ray counts them only to place: one for each detector, one for whatever reads the file
     ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         rows = _opened(source, column)
         if (total := rows.count()) == 0:
-            raise CatalogError(f"{source.name}: it has no rows")
+            raise InputFileError(f"{source.name}: it has no rows")
         threads = max((os.cpu_count() or 1) // workers, 1)
         config = config.model_copy(update={"threads": threads})
         labelled = rows.map_batches(
@@ -109,24 +112,24 @@ def _opened(source: Path, column: str) -> "Dataset":
         ".parquet": ray.data.read_parquet,
     }
     if source.is_file() and not source.stat().st_size:
-        raise CatalogError(f"{source.name}: it has no rows")
+        raise InputFileError(f"{source.name}: it has no rows")
     rows = readers[source.suffix](str(source))
     schema = rows.schema()
     kinds = dict(zip(schema.names, schema.types, strict=True)) if schema else {}
     if not kinds:
-        raise CatalogError(f"{source.name}: it has no rows")  # Ray Data sees no columns where there is nothing but a header
+        raise InputFileError(f"{source.name}: it has no rows")  # Ray Data sees no columns where there is nothing but a header
     _check(source.name, column, {name: str(kind) for name, kind in kinds.items()})
     return rows
 
 
 def _check(file: str, column: str, kinds: dict[str, str]) -> None:
-    """Raises CatalogError unless there is such a column, it holds texts, and the names of those that are added are free."""
+    """Raises InputFileError unless there is such a column, it holds texts, and the names of those that are added are free."""
     if column not in kinds:
-        raise CatalogError(f"{file}: no column {column!r}; it has {', '.join(kinds)}")
+        raise InputFileError(f"{file}: no column {column!r}; it has {', '.join(kinds)}")
     if kinds[column] not in TEXTS:
-        raise CatalogError(f"{file}: the column {column!r} holds {kinds[column]}, not texts")
+        raise InputFileError(f"{file}: the column {column!r} holds {kinds[column]}, not texts")
     if taken := set(ADDED) & set(kinds):
-        raise CatalogError(f"{file}: it has {', '.join(sorted(taken))} already")
+        raise InputFileError(f"{file}: it has {', '.join(sorted(taken))} already")
 
 
 def _written(labelled: "Dataset", out: Path, total: int) -> int:

@@ -1,7 +1,8 @@
-"""Items of many calls, computed together: what waits when a batch is done is the next one, and nothing waits while nothing is computed.
+"""Continuous batching: items that arrive while a batch is running form the next batch.
 
-Serve's own batching closes each batch before the one ahead of it is done, so that under load a model that takes longer than the wait
-between two calls is given them one by one. Here a batch is only closed when its turn has come.
+Ray Serve's own `@serve.batch` closes a batch before the previous one is done. Under load, a model
+that takes longer than the wait between two calls then gets them one by one. Here a batch is closed
+only when it is about to run.
 """
 
 import asyncio
@@ -11,48 +12,64 @@ from contextvars import Context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-class Batches(Generic[Item, Found]):
-    """`compute` gets at most `most` items and returns one result for each. One batch is computed at a time."""
+class ContinuousBatcher(Generic[Item, Result]):
+    """Collects items of concurrent calls into batches, and runs one batch at a time."""
 
-    def __init__(self, compute: Callable[[list[Item]], Awaitable[list[Found]]], most: int) -> None:
-        self._compute, self._most = compute, most
-        self._waiting: deque[tuple[Item, asyncio.Future[Found]]] = deque()
-        self._working: asyncio.Task[None] | None = None
+    def __init__(
+        self, compute: Callable[[list[Item]], Awaitable[list[Result]]], max_batch_size: int
+    ) -> None:
+        """Create a batcher.
 
-    async def of(self, items: Iterable[Item]) -> list[Found]:
-        """The results of one call's items, in their order. Raises what `compute` raises. A caller that leaves takes its items along."""
+        Args:
+            compute: returns one result per item, in the order of the items.
+            max_batch_size: largest number of items given to `compute` at once.
+        """
+        self._compute = compute
+        self._max_batch_size = max_batch_size
+        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, items: Iterable[Item]) -> list[Result]:
+        """Return the results of the items, in their order.
+
+        If the caller is cancelled, its items that have not started are dropped from the queue.
+        An exception raised by `compute` is raised in every caller of that batch.
+        """
         loop = asyncio.get_running_loop()
-        mine = [(item, loop.create_future()) for item in items]
-        self._waiting.extend(mine)
-        if self._working is None:
-            self._working = loop.create_task(self._work(), context=Context())  # it serves every call, so it is part of none
-        return list(await asyncio.gather(*(future for _, future in mine)))
+        entries = [(item, loop.create_future()) for item in items]
+        self._queue.extend(entries)
+        if self._worker is None:
+            # An empty context, because the worker serves all callers, not the one that started it.
+            self._worker = loop.create_task(self._run(), context=Context())
+        return list(await asyncio.gather(*(future for _, future in entries)))
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         try:
-            while batch := self._next():
-                await self._one(batch)
+            while batch := self._next_batch():
+                await self._run_batch(batch)
         finally:
-            self._working = None
+            self._worker = None
 
-    def _next(self) -> list[tuple[Item, asyncio.Future[Found]]]:
-        batch: list[tuple[Item, asyncio.Future[Found]]] = []
-        while self._waiting and len(batch) < self._most:
-            item, future = self._waiting.popleft()
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._queue and len(batch) < self._max_batch_size:
+            item, future = self._queue.popleft()
             if not future.done():
                 batch.append((item, future))
         return batch
 
-    async def _one(self, batch: list[tuple[Item, asyncio.Future[Found]]]) -> None:
-        [found] = await asyncio.gather(self._compute([item for item, _ in batch]), return_exceptions=True)
-        if isinstance(found, BaseException):
+    async def _run_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        items = [item for item, _ in batch]
+        [results] = await asyncio.gather(self._compute(items), return_exceptions=True)
+        # A future is already done here if its caller was cancelled while the batch was running.
+        if isinstance(results, BaseException):
             for _, future in batch:
-                if not future.done():  # whoever asked may have left
-                    future.set_exception(found)
+                if not future.done():
+                    future.set_exception(results)
             return
-        for (_, future), result in zip(batch, found, strict=True):
+        for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)

@@ -1,154 +1,86 @@
-"""The detector stage: texts in, calibrated scores of the six emotions out, and whether one speaks of harm. Many requests share a batch.
-
-It does not know of personas or HTTP.
-"""
+"""Detector deployment: classifies the texts of many requests in shared batches."""
 
 import asyncio
-import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
-from models.detector.harm import Category
-from models.emotions import LABELS
-from models.memory import give_back
+from models.memory import trim_heap
 from serve.config import NO_TRACES, DetectorConfig, TracingConfig
-from serve.detector.batcher import Batches
+from serve.detector.batcher import ContinuousBatcher
+from serve.detector.protocol import Detection
+from serve.detector.readers import load_classifier
 from serve.tracing import Carrier, Tracing
 
-Scores = tuple[float, ...]
-FEW_TEXTS = 16  # at once: an engine beside the detector wants the cores; only who labels a list, or very many people, send more
-SIZES: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+BATCH_SIZE_BUCKETS: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What one text was read as: six calibrated scores in label order, the harm that it speaks of, if any, and the name of who read it."""
+class _QueuedText:
+    """A text waiting for a batch.
 
-    scores: Scores
-    harm: Category | None = None
-    reader: str = ""
-
-
-class Reader(Protocol):
-    """What classifies. `read` blocks, and returns one reading for each text."""
-
-    name: str
-
-    def read(self, texts: list[str]) -> list[Reading]: ...
-
-
-class ModelReader:
-    """The trained detector, and its probe for messages that speak of harm."""
-
-    def __init__(self, config: DetectorConfig) -> None:
-        import torch
-
-        from models.detector.harm_probe import HarmProbe
-        from models.detector.int8.classifier import open_classifier
-
-        self._few, self._many = config.threads, config.batch_threads or len(os.sched_getaffinity(0))
-        self._set_threads = torch.set_num_threads
-        self._classifier = open_classifier(config.folder, config.device, config.precision)
-        manifest = self._classifier.manifest
-        self._probe = HarmProbe(config.folder, manifest.content_hash) if config.harm == "probe" else None
-        self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
-
-    def read(self, texts: list[str]) -> list[Reading]:
-        self._set_threads(self._few if len(texts) <= FEW_TEXTS else self._many)
-        logits, features = self._classifier.read(texts)
-        harms = self._probe.categories(features) if self._probe else [None] * len(texts)
-        rows = self._classifier.calibrated(logits).tolist()
-        return [Reading(tuple(row), harm) for row, harm in zip(rows, harms, strict=True)]
-
-
-class ScriptedReader:
-    """Deterministic and without weights: the emotion that the text names, else one drawn from its hash; and the harm that it names."""
-
-    name = "scripted"
-
-    def read(self, texts: list[str]) -> list[Reading]:
-        return [self._reading(text.lower()) for text in texts]
-
-    def _reading(self, text: str) -> Reading:
-        named = [label.id for label in LABELS if label in text]
-        chosen = named[0] if named else hashlib.sha256(text.encode()).digest()[0] % len(LABELS)
-        scores = tuple(0.9 if number == chosen else 0.02 for number in range(len(LABELS)))
-        return Reading(scores, next((category for category in Category if category in text), None))
-
-
-class ShieldedReader:
-    """Another reader's scores, and the harm that ShieldGemma sees."""
-
-    def __init__(self, reader: Reader, config: DetectorConfig) -> None:
-        from models.detector.shieldgemma import ShieldGemma
-        from models.weights.cache import materialize
-
-        self._reader, self.name = reader, reader.name
-        self._shield = ShieldGemma(materialize(config.shieldgemma).folder, config.device)
-
-    def read(self, texts: list[str]) -> list[Reading]:
-        harms = self._shield.categories(texts)
-        return [replace(reading, harm=harm) for reading, harm in zip(self._reader.read(texts), harms, strict=True)]
-
-
-def open_reader(config: DetectorConfig) -> Reader:
-    """Loads what classifies."""
-    reader: Reader = ScriptedReader() if config.kind == "scripted" else ModelReader(config)
-    return ShieldedReader(reader, config) if config.harm == "shieldgemma" else reader
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A text that waits for a batch, and the span that it is part of."""
+    Attributes:
+        text: the text to classify.
+        trace: span of the request that the text belongs to.
+    """
 
     text: str
     trace: Carrier
 
 
 class Detector:
-    """A replica. Batches form while the previous one is computed; a batch takes what waits, up to `batch_size`."""
+    """Replica of the detector. It runs one batch at a time, of up to `batch_size` texts."""
 
     def __init__(self, config: DetectorConfig, tracing: TracingConfig = NO_TRACES) -> None:
+        """Load the classifier.
+
+        Raises:
+            ArtifactError: the classifier's weights are missing or not what they should be.
+        """
         from serve.metrics import counter, histogram
 
         self._tracing = Tracing(tracing, "detector")
-        self._sizes = histogram("fye_batch_texts", "texts in a batch of the detector", SIZES)
-        self._errors = counter("fye_detect_errors", "batches that the detector could not read")
-        self._reader = open_reader(config)
-        give_back()
+        self._batch_sizes = histogram(
+            "fye_batch_texts", "Number of texts in a detector batch", BATCH_SIZE_BUCKETS
+        )
+        self._errors = counter("fye_detect_errors", "Detector batches that failed")
+        self._classifier = load_classifier(config)
+        trim_heap()
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._batches = Batches(self._read_together, config.batch_size)
+        self._batcher = ContinuousBatcher(self._run_batch, config.batch_size)
 
-    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
-        """A reading of each text of one request, batched with those of other requests."""
-        readings = await self._batches.of(_Waiting(text, trace) for text in texts)
-        return [replace(reading, reader=self._reader.name) for reading in readings]
+    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+        """Classify the texts of one request, in batches shared with other requests."""
+        detections = await self._batcher.submit(_QueuedText(text, trace) for text in texts)
+        return [replace(found, model=self._classifier.name) for found in detections]
 
-    async def probe(self) -> None:
-        """Answering it shows that the replica is up."""
+    async def ping(self) -> None:
+        """Return at once. A reply shows that the replica is up."""
 
-    async def _read_together(self, waiting: list[_Waiting]) -> list[Reading]:
-        """One batch. Each request that has part in it gets it as a span of its own."""
-        self._sizes.observe(len(waiting))
+    async def _run_batch(self, batch: list[_QueuedText]) -> list[Detection]:
+        """Classify one batch, and record it as a span of every request that takes part in it."""
+        self._batch_sizes.observe(len(batch))
+        traces = {entry.trace["traceparent"]: entry.trace for entry in batch if entry.trace}
         with ExitStack() as spans:
-            for trace in {each.trace["traceparent"]: each.trace for each in waiting if each.trace}.values():
-                spans.enter_context(self._tracing.span("batch", trace, "SERVER")).note(texts=len(waiting))
+            for trace in traces.values():
+                span = spans.enter_context(self._tracing.span("batch", trace, "SERVER"))
+                span.note(texts=len(batch))
             try:
-                return await self._batch([each.text for each in waiting])
+                return await self._classify_by_length([entry.text for entry in batch])
             except Exception:
                 self._errors.inc()
                 raise
 
-    async def _batch(self, texts: list[str]) -> list[Reading]:
-        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+    async def _classify_by_length(self, texts: list[str]) -> list[Detection]:
+        """Classify texts sorted by length, so that texts of like length are padded together."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        by_length = [texts[index] for index in order]
         loop = asyncio.get_running_loop()
-        rows: Any = await loop.run_in_executor(self._thread, self._reader.read, [texts[number] for number in order])
-        placed = dict(zip(order, rows, strict=True))
-        return [placed[number] for number in range(len(texts))]
+        found = await loop.run_in_executor(self._thread, self._classifier.classify, by_length)
+        placed = dict(zip(order, found, strict=True))
+        return [placed[index] for index in range(len(texts))]
 
-    def __del__(self) -> None:  # Serve calls it before it ends a replica
+    def __del__(self) -> None:
+        """Send the remaining spans. Serve calls this before it stops a replica."""
         if hasattr(self, "_tracing"):
             self._tracing.close()

@@ -3,12 +3,14 @@
 `vllm_engine` and `scripted` implement it. An engine does not know personas, prompts or HTTP.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from models.manifest import Adapter
+from models.prompt import Turn
+from models.prompt import Turn
 from serve.tracing import Carrier
 
 FinishReason = Literal["stop", "length"]
@@ -54,6 +56,16 @@ class EngineStats:
 
     running: int
     adapters: tuple[str, ...]
+
+
+class Encoder(Protocol):
+    """Prompt encoder of an engine."""
+
+    def prompt(
+        self, speaker: str, turns: Sequence[Turn], instruction: str | None = None
+    ) -> list[int]:
+        """Return the token ids of a conversation that `speaker` continues."""
+        ...
 
 
 class Engine(Protocol):
@@ -110,4 +122,14 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Free everything. The engine cannot be used afterwards."""
+        ...
+
+
+class Encoder(Protocol):
+    """Converts a conversation to token ids."""
+
+    def prompt(
+        self, speaker: str, turns: Sequence[Turn], instruction: str | None = None
+    ) -> list[int]:
+        """Return the prompt after which the engine generates the speaker's next turn."""
         ...

@@ -9,14 +9,14 @@ import pytest
 
 from serve.config import DetectorConfig
 from serve.detector.batch_job import ADDED, BLOCK, Labeller, read_sorted
-from serve.detector.replica import ScriptedReader
+from serve.detector.scripted import ScriptedClassifier
 from support.server_process import ROOT
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 WORDS = ("such sadness", "so much joy and more of it", "love", "what an anger that is", "fear", "a surprise")
 
 
-class Counting(ScriptedReader):
+class Counting(ScriptedClassifier):
     """Keeps the lengths of what it read at once."""
 
     def __init__(self) -> None:

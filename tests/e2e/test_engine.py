@@ -27,9 +27,15 @@ from serve.engine.protocol import Sampling
 from serve.engine.vllm_args import CPU_BLOCK_TOKENS
 from serve.engine.vllm_engine import VllmEngine
 from serve.responder.replica import Ask, Responder
-from serve.responder.runtime import Backend, admit, open_backend
-from support.engine_probes import Greedy, bare, greedy, greedy_tokens
-from support.otlp_collector import Collector, collecting
+from serve.adapters.validation import admit
+from serve.responder.runtime import Backend, open_backend
+from support.engine_probes import (
+    GreedyOutput,
+    generate_greedy,
+    generate_greedy_tokens,
+    generate_without_adapter,
+)
+from support.otlp_collector import Collector, run_collector
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MESSAGES = ("My flatmate used my toothbrush.", "They moved the meeting to Friday.", "I found a letter in the attic.")
@@ -40,7 +46,7 @@ CLOSE = 0.06  # total variation; bf16 sums in another order when the batch is la
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     """Gets the engine's traces. The engine leaves its traces' settings in this process."""
-    with collecting() as collector, patch.dict(os.environ):
+    with run_collector() as collector, patch.dict(os.environ):
         yield collector
 
 
@@ -60,16 +66,16 @@ async def test_the_limits_leave_a_slot_for_the_bare_base(backend: Backend) -> No
 @pytest.mark.parametrize("persona", LABELS)
 async def test_each_adapter_changes_logits_and_greedy_output(backend: Backend, persona: Emotion) -> None:
     for message in MESSAGES:
-        tokens, logprobs = await greedy(backend, persona, message)
-        base_tokens, base_logprobs = await bare(backend, persona, message)
+        tokens, logprobs = await generate_greedy(backend, persona, message)
+        base_tokens, base_logprobs = await generate_without_adapter(backend, persona, message)
         assert total_variation(logprobs[0], base_logprobs[0]) > 4 * CLOSE
         assert tokens != base_tokens
 
 
 async def test_a_mixed_batch_gives_each_row_what_it_gets_alone(backend: Backend) -> None:
     rows = [(persona, message) for message in MESSAGES for persona in (*LABELS, None)]
-    alone = [await greedy(backend, persona, message) for persona, message in rows]
-    mixed = await asyncio.gather(*(greedy(backend, persona, message) for persona, message in rows))
+    alone = [await generate_greedy(backend, persona, message) for persona, message in rows]
+    mixed = await asyncio.gather(*(generate_greedy(backend, persona, message) for persona, message in rows))
     for row, expected, found in zip(rows, alone, mixed, strict=True):
         assert same_answer(expected, found), row
 
@@ -80,9 +86,9 @@ async def test_rows_without_an_adapter_are_the_base_s_when_every_place_is_taken(
     added = [changed_joy(tmp_path / str(number), factor=1 + number / 8) for number in range(1, free + 1)]
     for adapter in added:
         await backend.engine.load(adapter)
-    alone = [await greedy(backend, None, message) for message in MESSAGES]
-    personas = (greedy(backend, persona, message) for persona in LABELS for message in MESSAGES)
-    mixed = await asyncio.gather(*(greedy(backend, None, message) for message in MESSAGES), *personas)
+    alone = [await generate_greedy(backend, None, message) for message in MESSAGES]
+    personas = (generate_greedy(backend, persona, message) for persona in LABELS for message in MESSAGES)
+    mixed = await asyncio.gather(*(generate_greedy(backend, None, message) for message in MESSAGES), *personas)
     for adapter in added:
         await backend.engine.unload(adapter.manifest.versioned_name)
     for message, expected, found in zip(MESSAGES, alone, mixed, strict=False):
@@ -91,7 +97,7 @@ async def test_rows_without_an_adapter_are_the_base_s_when_every_place_is_taken(
 
 async def test_the_comparison_tells_personas_apart(backend: Backend) -> None:
     """Otherwise agreeing by it would show nothing."""
-    answers = [await greedy(backend, persona, MESSAGES[0]) for persona in (*LABELS, None)]
+    answers = [await generate_greedy(backend, persona, MESSAGES[0]) for persona in (*LABELS, None)]
     assert not any(same_answer(one, other) for one in answers for other in answers if one is not other)
 
 
@@ -114,7 +120,7 @@ async def test_an_answer_is_the_text_of_its_tokens_and_ends_before_a_stop_string
     """vLLM has no tokenizer of its own."""
     assert isinstance(backend.encoder, PromptEncoder)
     prompt = backend.encoder.prompt("Joy", [Turn("user", "I found a letter in the attic 💌.")])
-    ids, _ = await greedy_tokens(backend, prompt, backend.aliases[Emotion.JOY], 24)
+    ids, _ = await generate_greedy_tokens(backend, prompt, backend.aliases[Emotion.JOY], 24)
     whole = backend.encoder.text(ids)
     assert len(whole.split()) > 8
     assert (await written(backend, prompt, Sampling(24, temperature=0)))[0] == whole
@@ -156,15 +162,15 @@ async def test_an_adapter_that_changes_nothing_is_refused(backend: Backend, tmp_
 async def test_an_adapter_of_nan_is_refused_and_spoils_no_answer(backend: Backend, tmp_path: Path) -> None:
     """What it left in the engine's cache is not a number either, and its place there goes to others."""
     asked = [(persona, MESSAGES[0]) for persona in (*LABELS, None)]
-    before = await asyncio.gather(*(greedy(backend, *one) for one in asked))
+    before = await asyncio.gather(*(generate_greedy(backend, *one) for one in asked))
     adapter = changed_joy(tmp_path, factor=nan)
-    answering = [asyncio.create_task(greedy(backend, *one)) for one in asked]
+    answering = [asyncio.create_task(generate_greedy(backend, *one)) for one in asked]
     with pytest.raises(ArtifactError, match=f"{adapter.manifest.versioned_name} gives no numbers"):
         await admit(backend.engine, backend.encoder, adapter, backend.limits.max_lora_rank)
     assert adapter.manifest.versioned_name not in backend.engine.stats().adapters
     during = await asyncio.gather(*answering)
     await backend.engine._engine.reset_prefix_cache()  # type: ignore[attr-defined]
-    after = await asyncio.gather(*(greedy(backend, *one) for one in asked))
+    after = await asyncio.gather(*(generate_greedy(backend, *one) for one in asked))
     for one, first, second, third in zip(asked, before, during, after, strict=True):
         assert same_answer(first, second), one
         assert same_answer(first, third), one
@@ -174,14 +180,14 @@ async def test_what_the_engine_itself_refuses_is_refused_by_name_and_takes_no_pl
     """An adapter for a wider base, past the checks of its files. vLLM says so with a plain Exception."""
     manifest = changed_adapter(tmp_path / "joy", Emotion.JOY, lambda name, tensor: torch.cat([tensor, tensor], int("lora_A" in name)))
     adapter, before, base = Adapter(manifest, tmp_path / "joy"), backend.engine.stats().adapters, materialize(CONFIG.base)
-    with pytest.raises(ManifestError, match=r"joy: tensor .* is of size 4096, and the layer of 2048"):
+    with pytest.raises(ManifestError, match=r"joy: tensor .* has size 4096, expected 2048"):
         load_adapter(adapter.folder, base.sha256, PROMPT_VERSION, base_layers(base.folder))
     for _ in range(backend.limits.max_loras):
         with pytest.raises(ArtifactError, match=f"the engine refused {manifest.versioned_name}: .*size of tensor"):
             await backend.engine.load(adapter)
     assert backend.engine.stats().adapters == before
     assert set(await backend.engine._engine.list_loras()) == resident_ids(backend)  # type: ignore[attr-defined]
-    assert (await greedy(backend, Emotion.JOY, MESSAGES[0]))[0]
+    assert (await generate_greedy(backend, Emotion.JOY, MESSAGES[0]))[0]
 
 
 def resident_ids(backend: Backend) -> set[int]:
@@ -208,8 +214,8 @@ async def test_after_a_swap_no_cached_prefix_of_the_version_before_is_used(backe
         assert await cached_tokens(backend, prompt, old) == 0
         assert await cached_tokens(backend, prompt, old) > len(prompt) / 2, "the cache was to be warm"
         assert await cached_tokens(backend, prompt, new) == 0
-        before, after = [(await greedy_tokens(backend, prompt, name, 8)) for name in (old, new)]
-        cold = await greedy_tokens(backend, prompt, fear, 8)
+        before, after = [(await generate_greedy_tokens(backend, prompt, name, 8)) for name in (old, new)]
+        cold = await generate_greedy_tokens(backend, prompt, fear, 8)
         assert same_answer(cold, after)
         assert not same_answer(before, after)
         assert total_variation(before[1][0], after[1][0]) > 2 * CLOSE
@@ -246,7 +252,7 @@ async def cached_tokens(backend: Backend, prompt: list[int], adapter: str) -> in
     return [output async for output in request][-1].num_cached_tokens or 0
 
 
-def same_answer(expected: Greedy, found: Greedy) -> bool:
+def same_answer(expected: GreedyOutput, found: GreedyOutput) -> bool:
     """Distributions agree at every position up to the first other token, and that one is a near-tie."""
     for token, other, here, there in zip(expected[0], found[0], expected[1], found[1], strict=False):
         if total_variation(here, there) >= CLOSE:

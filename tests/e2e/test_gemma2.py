@@ -16,8 +16,9 @@ from models.hashing import weights_sha256
 from models.manifest import AdapterManifest, adapter_hash
 from models.prompt import PROMPT_VERSION, Turn
 from serve.config import HardwareProfile, ResponderConfig
-from serve.responder.runtime import Backend, largest_shift, open_backend
-from support.engine_probes import greedy_tokens
+from serve.adapters.validation import largest_shift
+from serve.responder.runtime import Backend, open_backend
+from support.engine_probes import generate_greedy_tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORDS = ("Friend", ":", "Anger", "they", "moved", "my", "desk", "again", "!", "\n")
@@ -106,7 +107,7 @@ async def test_gemma_2_with_an_adapter_agrees_with_transformers(backend: Backend
     base = Path(backend.engine._base)  # type: ignore[attr-defined]
     prompt = backend.encoder.prompt("Anger", [Turn("user", text)])
     for adapter, folder in ((None, None), (backend.aliases[Emotion.ANGER], base.parent / "adapters" / "anger")):
-        _, logprobs = await greedy_tokens(backend, prompt, adapter, 1)
+        _, logprobs = await generate_greedy_tokens(backend, prompt, adapter, 1)
         assert largest_shift(logprobs[0], reference(base, folder, prompt)) < 0.15, adapter
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 
 from load.harness.ports import free_port
-from serve.cli.run import APP_NAME, serving, wait_ready
+from serve.cli.local_cluster import APP_NAME, serving, wait_ready
 from serve.config import SCRIPTED, ResponderConfig
 from serve.ray_compat import set_ray_environment
 

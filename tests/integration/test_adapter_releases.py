@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from running_graph import Graph, kill
+from support.running_graph import Graph, kill_replica
 from typer.testing import CliRunner
 
 from models.emotions import Emotion
 from models.manifest import AdapterManifest
-from serve.adapters.controller import SYNC_S
+from serve.adapters.registry import SYNC_INTERVAL_S
 from serve.cli.adapters import app
 from serve.engine.scripted import TOKENS, script
 from support.fakes import write_adapter
@@ -104,8 +104,8 @@ def test_the_command_releases_a_version_and_the_death_of_the_directory_undoes_no
     assert (published[new], published[old], joy()) == (False, True, old)
     promoted = command(graph, "promote", new)
     assert (promoted[new], promoted[old], joy()) == (True, False, new)
-    kill("Directory")
-    asked_until_s = time.monotonic() + 3 * SYNC_S
+    kill_replica("AdapterController")
+    asked_until_s = time.monotonic() + 3 * SYNC_INTERVAL_S
     while time.monotonic() < asked_until_s:
         assert (command(graph, "list")[new], joy()) == (True, new)
     back = command(graph, "rollback", "joy")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 
 from models.emotions import LABELS
 from support.fakes import write_adapter
@@ -92,7 +92,7 @@ async def test_a_seventh_persona_comes_answers_and_goes_while_the_six_answer(
 async def test_a_persona_without_a_character_is_refused_by_name(
     graph: Graph, async_client: httpx.AsyncClient, tmp_path: Path, file: str | None, reason: str
 ) -> None:
-    write_adapter(tmp_path / "pride", "pride", character=file)
+    write_adapter(tmp_path / "pride", "pride", persona_toml=file)
     reply = await async_client.post(ADMIN, json={"folder": str(tmp_path / "pride")})
     assert (reply.status_code, reply.json()["type"]) == (422, "urn:face-your-emotions:adapter-refused")
     assert reply.json()["detail"].startswith("pride: ")

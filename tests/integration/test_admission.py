@@ -10,10 +10,10 @@ import aiohttp
 import httpx
 import psutil
 import pytest
-from running_graph import Graph, until_running
+from support.running_graph import Graph, wait_for_running
 
 from serve.capacity import derive_gates
-from serve.cli.run import APP_NAME
+from serve.cli.local_cluster import APP_NAME
 from serve.config import ServeConfig
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
@@ -34,7 +34,7 @@ async def test_a_whole_answer_that_is_late_is_given_up_and_frees_the_responder(
     reply = await async_client.post(path, json=BODIES[path], headers=SOON)
     assert time.monotonic() - began_s < 0.7 + FREE_S
     assert (reply.status_code, "deadline-exceeded" in reply.text) == (504, True)
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)
 
 
 @PATHS
@@ -45,7 +45,7 @@ async def test_a_late_stream_ends_with_an_error_that_says_so(graph: Graph, async
     assert reply.status_code == 200
     assert len(data) > 3
     assert "deadline-exceeded" in (last["error"]["code"] if path == CHAT else last["type"])
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)
 
 
 async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph, async_client: httpx.AsyncClient) -> None:
@@ -58,7 +58,7 @@ async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph,
     assert len(answered) >= limit
     assert refused
     assert all(1 <= int(reply.headers["retry-after"]) <= 60 for reply in refused)
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)
     assert (await async_client.post(OWN, json=body)).status_code == 200
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 from typer.testing import CliRunner
 
 from serve.__main__ import app

@@ -17,7 +17,7 @@ from support.server_process import ROOT, start_server
 
 STOP_S = 30
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)
-STAGES = 4  # Ingress, Detector, Responder, Directory
+STAGES = 4  # Ingress, Detector, Responder, AdapterController
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 import pytest
-from running_graph import Graph, until_running
+from support.running_graph import Graph, wait_for_running
 
 from serve.engine.scripted import script
 
@@ -26,7 +26,7 @@ async def leave(client: httpx.AsyncClient, path: str, after_deltas: int) -> None
 @PATHS
 async def test_a_client_that_leaves_a_stream_frees_the_responder(graph: Graph, async_client: httpx.AsyncClient, path: str) -> None:
     await leave(async_client, path, after_deltas=2)
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)
 
 
 @PATHS
@@ -34,16 +34,16 @@ async def test_a_client_that_stops_waiting_for_a_whole_answer_frees_the_responde
     graph: Graph, async_client: httpx.AsyncClient, path: str
 ) -> None:
     waiting = asyncio.create_task(async_client.post(path, json=BODIES[path]))
-    await until_running(graph, 1, FREE_S)
+    await wait_for_running(graph, 1, FREE_S)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)
 
 
 async def test_those_who_stay_are_answered_in_full(graph: Graph, async_client: httpx.AsyncClient) -> None:
     stays = asyncio.create_task(async_client.post(OWN, json=BODIES[OWN]))
     await asyncio.gather(*(leave(async_client, OWN, after_deltas=1) for _ in range(5)))
-    await until_running(graph, 1, FREE_S)
+    await wait_for_running(graph, 1, FREE_S)
     assert (await stays).json()["text"] == script("sadness@scripted")
-    await until_running(graph, 0, FREE_S)
+    await wait_for_running(graph, 0, FREE_S)

@@ -5,7 +5,7 @@ import re
 import time
 
 import httpx
-from running_graph import Graph, kill, until_running
+from support.running_graph import Graph, kill_replica, wait_for_running
 
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 LIMIT_S = 30  # Ray exports every few seconds
@@ -61,7 +61,7 @@ def test_what_no_stage_has_seen_and_changes_of_releases_are_counted(graph: Graph
 
 async def test_an_answer_that_is_begun_again_is_counted_in_the_proxy(graph: Graph, async_client: httpx.AsyncClient) -> None:
     asked = asyncio.create_task(async_client.post("/v1/respond", json={"text": "such joy", "max_tokens": 8}))
-    await until_running(graph, 1, 2)
+    await wait_for_running(graph, 1, 2)
     await asyncio.to_thread(kill, "Ingress")
     assert (await asked).status_code == 200
     await asyncio.to_thread(until, "ray_fye_retries", 1, stage="ingress")

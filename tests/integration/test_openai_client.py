@@ -5,7 +5,7 @@ from typing import Any
 
 import openai
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 
 from models.emotions import LABELS
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast

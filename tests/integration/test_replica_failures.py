@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from httpx_sse import aconnect_sse
-from running_graph import Graph, kill, until_running
+from support.running_graph import Graph, kill_replica, wait_for_running
 
 from models.emotions import LABELS
 
@@ -42,18 +42,18 @@ async def test_a_replica_dies_under_load(graph: Graph, async_client: httpx.Async
     later = await asyncio.gather(*(async_client.post("/v1/respond", json=BODY) for _ in range(12)))
     assert [reply.status_code for reply in later] == [200] * 12
     assert {ending(events) for events in await asyncio.gather(*begun)} == {"replica-lost"}
-    await until_running(graph, 0, 2)
+    await wait_for_running(graph, 0, 2)
 
 
 @pytest.mark.parametrize("stage", ["Responder", "Ingress"])
 async def test_a_whole_answer_that_was_being_written_is_begun_again(graph: Graph, async_client: httpx.AsyncClient, stage: str) -> None:
     asked = [asyncio.create_task(async_client.post("/v1/respond", json=BODY)) for _ in range(6)]
-    await until_running(graph, 6, 2)
+    await wait_for_running(graph, 6, 2)
     await asyncio.sleep(1)
     await asyncio.to_thread(kill, stage)
     replies = await asyncio.gather(*asked)
     assert [(reply.status_code, reply.json()["usage"]["completion_tokens"]) for reply in replies] == [(200, 20)] * 6
-    await until_running(graph, 0, 2)
+    await wait_for_running(graph, 0, 2)
 
 
 async def test_a_detector_dies_and_nobody_notices(graph: Graph, async_client: httpx.AsyncClient) -> None:
@@ -67,7 +67,7 @@ async def test_a_detector_dies_and_nobody_notices(graph: Graph, async_client: ht
 
 
 async def test_the_directory_dies_and_answers_go_on_as_before(graph: Graph, async_client: httpx.AsyncClient) -> None:
-    await asyncio.to_thread(kill, "Directory")
+    await asyncio.to_thread(kill, "AdapterController")
     reply = await async_client.post("/v1/respond", json=BODY)
     assert (reply.status_code, reply.json()["adapter"]) == (200, "love@scripted")
     listed = await async_client.get("/v1/admin/adapters")

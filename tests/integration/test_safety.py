@@ -4,7 +4,7 @@ import json
 
 import httpx
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 
 from models.detector.harm import Category
 from serve.pipeline.safety import calm_answer

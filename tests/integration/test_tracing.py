@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from running_graph import Graph
+from support.running_graph import Graph
 
 from serve.config import SCRIPTED, DetectorConfig, IngressConfig, Replicas, ResponderConfig, ServeConfig, TracingConfig
-from support.otlp_collector import Collector, Seen, collecting
+from support.otlp_collector import Collector, CollectedSpan, run_collector
 
 SECRET = "what-the-user-wrote"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -35,7 +35,7 @@ def collector(graph: Graph) -> Iterator[Collector]:
 
     from serve.app import build
 
-    with collecting() as collector:
+    with run_collector() as collector:
         serve.run(build(config(collector.endpoint)), name=APP, route_prefix=f"/{APP}")
         yield collector
         serve.delete(APP)
@@ -47,7 +47,7 @@ def traced(graph: Graph, collector: Collector) -> Iterator[httpx.Client]:
         yield client
 
 
-def check_parents(spans: dict[str, Seen], root: str) -> None:
+def check_parents(spans: dict[str, CollectedSpan], root: str) -> None:
     parents = {name: next((other for other, span in spans.items() if span.id == spans[name].parent), None) for name in spans}
     assert spans["request"].parent == root
     assert parents == {"request": None, "detect": "request", "batch": "detect", "respond": "request", "generate": "respond"}

@@ -17,7 +17,7 @@ from load.bench import goals
 from load.bench.graph_vs_vllm import beside_bare
 from load.bench.lora import adapters
 from load.harness.graph import LOCAL, console
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 
 ARMS = ("base", "ours", "untouched")
 

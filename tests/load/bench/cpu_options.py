@@ -23,7 +23,7 @@ from rich.table import Table
 
 from load.growth.engine import at_once, next_turn_ms, opened
 from load.harness.graph import LOCAL
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 from serve.engine import vllm_engine
 
 TESTS = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from load.harness.graph import PORT
 from load.harness.outcomes import percentile
 from load.harness.workload import mixed
 from serve.config import DetectorConfig
-from serve.detector.replica import Classifier, load_classifier
+from serve.detector.protocol import Classifier
+from serve.detector.readers import load_classifier
 
 BATCH, CALLERS = 32, 4
 MEASURE_S = 5.0

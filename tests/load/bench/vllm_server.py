@@ -15,7 +15,7 @@ from models.weights.cache import materialize
 from serve.capacity import derive_limits
 from serve.config import ResponderConfig
 from serve.engine.vllm_args import engine_arguments, set_environment
-from serve.responder.runtime import find_adapters
+from serve.adapters.validation import find_adapters
 
 START_TIMEOUT_S = 600
 # The client sends the prompt as the graph renders it, so both engines read the same tokens.

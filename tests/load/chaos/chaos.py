@@ -20,7 +20,7 @@ from load.chaos.faults import engine_core_killed, hangs, hangs_for_good, killed,
 from load.chaos.operations import SHORT_TOKEN_S, full_load, have_long_streams, released, scaled, update, update_of_long_streams
 from load.chaos.trial import Fault, Load, Strike, Trial, try_fault
 from load.harness.client import as_scripted, by_its_persona
-from serve.cli.run import fetch_weights
+from serve.cli.weights import fetch_weights
 from serve.config import DetectorConfig, IngressConfig, Replicas, ResponderConfig, ServeConfig
 
 OUT = Path(__file__).parents[3] / ".bench" / "chaos.json"
@@ -46,7 +46,7 @@ def of(stage: str, what: Callable[[Cluster, str], Awaitable[str]]) -> Strike:
 FAULTS = (
     Fault("responder killed", of("Responder", killed)),
     Fault("detector killed", of("Detector", killed), spares=True),
-    Fault("directory killed", of("Directory", killed), spares=True),
+    Fault("directory killed", of("AdapterController", killed), spares=True),
     Fault("ingress killed", of("Ingress", killed)),
     Fault("responder hangs", of("Responder", hangs), spares=True),
     Fault("node removed", node_removed),

@@ -16,14 +16,14 @@ from typing import Any
 import psutil
 
 from load.harness.ports import free_port
-from serve.cli.run import APP_NAME
+from serve.cli.local_cluster import APP_NAME
 from serve.config import ServeConfig
 from serve.ray_compat import set_ray_environment
 
 WORKERS = 2
 WORKER_CPUS = 16  # each can hold all replicas, so that what ran on a removed node has a place
 HOST = "127.0.0.1"
-STAGES = ("Ingress", "Detector", "Responder", "Directory")
+STAGES = ("Ingress", "Detector", "Responder", "AdapterController")
 GONE_S = 10.0
 MISSED = re.compile(r"Didn't receive health check response|Health check for .* failed")
 
@@ -56,7 +56,7 @@ class Cluster:
         application = serve.status().applications.get(APP_NAME)
         if application is None or application.status != "RUNNING":
             return False
-        wanted = {"Directory": 1} | {name: getattr(self.config, name.lower()).replicas.minimum for name in STAGES[:3]}
+        wanted = {"AdapterController": 1} | {name: getattr(self.config, name.lower()).replicas.minimum for name in STAGES[:3]}
         stages = application.deployments
         return all(stages[name].status == "HEALTHY" and stages[name].replica_states == {"RUNNING": wanted[name]} for name in STAGES)
 

@@ -22,7 +22,7 @@ from serve.capacity import derive_limits
 from serve.config import ResponderConfig
 from serve.engine.protocol import Sampling
 from serve.engine.vllm_engine import VllmEngine
-from serve.responder.runtime import find_adapters
+from serve.adapters.validation import find_adapters
 
 TOKENS = 24
 AT_ONCE = 16  # while the number of adapters grows

@@ -24,7 +24,7 @@ from load.harness.outcomes import Outcome, tokens_within
 from load.harness.process_stats import by_kind
 from load.harness.workload import Asked, mixed
 from load.sweep.arms import TIMEOUT_S
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, Replicas, ResponderConfig
 from serve.engine import scripted
 

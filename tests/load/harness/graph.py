@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from serve.cli.run import APP_NAME, fetch_weights, serving, wait_ready
+from serve.cli.local_cluster import APP_NAME, serving, wait_ready
+from serve.cli.weights import fetch_weights
 from serve.config import ServeConfig
 from serve.ray_compat import set_ray_environment
 

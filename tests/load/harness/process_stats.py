@@ -16,7 +16,7 @@ KINDS = (  # the first that a command line matches
     ("ServeReplica:.*:Ingress", "ingress"),
     ("ServeReplica:.*:Detector", "detector"),
     ("ServeReplica:.*:Responder", "responder, without the engine"),
-    ("ServeReplica:.*:Directory", "directory"),
+    ("ServeReplica:.*:AdapterController", "directory"),
     ("Proxy|haproxy", "proxy"),
     ("ServeController", "controller"),
     ("gcs_server|raylet|ray/_private|ray::|dashboard", "Ray"),

@@ -11,7 +11,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from load.harness.process_stats import by_kind, cpu_s
-from serve.cli.run import APP_NAME
+from serve.cli.local_cluster import APP_NAME
 
 EVERY_S = 2.0
 

@@ -20,7 +20,7 @@ from load.harness.graph import LOCAL, Running, console, running
 from load.harness.outcomes import Outcome, counted, goodput, percentile
 from load.harness.workload import Asked, mixed
 from serve.capacity import derive_gates
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, ResponderConfig, ServeConfig
 
 RATES = (0.5, 0.75, 1.0, 1.25, 2.0, 4.0)  # of capacity

@@ -28,7 +28,7 @@ from load.sweep.knee import knees_of, points_of
 from load.sweep.measure import SEED, Measured, Plan, measured
 from load.sweep.report import write_page
 from load.sweep.result import ArmResult, LoadResult, Settings
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, ServeConfig
 
 OUT = Path(__file__).parents[3] / ".bench" / "load.json"

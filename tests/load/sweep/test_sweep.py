@@ -68,7 +68,7 @@ def test_stages_personas_and_the_machine_are_told(result: dict[str, Any]) -> Non
     assert set(run["stages_ms"]) == {"queue", "detect", "first_token", "generate"}
     assert {name for run in result["runs"] for name in run["personas"]} == {"sadness", "joy", "love", "anger", "fear", "surprise"}
     sample = result["arms"]["graph"]["samples"][-1]
-    assert sample["replicas"] == {"Ingress": 1, "Detector": 1, "Responder": 1, "Directory": 1}
+    assert sample["replicas"] == {"Ingress": 1, "Detector": 1, "Responder": 1, "AdapterController": 1}
     assert sample["memory_mib"]["ingress"] > 0
     assert sample["cores"].keys() == sample["memory_mib"].keys()
 

@@ -13,7 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 from models.errors import CatalogError
 from serve.app import build
 from serve.capacity import derive_gates
-from serve.cli.run import read_config
+from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, Replicas, ResponderConfig, ServeConfig
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -100,7 +100,7 @@ def test_the_deploy_files_name_their_devices() -> None:
 @pytest.mark.parametrize("config", [*map(read_config, FILES), SCRIPTED], ids=["local", "gpu", "scripted"])
 def test_the_graph_has_three_stages_with_the_configured_limits(config: ServeConfig) -> None:
     bound = deployments(build(config))
-    assert set(bound) == {"Ingress", "Detector", "Responder", "Directory"}
+    assert set(bound) == {"Ingress", "Detector", "Responder", "AdapterController"}
     assert bound["Responder"].max_ongoing_requests == config.responder.hardware.max_num_seqs + config.responder.queue
     assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
     gates = derive_gates(config)

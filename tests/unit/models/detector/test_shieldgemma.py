@@ -12,7 +12,9 @@ from models.detector.harm import Category
 from models.detector.shieldgemma import GUIDELINES, ShieldGemma
 from models.errors import ArtifactError
 from serve.config import DetectorConfig, ServeConfig
-from serve.detector.replica import Detection, ScriptedClassifier, load_classifier
+from serve.detector.protocol import Detection
+from serve.detector.readers import load_classifier
+from serve.detector.scripted import ScriptedClassifier
 from support.tiny_models import tiny_gemma, tiny_shield
 
 TEXTS = ["I feel joy.", "They moved my desk again, and nobody said a word of it!", "Hm.", "fear " * 80]

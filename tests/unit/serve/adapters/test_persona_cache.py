@@ -8,7 +8,7 @@ import pytest
 from models.emotions import LABELS
 from models.personas import Persona
 from serve.adapters import persona_cache as characters_module
-from serve.adapters.controller import ControllerStatus
+from serve.adapters.registry import ControllerStatus
 from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import Releases, Version
 from serve.errors import NotReady

@@ -17,7 +17,8 @@ from models.manifest import AdapterManifest
 from models.personas import Persona
 from models.weights.cache import Materialized
 from serve.adapters import controller as directory_module
-from serve.adapters.controller import AdapterController, ReplicaReport, first_releases
+from serve.adapters.controller import AdapterController, configured_releases
+from serve.adapters.registry import ReplicaReport
 from serve.adapters.registry import Releases, Version
 from serve.config import ResponderConfig
 from serve.engine.scripted import ScriptedEngine
@@ -28,7 +29,7 @@ from serve.responder.runtime import Backend, ScriptedEncoder, open_backend
 from support.fakes import PERSONA_TOML, write_adapter
 
 SCRIPTED = ResponderConfig(kind="scripted")
-FIRST = first_releases(SCRIPTED, None)
+FIRST = configured_releases(SCRIPTED, None)
 PLACES = 8
 
 
@@ -251,7 +252,7 @@ async def test_an_adapter_that_does_not_fit_the_base_is_refused_by_name(fresh_jo
     weights = tmp_path / "base" / "model.safetensors"
     weights.parent.mkdir()
     save_file({"model.layers.0.self_attn.q_proj.weight": np.ones((8, 9), np.float32)}, weights)
-    for sha256, reason in (("f" * 64, "joy: base-model hash"), (AdapterManifest.read(fresh_joy).base_hash, "joy: tensor .* is of size 8")):
+    for sha256, reason in (("f" * 64, "joy: base-model hash"), (AdapterManifest.read(fresh_joy).base_hash, "joy: tensor .* has size 8")):
         fleet.directory._base = Materialized("other", weights.parent, sha256)
         with pytest.raises(AdapterRefused, match=reason):
             await published(fleet, fresh_joy)

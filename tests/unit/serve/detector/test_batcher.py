@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serve.detector.batcher import Batches
+from serve.detector.batcher import ContinuousBatcher
 
 
 class Slow:
@@ -29,7 +29,7 @@ async def turns(count: int = 5) -> None:
 
 async def test_a_lone_call_is_computed_at_once_and_whole() -> None:
     slow = Slow()
-    call = asyncio.create_task(Batches(slow, 8).of([1, 2, 3]))
+    call = asyncio.create_task(ContinuousBatcher(slow, 8).of([1, 2, 3]))
     await turns()
     assert slow.batches == [[1, 2, 3]]
     slow.go.release()
@@ -38,7 +38,7 @@ async def test_a_lone_call_is_computed_at_once_and_whole() -> None:
 
 async def test_what_waits_meanwhile_is_the_next_batch() -> None:
     slow = Slow()
-    batches = Batches(slow, 3)
+    batches = ContinuousBatcher(slow, 3)
     calls = [asyncio.create_task(batches.of([1]))]
     await turns()
     for number in range(2, 6):
@@ -52,7 +52,7 @@ async def test_what_waits_meanwhile_is_the_next_batch() -> None:
 
 async def test_a_failed_batch_fails_its_calls_and_no_other() -> None:
     slow = Slow()
-    batches = Batches(slow, 2)
+    batches = ContinuousBatcher(slow, 2)
     calls = [asyncio.create_task(batches.of([number])) for number in (12, 13, 14)]
     await turns()
     for _ in range(2):
@@ -64,7 +64,7 @@ async def test_a_failed_batch_fails_its_calls_and_no_other() -> None:
 
 async def test_who_leaves_takes_what_has_not_begun_along() -> None:
     slow = Slow()
-    batches = Batches(slow, 8)
+    batches = ContinuousBatcher(slow, 8)
     first, leaving, staying = (asyncio.create_task(batches.of([number, number])) for number in (1, 2, 3))
     await turns()
     assert slow.batches == [[1, 1, 2, 2, 3, 3]]
@@ -82,7 +82,7 @@ async def test_who_leaves_takes_what_has_not_begun_along() -> None:
 @pytest.mark.parametrize("times", [1, 3])
 async def test_it_rests_and_begins_again(times: int) -> None:
     slow = Slow()
-    batches = Batches(slow, 8)
+    batches = ContinuousBatcher(slow, 8)
     for _ in range(times):
         slow.go.release()
         assert await batches.of([1]) == [2]

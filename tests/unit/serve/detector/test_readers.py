@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from serve.config import DetectorConfig
-from serve.detector.replica import FEW_TEXTS, ModelReader
+from serve.detector.readers import ModelClassifier, SMALL_BATCH
 
 
 class Classifier:
@@ -19,7 +19,7 @@ class Classifier:
     def __init__(self) -> None:
         self.threads: list[int] = []
 
-    def read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         self.threads.append(torch.get_num_threads())
         return torch.zeros(len(texts), 6), torch.zeros(len(texts), 2)
 
@@ -30,11 +30,11 @@ class Classifier:
 @pytest.mark.parametrize(("batch_threads", "many"), [(0, 3), (2, 2)])
 def test_few_texts_take_few_threads(batch_threads: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier, before = Classifier(), torch.get_num_threads()
-    monkeypatch.setattr("models.detector.int8.classifier.open_classifier", lambda *_: classifier)
+    monkeypatch.setattr("models.detector.factory.open_classifier", lambda *_: classifier)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
-    reader = ModelReader(DetectorConfig(threads=1, batch_threads=batch_threads, harm="off"))
+    reader = ModelClassifier(DetectorConfig(threads=1, batch_threads=batch_threads, harm="off"))
     try:
-        for count in (1, FEW_TEXTS, FEW_TEXTS + 1, 2):
+        for count in (1, SMALL_BATCH, SMALL_BATCH + 1, 2):
             assert len(reader.read(["text"] * count)) == count
     finally:
         torch.set_num_threads(before)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from models.emotions import LABELS, Emotion
 from serve.config import DetectorConfig
-from serve.detector.replica import Detector, Reading, ScriptedReader
+from serve.detector.protocol import Detection
+from serve.detector.replica import Detector
+from serve.detector.scripted import ScriptedClassifier
 
 CONFIG = DetectorConfig(kind="scripted", batch_size=8)
 
@@ -23,10 +25,10 @@ class LengthReader:
         self.batches: list[list[str]] = []
         self.threads: set[int] = set()
 
-    def read(self, texts: list[str]) -> list[Reading]:
+    def read(self, texts: list[str]) -> list[Detection]:
         self.batches.append(texts)
         self.threads.add(threading.get_ident())
-        return [Reading((float(len(text)),) * 6) for text in texts]
+        return [Detection((float(len(text)),) * 6) for text in texts]
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ async def test_the_loop_is_free_while_a_batch_is_computed(detector: Detector) ->
     free = threading.Event()
 
     class Waiting(LengthReader):
-        def read(self, texts: list[str]) -> list[Reading]:
+        def read(self, texts: list[str]) -> list[Detection]:
             assert free.wait(timeout=5)
             return super().read(texts)
 
@@ -67,12 +69,12 @@ async def test_the_loop_is_free_while_a_batch_is_computed(detector: Detector) ->
     task = asyncio.create_task(detector._batch(["x"]))
     await asyncio.sleep(0)
     free.set()
-    assert await task == [Reading((1.0,) * 6)]
+    assert await task == [Detection((1.0,) * 6)]
 
 
 async def test_scores_that_are_not_one_a_text_are_an_error(detector: Detector) -> None:
     class Short(LengthReader):
-        def read(self, texts: list[str]) -> list[Reading]:
+        def read(self, texts: list[str]) -> list[Detection]:
             return super().read(texts)[1:]
 
     detector._reader = Short()
@@ -86,13 +88,13 @@ async def test_a_reading_says_who_read_it() -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_the_scripted_reader_finds_the_emotion_that_a_text_names(label: Emotion) -> None:
-    [reading] = ScriptedReader().read([f"I feel {label.upper()} today"])
+    [reading] = ScriptedClassifier().read([f"I feel {label.upper()} today"])
     assert reading.scores.index(max(reading.scores)) == label.id
     assert reading.harm is None
 
 
 @given(texts=st.lists(st.text(max_size=20), max_size=6))
 def test_the_scripted_reader_is_deterministic_and_sums_to_one(texts: list[str]) -> None:
-    rows = ScriptedReader().read(texts)
-    assert rows == [ScriptedReader().read([text])[0] for text in texts]
+    rows = ScriptedClassifier().read(texts)
+    assert rows == [ScriptedClassifier().read([text])[0] for text in texts]
     assert all(len(row.scores) == len(LABELS) and abs(sum(row.scores) - 1) < 1e-9 for row in rows)

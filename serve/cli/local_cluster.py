@@ -1,0 +1,110 @@
+"""Runs the graph in a private Ray cluster on this machine."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from serve.cli.console import console
+from serve.config import ServeConfig
+from serve.errors import ServingError
+
+APP_NAME = "face-your-emotions"
+START_TIMEOUT_S = 900
+POLL_INTERVAL_S = 0.5
+SERVE_LOGS = "/tmp/ray/session_latest/logs/serve"  # noqa: S108 (Ray's own path, only printed)
+# The ingress writes one log line per request itself.
+QUIET = {"log_level": "WARNING", "enable_access_log": False}
+
+
+@contextmanager
+def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
+    """Start Ray and deploy the application; stop both at the end of the block.
+
+    The block is entered while the replicas are still starting, see `wait_ready`.
+    """
+    import ray
+    from ray import serve
+    from ray.serve.api import RunTarget
+
+    from serve.app import build
+    from serve.proxy.middleware import INGRESS_VARIABLE
+
+    os.environ[INGRESS_VARIABLE] = config.ingress.model_dump_json()
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    console.print("Starting the graph: ingress, detector, responder ...")
+    try:
+        ray.init(
+            "local",
+            num_cpus=cpus_for_ray(config),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
+        target = RunTarget(build(config), APP_NAME, logging_config=QUIET)
+        serve.run_many([target], wait_for_applications_running=False)
+        yield
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def cpus_for_ray(config: ServeConfig) -> int:
+    """Return a number of CPUs that lets Ray place every replica.
+
+    Ray uses it only for placement, so it may be higher than what the machine has.
+    """
+    deployments = (config.ingress.replicas, config.detector.replicas, config.responder.replicas)
+    needed = sum(replicas.maximum * replicas.cpus for replicas in deployments)
+    return max(os.cpu_count() or 1, round(needed + 0.5))
+
+
+def wait_ready(host: str, port: int, stop: threading.Event) -> None:
+    """Wait until `/readyz` returns 200, or until `stop` is set.
+
+    Raises:
+        ServingError: a deployment failed to start, or the graph is not ready in time.
+    """
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    with console.status("Loading models") as status:
+        while not stop.wait(POLL_INTERVAL_S):
+            if _is_ready(host, port):
+                return
+            status.update(f"Loading models ({_unhealthy_deployments()})")
+            if time.monotonic() > deadline_s:
+                raise ServingError(
+                    f"timed out after {START_TIMEOUT_S} s: the graph is not ready;"
+                    f" see Serve's logs in {SERVE_LOGS}"
+                )
+
+
+def _is_ready(host: str, port: int) -> bool:
+    try:
+        return httpx.get(f"http://{host}:{port}/readyz", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False  # the proxy does not listen yet
+
+
+def _unhealthy_deployments() -> str:
+    """Return the names of the deployments that are still starting, for display.
+
+    Raises:
+        ServingError: a deployment has failed for good; the message is the deployment's own.
+    """
+    from ray import serve
+
+    application = serve.status().applications.get(APP_NAME)
+    if application is None:
+        return "starting"
+    deployments = application.deployments
+    if application.status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+        messages = [found.message for found in deployments.values() if found.message]
+        details = "\n".join(messages or [application.message])
+        raise ServingError(f"the graph failed to start: {details}")
+    starting = [name for name, found in deployments.items() if found.status != "HEALTHY"]
+    return ", ".join(starting) or "routes"
