@@ -1,4 +1,4 @@
-"""Reads an engine's own numbers, which the serving path does not need."""
+"""Token ids and log-probabilities of the real engine, which the serving path does not expose."""
 
 import uuid
 
@@ -9,32 +9,48 @@ from serve.engine.vllm_engine import VllmEngine
 from serve.responder.runtime import Backend
 from serve.responder.voice import BASE_VOICE, voice_of
 
-TOP = 20
-Greedy = tuple[list[int], list[dict[int, float]]]  # token ids, and the `TOP` log-probabilities at each of their positions
+TOP = 20  # log-probabilities per position
+# Token ids of a reply, and the TOP log-probabilities by token id at each of its positions.
+GreedyOutput = tuple[list[int], list[dict[int, float]]]
 
 
-async def greedy(backend: Backend, persona: Emotion | None, text: str, max_tokens: int = 16) -> Greedy:
-    """Token ids of a greedy answer, and the `TOP` log-probabilities at each of its positions."""
+async def generate_greedy(
+    backend: Backend, persona: Emotion | None, text: str, max_tokens: int = 16
+) -> GreedyOutput:
+    """Generate a persona's greedy reply, or that of the base model."""
     voice = voice_of(persona, backend.aliases) if persona else BASE_VOICE
     prompt = backend.encoder.prompt(voice.speaker, [Turn("user", text)])
-    return await greedy_tokens(backend, prompt, voice.adapter, max_tokens)
+    return await generate_greedy_tokens(backend, prompt, voice.adapter, max_tokens)
 
 
-async def bare(backend: Backend, persona: Emotion, text: str) -> Greedy:
-    """The same prompt as the persona's, without its adapter."""
+async def generate_without_adapter(backend: Backend, persona: Emotion, text: str) -> GreedyOutput:
+    """Generate from the persona's prompt without its adapter."""
     prompt = backend.encoder.prompt(builtin_personas()[persona].name, [Turn("user", text)])
-    return await greedy_tokens(backend, prompt, None, 16)
+    return await generate_greedy_tokens(backend, prompt, None, 16)
 
 
-async def greedy_tokens(backend: Backend, prompt: list[int], adapter: str | None, max_tokens: int) -> Greedy:
+async def generate_greedy_tokens(
+    backend: Backend, prompt: list[int], adapter: str | None, max_tokens: int
+) -> GreedyOutput:
+    """Generate greedily from the token ids of a prompt."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     engine = backend.engine
     assert isinstance(engine, VllmEngine)
-    params = SamplingParams(max_tokens=max_tokens, temperature=0, logprobs=TOP, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
-    request = {"prompt_token_ids": prompt}
-    outputs = engine._engine.generate(request, params, uuid.uuid4().hex, lora_request=engine._lora(adapter))
-    answer = [output async for output in outputs][-1].outputs[0]
-    positions = [{token: entry.logprob for token, entry in position.items()} for position in answer.logprobs or []]
-    return list(answer.token_ids), positions
+    params = SamplingParams(
+        max_tokens=max_tokens,
+        temperature=0,
+        logprobs=TOP,
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+    outputs = engine._engine.generate(
+        {"prompt_token_ids": prompt}, params, uuid.uuid4().hex, lora_request=engine._lora(adapter)
+    )
+    reply = [output async for output in outputs][-1].outputs[0]
+    positions = [
+        {token: entry.logprob for token, entry in position.items()}
+        for position in reply.logprobs or []
+    ]
+    return list(reply.token_ids), positions

@@ -1,4 +1,4 @@
-"""A collector of traces on loopback, which speaks OTLP over HTTP and keeps what it is sent."""
+"""Trace collector on loopback that receives OTLP over HTTP and keeps every span."""
 
 import threading
 import time
@@ -10,13 +10,15 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-LIMIT_S = 60  # spans are sent every few seconds
+TIMEOUT_S = 60  # exporters send spans every few seconds
+POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A span as it arrived. Ids are in hex, an absent parent is empty."""
+class CollectedSpan:
+    """Span as it arrived. Ids are in hex; a root span has an empty parent."""
 
     service: str
     name: str
@@ -31,33 +33,37 @@ class Seen:
 
 @dataclass
 class Collector:
-    """`bodies` is every byte that arrived."""
+    """Running collector."""
 
     endpoint: str
-    bodies: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)  # every request body that arrived
 
-    def spans(self, trace: str | None = None) -> list[Seen]:
-        return [span for body in list(self.bodies) for span in _parsed(body) if trace in {None, span.trace}]
+    def spans(self, trace: str | None = None) -> list[CollectedSpan]:
+        """List the spans of one trace, or of all."""
+        spans = [span for body in list(self.bodies) for span in _parse(body)]
+        return [span for span in spans if trace in {None, span.trace}]
 
-    def wait_for(self, *names: str, trace: str | None = None) -> dict[str, Seen]:
-        """The spans of those names, one of each, once all have come."""
-        deadline_s = time.monotonic() + LIMIT_S
-        while sorted(span.name for span in self.spans(trace)) != sorted(names):
-            assert time.monotonic() < deadline_s, f"there came {[span.name for span in self.spans(trace)]}, not {names}"
-            time.sleep(0.2)
+    def wait_for(self, *names: str, trace: str | None = None) -> dict[str, CollectedSpan]:
+        """Wait until exactly the spans with these names have arrived, and return them by name."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while sorted(found := [span.name for span in self.spans(trace)]) != sorted(names):
+            assert time.monotonic() < deadline_s, f"received spans {found}, expected {names}"
+            time.sleep(POLL_S)
         return {span.name: span for span in self.spans(trace)}
 
-    def find(self, wanted: Callable[[Seen], bool]) -> Seen:
-        """The first such span, once it has come."""
-        deadline_s = time.monotonic() + LIMIT_S
+    def find(self, wanted: Callable[[CollectedSpan], bool]) -> CollectedSpan:
+        """Wait for the first span that matches."""
+        deadline_s = time.monotonic() + TIMEOUT_S
         while not (found := [span for span in self.spans() if wanted(span)]):
-            assert time.monotonic() < deadline_s, "there came no such span"
-            time.sleep(0.2)
+            assert time.monotonic() < deadline_s, "no matching span arrived"
+            time.sleep(POLL_S)
         return found[0]
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
+def run_collector() -> Iterator[Collector]:
+    """Run a collector on a free port."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             collector.bodies.append(self.rfile.read(int(self.headers["content-length"])))
@@ -75,15 +81,28 @@ def collecting() -> Iterator[Collector]:
         server.shutdown()
 
 
-def _parsed(body: bytes) -> Iterator[Seen]:
+def _parse(body: bytes) -> Iterator[CollectedSpan]:
     for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-        service = next(pair.value.string_value for pair in resource.resource.attributes if pair.key == "service.name")
-        for span in (span for scope in resource.scope_spans for span in scope.spans):
-            attributes = {pair.key: _value(pair.value) for pair in span.attributes}
-            ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-            failed = span.status.code == span.status.STATUS_CODE_ERROR
-            yield Seen(service, span.name, *ids, attributes, failed, span.start_time_unix_nano, span.end_time_unix_nano)
+        attributes = {pair.key: _value(pair.value) for pair in resource.resource.attributes}
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                yield _collected(str(attributes["service.name"]), span)
+
+
+def _collected(service: str, span: Span) -> CollectedSpan:
+    return CollectedSpan(
+        service=service,
+        name=span.name,
+        trace=span.trace_id.hex(),
+        id=span.span_id.hex(),
+        parent=span.parent_span_id.hex(),
+        attributes={pair.key: _value(pair.value) for pair in span.attributes},
+        failed=span.status.code == span.status.STATUS_CODE_ERROR,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
+    )
 
 
 def _value(value: AnyValue) -> Any:
-    return getattr(value, value.WhichOneof("value"))
+    kind = value.WhichOneof("value")
+    return getattr(value, kind) if kind else None

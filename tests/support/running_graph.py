@@ -1,31 +1,36 @@
-"""What a test of the running graph holds."""
+"""Handle to the graph that the integration tests share."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+POLL_S = 0.05
+
 
 @dataclass(frozen=True)
 class Graph:
-    """Where it is, and how many answers its responder generates at the moment."""
+    """Running graph."""
 
     url: str
-    running: Callable[[], int]
+    running: Callable[[], int]  # replies that its responder generates at the moment
 
 
-async def until_running(graph: Graph, running: int, limit_s: float) -> None:
-    """Returns when the responder generates so many answers."""
+async def wait_for_running(graph: Graph, running: int, limit_s: float) -> None:
+    """Wait until the responder generates exactly this many replies."""
     deadline_s = time.monotonic() + limit_s
     while (found := await asyncio.to_thread(graph.running)) != running:
-        assert time.monotonic() < deadline_s, f"{found} answers are generated, not {running}"
-        await asyncio.sleep(0.05)
+        assert time.monotonic() < deadline_s, f"{found} replies are generated, expected {running}"
+        await asyncio.sleep(POLL_S)
 
 
-def kill(stage: str) -> None:
-    """Kills one replica of a stage, as the machine might."""
+def kill_replica(deployment: str) -> None:
+    """Kill one replica of a deployment without a graceful shutdown."""
     import ray
 
-    names = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
-    [name, *_] = [name for name in names if name.startswith("SERVE_REPLICA::") and f"#{stage}#" in name]
+    actors = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+    deployment_part = f"#{deployment}#"
+    [name, *_] = [
+        name for name in actors if name.startswith("SERVE_REPLICA::") and deployment_part in name
+    ]
     ray.kill(ray.get_actor(name, namespace="serve"))

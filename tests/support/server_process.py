@@ -1,4 +1,4 @@
-"""Starts and ends `python -m serve run`, as a newcomer does."""
+"""Start and stop `python -m serve run` as a user does."""
 
 import os
 import re
@@ -13,32 +13,45 @@ from load.harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 600
+STOP_TIMEOUT_S = 90
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running `python -m serve run`."""
+    """Running `python -m serve run`."""
 
     process: subprocess.Popen[str]
     url: str
-    log: Path
+    log: Path  # its stdout and stderr
 
 
 def start_server(log: Path, *arguments: str) -> Server:
-    """Starts the command of `make serve` on a free port and waits for its ready line."""
+    """Run the command of `make serve` on a free port and wait for its ready line."""
     port = free_port()
     command = [sys.executable, "-m", "serve", "run", "--port", str(port), *arguments]
     with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, text=True, env=dict(os.environ))
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=dict(os.environ),
+        )
+    _wait_ready(process, log)
+    return Server(process, f"http://127.0.0.1:{port}", log)
+
+
+def _wait_ready(process: subprocess.Popen[str], log: Path) -> None:
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while not re.search(r"^Ready after", log.read_text(), re.MULTILINE):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline_s, log.read_text()
-        time.sleep(0.5)
-    return Server(process, f"http://127.0.0.1:{port}", log)
+        time.sleep(POLL_S)
 
 
 def stop_server(server: Server) -> int:
-    """Ctrl-C, and the exit status."""
+    """Send Ctrl-C and return the exit status."""
     server.process.send_signal(signal.SIGINT)
-    return server.process.wait(timeout=90)
+    return server.process.wait(timeout=STOP_TIMEOUT_S)
