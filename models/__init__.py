@@ -1,4 +1,5 @@
-"""What is served: emotions, personas, prompt format, base weights, and the trained artefacts that ship.
+"""Everything that serving and training share: emotions, personas, prompts, weights and detectors.
 
-The half of the project that `serve` and `training` share, and all that they share. Importing it loads neither torch nor ray nor vllm.
+Artifacts on disk come in; checked manifests, token ids and scores go out. The package knows
+neither `serve` nor `training`, and importing it loads neither torch, ray nor vllm.
 """

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Emotion(StrEnum):
-    """One of the six; the value is its name on every wire, `id` its place in the logits."""
+    """One of the six emotions; its value is its name in every API and file."""
 
     SADNESS = "sadness"
     JOY = "joy"
@@ -15,6 +15,7 @@ class Emotion(StrEnum):
 
     @property
     def id(self) -> int:
+        """Index of the emotion in the detector's logits."""
         return LABELS.index(self)
 
 

@@ -1,18 +1,22 @@
-"""Errors of the artefacts. The root of the project's one exception tree; `serve.errors` grows the request branch.
+"""Exceptions of the shared package, and the root of the project's exception tree.
 
 FyeError                        500
-└── ArtifactError               500   what is on disk or in the catalogue is not what it should be
-    ├── CatalogError            500   an unknown entry, or an entry that contradicts itself
-    ├── FetchError              503   the source cannot be reached, or refuses
-    ├── ChecksumError           500   bytes differ from what was promised
-    └── ManifestError           500   a manifest that is missing, malformed or untrue
+└── ArtifactError               500   an artifact on disk, or its description, is wrong
+    ├── CatalogError            500   an entry of the weight catalog is unknown or malformed
+    ├── FetchError              503   a download source is unreachable or rejects the request
+    ├── ChecksumError           500   a file differs from its pinned sha256
+    └── ManifestError           500   a manifest is missing, malformed or does not fit its files
+
+`serve.errors` and `training.errors` add the branches of their packages.
 """
 
 
 class FyeError(Exception):
-    """Root of every error that this project raises on purpose.
+    """Root of every exception that this project raises on purpose.
 
-    `status` is the HTTP status it maps to, `type` a stable slug for clients.
+    Attributes:
+        status: HTTP status of the response that reports the error.
+        type: stable slug for clients, unique among the concrete errors.
     """
 
     status: int = 500
@@ -20,21 +24,31 @@ class FyeError(Exception):
 
 
 class ArtifactError(FyeError):
+    """Weights, an adapter or a detector on disk cannot be used."""
+
     type = "artifact"
 
 
 class CatalogError(ArtifactError):
+    """An entry of the weight catalog is unknown or malformed."""
+
     type = "catalog"
 
 
 class FetchError(ArtifactError):
+    """A download failed because its source is unreachable or rejected it."""
+
     status = 503
     type = "fetch"
 
 
 class ChecksumError(ArtifactError):
+    """A file differs from its pinned sha256."""
+
     type = "checksum"
 
 
 class ManifestError(ArtifactError):
+    """A manifest is missing, malformed or does not fit its files."""
+
     type = "manifest"

@@ -1,4 +1,8 @@
-"""The characters that answer: the six, one TOML file each in `models/personas/`, and others, which come with an adapter of their own."""
+"""Personas: the six built-in ones, and added ones that come with their adapter.
+
+Each built-in persona is one TOML file in `models/personas/`. An added persona is the file
+`persona.toml` in the folder of its adapter.
+"""
 
 import tomllib
 from functools import cache
@@ -11,55 +15,67 @@ from models.emotions import LABELS, Emotion
 from models.prompt import BASE_SPEAKER, USER
 from models.schema import FrozenModel
 
-FOLDER = Path(__file__).parent / "personas"
+PERSONA_FOLDER = Path(__file__).parent / "personas"
 PERSONA_FILE = "persona.toml"
-RESERVED = {"auto", "base", "none", USER.lower(), BASE_SPEAKER.lower()}  # they mean something else to a client, a metric or a prompt
+# These words have another meaning in the API, in metrics or in the prompt.
+RESERVED_NAMES = {"auto", "base", "none", USER.lower(), BASE_SPEAKER.lower()}
 
 
-def _free(name: str) -> str:
-    if name in RESERVED:
-        raise ValueError(f"{name} can be no persona's name")
+def _check_not_reserved(name: str) -> str:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"the name {name} is reserved; choose another name for the persona")
     return name
 
 
-PersonaName = Annotated[str, Field(pattern="^[a-z]{2,32}$"), AfterValidator(_free)]
+PersonaName = Annotated[str, Field(pattern="^[a-z]{2,32}$"), AfterValidator(_check_not_reserved)]
 
 
 class Persona(FrozenModel):
-    """How a persona is named, how it sounds and how it is shown."""
+    """Name, voice and appearance of a persona."""
 
-    name: str = Field(pattern=r"^[A-Z][a-z]+$", description="what the character is called in the prompt")
-    voice: str = Field(description="how it speaks, for people who write data or read the API")
+    name: str = Field(pattern=r"^[A-Z][a-z]+$", description="its name in the prompt")
+    voice: str = Field(description="its tone, for people who write data or read the API")
     colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
     emoji: str
-    instruction: str = Field(description="what the base model is told where the persona has no adapter")
+    instruction: str = Field(description="given to the base model if there is no adapter")
 
 
 class BuiltinPersona(Persona):
-    """One of the six: the character of an emotion."""
+    """One of the six personas that the product ships, one for each emotion."""
 
     emotion: Emotion
 
 
 @cache
 def builtin_personas() -> dict[Emotion, BuiltinPersona]:
-    """All six, in label order. Raises pydantic's ValidationError for a malformed file."""
-    return {label: BuiltinPersona.model_validate(tomllib.loads((FOLDER / f"{label}.toml").read_text("utf-8"))) for label in LABELS}
+    """Load the six built-in personas, in label order.
+
+    Raises pydantic's ValidationError for a malformed file.
+    """
+    return {label: BuiltinPersona.model_validate(_read_toml(label)) for label in LABELS}
+
+
+def _read_toml(label: Emotion) -> dict[str, object]:
+    return tomllib.loads((PERSONA_FOLDER / f"{label}.toml").read_text("utf-8"))
 
 
 def speaker_name(persona: str) -> str:
-    """What a persona is called in the prompt: its name, so that no two personas can speak as one."""
+    """Return the name of a persona in the prompt: its own, so that no two share one."""
     return persona.capitalize()
 
 
 def load_added_persona(folder: Path, persona: str) -> Persona | None:
-    """The character that an adapter brings; None for the six, whose are here. Raises OSError or ValueError."""
+    """Load the persona that an adapter brings, or None if it is a built-in one.
+
+    Raises OSError or ValueError if the file is missing, malformed or not allowed.
+    """
     file = folder / PERSONA_FILE
     if persona in LABELS:
         if file.exists():
-            raise ValueError(f"{persona} has a character, and {PERSONA_FILE} would be another")
+            raise ValueError(f"{persona} is a built-in persona; remove {PERSONA_FILE}")
         return None
-    character = Persona.model_validate(tomllib.loads(file.read_text("utf-8")))
-    if character.name != speaker_name(persona):
-        raise ValueError(f"{PERSONA_FILE} names its character {character.name}, which must be {speaker_name(persona)}")
-    return character
+    added = Persona.model_validate(tomllib.loads(file.read_text("utf-8")))
+    expected = speaker_name(persona)
+    if added.name != expected:
+        raise ValueError(f"name in {PERSONA_FILE} is {added.name!r}, expected {expected!r}")
+    return added

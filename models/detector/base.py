@@ -1,6 +1,8 @@
-"""What a detector artefact offers, whatever computes it. Needs torch, and not transformers.
+"""Interface of every detector: calibrated scores and features of texts.
 
-texts -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
+texts -> logits (batch, 6) -> softmax with the fitted temperature -> scores (batch, 6)
+
+Needs torch but not transformers.
 """
 
 from abc import ABC, abstractmethod
@@ -16,46 +18,64 @@ from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import materialize
 
-NORMAL_BATCH = 64
+BATCH_SIZE = 64
 
 
 class TextClassifier(ABC):
-    """A detector artefact, whatever computes it. Raises ManifestError if the artefact is not what its manifest says."""
+    """Detector artifact, loaded for one device and precision."""
 
     def __init__(self, folder: Path) -> None:
+        """Check the artifact and find its base weights.
+
+        Raises ManifestError if the artifact does not match its manifest.
+        """
         self.manifest = DetectorManifest.read(folder)
         if file_sha256(folder / DETECTOR_WEIGHTS) != self.manifest.content_hash:
-            raise ManifestError(f"{folder.name}: the weights are not those of the manifest")
+            raise ManifestError(
+                f"{folder.name}: {DETECTOR_WEIGHTS} does not match the manifest; export it again"
+            )
         self.base = materialize(self.manifest.base)
         if self.base.sha256 != self.manifest.base_hash:
-            raise ManifestError(f"{folder.name}: trained on other base weights than {self.base.name} {self.base.sha256[:12]}")
+            raise ManifestError(
+                f"{folder.name}: base weights {self.base.name} have sha256 "
+                f"{self.base.sha256[:12]}, expected {self.manifest.base_hash[:12]}"
+            )
 
     @abstractmethod
     def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Float32 logits `(batch, 6)`, and features `(batch, hidden)`: the last layer's mean over the tokens of each text."""
+        """Run the model on one batch of texts.
+
+        Returns float32 logits `(batch, 6)` and features `(batch, hidden)`. The features are the
+        mean of the last layer over the tokens of each text.
+        """
 
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
-        """Float32 logits, `(batch, 6)`, in the order of the texts."""
+        """Return float32 logits `(batch, 6)` in the order of the texts."""
         return self.forward(texts)[0]
 
     def scores(self, texts: Sequence[str]) -> torch.Tensor:
-        """Calibrated probabilities, `(batch, 6)`."""
+        """Return calibrated probabilities `(batch, 6)` in the order of the texts."""
         return self.calibrated(self.logits(texts))
 
     def calibrated(self, logits: torch.Tensor) -> torch.Tensor:
-        """Probabilities of logits, at the fitted temperature."""
+        """Convert logits to probabilities with the fitted temperature."""
         return torch.softmax(logits / self.manifest.temperature, dim=-1)
 
     def all_logits(self, texts: Sequence[str]) -> torch.Tensor:
-        """Logits of any number of texts, `(len(texts), 6)`: batches of similar length, results in the order given."""
-        return self._all(texts)[0] if texts else torch.empty(0, len(LABELS))
+        """Return logits `(len(texts), 6)` of any number of texts, run in batches."""
+        return self._forward_all(texts)[0] if texts else torch.empty(0, len(LABELS))
 
     def all_features(self, texts: Sequence[str]) -> np.ndarray:
-        """Features of at least one text, `(len(texts), hidden)`, in the same way."""
-        return self._all(texts)[1].numpy()
+        """Return features `(len(texts), hidden)` of at least one text, run in batches."""
+        return self._forward_all(texts)[1].numpy()
 
-    def _all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        read = [self.forward([texts[i] for i in order[start : start + NORMAL_BATCH]]) for start in range(0, len(order), NORMAL_BATCH)]
-        back = torch.tensor(order).argsort()
-        return torch.cat([logits for logits, _ in read])[back], torch.cat([features for _, features in read])[back]
+    def _forward_all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run batches of texts of similar length; the results have the order of the texts."""
+        by_length = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        results = []
+        for start in range(0, len(texts), BATCH_SIZE):
+            batch = by_length[start : start + BATCH_SIZE]
+            results.append(self.forward([texts[number] for number in batch]))
+        logits, features = (torch.cat(parts) for parts in zip(*results, strict=True))
+        original_order = torch.tensor(by_length).argsort()
+        return logits[original_order], features[original_order]

@@ -1,6 +1,8 @@
-"""Whether a message speaks of harm: a linear probe on what a detector has read anyway (Alain and Bengio 2016, https://arxiv.org/abs/1610.01644).
+"""Linear probe for harm on the features that a detector computes anyway.
 
-features (batch, hidden) of the detector -> three probabilities -> a category, unless harmlessness is likely enough. Needs torch.
+features (batch, hidden) -> three probabilities -> a category if P(harmless) is below the threshold
+
+Linear probes: Alain and Bengio 2016, https://arxiv.org/abs/1610.01644. Needs torch.
 """
 
 from pathlib import Path
@@ -14,25 +16,36 @@ from models.hashing import file_sha256
 
 
 class HarmProbe:
-    """A probe, loaded. Raises ManifestError if it is not what its manifest says, or was made for another detector."""
+    """Loaded harm probe of one detector."""
 
     def __init__(self, folder: Path, detector_hash: str) -> None:
+        """Load the probe in the folder of a detector.
+
+        Raises ManifestError if it does not match its manifest or belongs to another detector.
+        """
         self.manifest = HarmManifest.read(folder)
         if self.manifest.detector_hash != detector_hash:
-            raise ManifestError(f"{folder.name}: the probe was made for another detector, {self.manifest.detector_hash[:12]}")
+            raise ManifestError(
+                f"{folder.name}: the harm probe was fitted for detector "
+                f"{self.manifest.detector_hash[:12]}, expected {detector_hash[:12]}; fit it again"
+            )
         if file_sha256(folder / HARM_WEIGHTS) != self.manifest.content_hash:
-            raise ManifestError(f"{folder.name}: the probe's weights are not those of its manifest")
+            raise ManifestError(f"{folder.name}: {HARM_WEIGHTS} does not match its manifest")
         tensors = load_file(folder / HARM_WEIGHTS)
-        self._weight, self._bias = tensors["weight"], tensors["bias"]
+        self._weight = tensors["weight"]
+        self._bias = tensors["bias"]
 
     def probabilities(self, features: torch.Tensor) -> torch.Tensor:
-        """`(batch, 3)` in the order of `CATEGORIES`."""
+        """Return probabilities `(batch, 3)` in the order of `CATEGORIES`."""
         return torch.softmax(features @ self._weight.T + self._bias, dim=-1)
 
     def categories(self, features: torch.Tensor) -> list[Category | None]:
-        """What each of the texts speaks of."""
+        """Return the harm category of each text, or None."""
         rows = self.probabilities(features)
-        likelier = rows[:, 1:].argmax(-1) + 1
+        harmless = rows[:, 0].tolist()
+        likeliest = (rows[:, 1:].argmax(-1) + 1).tolist()
+        threshold = self.manifest.threshold
         return [
-            CATEGORIES[int(number)] if float(row[0]) < self.manifest.threshold else None for row, number in zip(rows, likelier, strict=True)
+            CATEGORIES[index] if probability < threshold else None
+            for probability, index in zip(harmless, likeliest, strict=True)
         ]

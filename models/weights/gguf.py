@@ -1,10 +1,12 @@
-"""Turns a Gemma GGUF file into the transformers layout: bf16 safetensors, config and tokenizer. Needs torch and gguf.
+"""Conversion of a Gemma GGUF file to the transformers layout: bf16 safetensors and tokenizer.
 
-transformers dequantises the weights, but its tokenizer for such a file is a unigram model over merge ranks, which cuts "Friend" into
-"Fr", "ie", "nd". Gemma's tokenizer is a byte-pair encoding: it is rebuilt here from the file's own tokens and ranks.
+transformers dequantises the weights correctly, but builds a unigram tokenizer over merge ranks,
+which splits "Friend" into "Fr", "ie", "nd". Gemma's tokenizer is a byte-pair encoding, so it is
+rebuilt here from the tokens and ranks in the file. Needs torch and gguf.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from gguf import GGUFReader, TokenType
@@ -13,12 +15,23 @@ from tokenizers.models import BPE
 from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedTokenizerFast
 
 SPACE = "▁"
+ADDED_TOKENS: dict[int, bool] = {
+    TokenType.CONTROL: True,
+    TokenType.USER_DEFINED: False,
+}  # special or not
 
 
 def gguf_to_safetensors(file: Path, layout: Path) -> None:
-    """Writes the layout and removes `file`. The tokenizer adds no `<bos>` by itself: `models.prompt` does."""
-    dense = GgufConfig(dequantize=True)
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, quantization_config=dense, dtype=torch.bfloat16)
+    """Write the transformers layout and delete `file`.
+
+    The tokenizer adds no `<bos>` by itself, because `models.prompt` does.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
+        file.parent,
+        gguf_file=file.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.bfloat16,
+    )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.to(torch.bfloat16).save_pretrained(layout)
@@ -29,31 +42,60 @@ def gguf_to_safetensors(file: Path, layout: Path) -> None:
 
 
 def gemma_tokenizer(file: Path) -> Tokenizer:
-    """SentencePiece's byte-pair encoding as `tokenizers` has it: the merge with the best rank comes first, bytes are the fallback."""
+    """Rebuild SentencePiece's byte-pair encoding from the fields of a GGUF file.
+
+    The merge with the best rank is applied first; unknown characters fall back to bytes.
+    """
     fields = GGUFReader(file).fields
-    tokens, scores, kinds = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "scores", "token_type"))
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    ranks = {token: -score for token, score, kind in zip(tokens, scores, kinds, strict=True) if kind == TokenType.NORMAL}
-    merges = merges_of(ranks, vocabulary)
-    tokenizer = Tokenizer(
-        BPE(vocabulary, merges, unk_token=tokens[fields["tokenizer.ggml.unknown_token_id"].contents()], fuse_unk=True, byte_fallback=True)
+    tokens = _field(fields, "tokens")
+    kinds = _field(fields, "token_type")
+    vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
+    rows = zip(tokens, _field(fields, "scores"), kinds, strict=True)
+    ranks = {token: -score for token, score, kind in rows if kind == TokenType.NORMAL}
+    model = BPE(
+        vocabulary,
+        bpe_merges(ranks, vocabulary),
+        unk_token=tokens[_field(fields, "unknown_token_id")],
+        fuse_unk=True,
+        byte_fallback=True,
     )
+    return _with_text_steps(model, _added_tokens(tokens, kinds))
+
+
+def _field(fields: dict[str, Any], name: str) -> Any:
+    return fields[f"tokenizer.ggml.{name}"].contents()
+
+
+def _added_tokens(tokens: list[str], kinds: list[int]) -> list[AddedToken]:
+    return [
+        AddedToken(token, special=ADDED_TOKENS[kind], normalized=False)
+        for token, kind in zip(tokens, kinds, strict=True)
+        if kind in ADDED_TOKENS
+    ]
+
+
+def _with_text_steps(model: BPE, added_tokens: list[AddedToken]) -> Tokenizer:
+    """Add SentencePiece's treatment of spaces, the byte decoder and the added tokens."""
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
-    added = {TokenType.CONTROL: True, TokenType.USER_DEFINED: False}
-    tokenizer.add_tokens(
-        [AddedToken(token, special=added[kind], normalized=False) for token, kind in zip(tokens, kinds, strict=True) if kind in added]
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
     )
+    tokenizer.add_tokens(added_tokens)
     return tokenizer
 
 
-def merges_of(ranks: dict[str, float], vocabulary: dict[str, int]) -> list[tuple[str, str]]:
-    """Every way to join two tokens into a third, the best-ranked result first, then by the parts' ids."""
+def bpe_merges(ranks: dict[str, float], vocabulary: dict[str, int]) -> list[tuple[str, str]]:
+    """Return every pair of tokens that joins to a third one.
+
+    Pairs are sorted by the rank of the result, then by the ids of the two parts.
+    """
     found = []
     for whole, rank in ranks.items():
         for cut in range(1, len(whole)):
-            left, right = whole[:cut], whole[cut:]
+            left = whole[:cut]
+            right = whole[cut:]
             if left in vocabulary and right in vocabulary:
                 found.append((rank, vocabulary[left], vocabulary[right], left, right))
     return [(left, right) for *_, left, right in sorted(found)]

@@ -23,8 +23,8 @@ class ModelClassifier:
         """
         import torch
 
-        from models.detector.harm_probe import HarmProbe
         from models.detector.factory import open_classifier
+        from models.detector.harm_probe import HarmProbe
 
         self._threads = config.threads
         self._batch_threads = config.batch_threads or len(os.sched_getaffinity(0))

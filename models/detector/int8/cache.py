@@ -1,8 +1,9 @@
-"""Where a detector's 8-bit integers lie: converted at the first start, into the cache folder beside the base weights.
+"""Cache of converted detectors: an artifact is converted to int8 at its first start.
 
-    artefact, base weights -> converted on the texts of int8_examples.txt -> <cache>/detector-int8-<12 of a hash>.safetensors
+    artifact -> calibrate and convert -> <cache>/detector-int8-<12 of a hash>.safetensors
 
-Safe when two processes do it at once (a file lock) and after a kill (a file is renamed into place when it is whole).
+A file lock makes it safe in several processes at once. It is also safe after an interruption,
+because a file is renamed into place when it is complete.
 """
 
 import json
@@ -14,31 +15,33 @@ from filelock import FileLock
 
 from models.hashing import file_sha256, json_sha256
 from models.manifest import DetectorManifest
-from models.weights.cache import Report, cache_folder, materialize
+from models.weights.cache import ProgressCallback, cache_folder, materialize
 
-EXAMPLES = Path(__file__).with_name("calibration_texts.txt")
-FORMAT = 1  # of the tensors in the file: raise it when `int8` or `int8_convert` mean something else by them
-BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # without one of them sums of products overflow before they are added up
+CALIBRATION_TEXTS = Path(__file__).with_name("calibration_texts.txt")
+FORMAT = 2  # raise it when `convert` or `model` change the names or the meaning of the tensors
+# Without one of these, sums of int8 products overflow before they are accumulated in 32 bits.
+INT8_CPU_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 log = logging.getLogger(__name__)
 
 
 def has_int8_dot_product() -> bool:
-    """Whether this processor multiplies bytes and adds up in 32 bits."""
+    """Check that the CPU multiplies int8 values with 32-bit accumulation."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return False
-    return any(BYTE_PRODUCTS & set(line.split()) for line in lines if line.startswith("flags"))
+    return any(INT8_CPU_FLAGS & set(line.split()) for line in lines if line.startswith("flags"))
 
 
 def supports_int8(folder: Path) -> bool:
-    """Whether an artefact can be read in 8-bit integers here: one that stands on MPNet, on a processor that is made for it."""
+    """Check that an artifact is based on MPNet and that the CPU has int8 dot products."""
     base = materialize(DetectorManifest.read(folder).base).folder
-    return has_int8_dot_product() and json.loads((base / "config.json").read_text("utf-8"))["model_type"] == "mpnet"
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    return has_int8_dot_product() and config["model_type"] == "mpnet"
 
 
-def int8_weights(folder: Path, report: Report = log.info) -> Path:
-    """The file with the converted tensors of an artefact, made first if it is not there."""
+def int8_weights(folder: Path, report: ProgressCallback = log.info) -> Path:
+    """Return the file of an artifact's int8 tensors, converted first if it does not exist."""
     manifest = DetectorManifest.read(folder)
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
@@ -46,20 +49,23 @@ def int8_weights(folder: Path, report: Report = log.info) -> Path:
     with FileLock(cache / f".{file.stem}.lock"):
         if not file.is_file():
             report(f"{manifest.base}: converting to 8-bit integers")
-            _make(folder, file)
+            _convert(folder, file)
     return file
 
 
 def _key(manifest: DetectorManifest) -> str:
-    depends_on = [manifest.content_hash, manifest.base_hash, file_sha256(EXAMPLES), FORMAT, version("torch")]
-    return json_sha256(depends_on)[:12]
+    """Hash everything that the converted tensors depend on."""
+    texts = file_sha256(CALIBRATION_TEXTS)
+    inputs = [manifest.content_hash, manifest.base_hash, texts, FORMAT, version("torch")]
+    return json_sha256(inputs)[:12]
 
 
-def _make(folder: Path, file: Path) -> None:
+def _convert(folder: Path, file: Path) -> None:
     from safetensors.torch import save_file
 
-    from models.detector.int8.convert import converted  # imports torch
+    from models.detector.int8.convert import convert_artifact  # imports torch
 
     partial = file.with_suffix(".partial")
-    save_file(converted(folder, EXAMPLES.read_text("utf-8").splitlines()), partial, metadata={"format": "pt"})
+    tensors = convert_artifact(folder, CALIBRATION_TEXTS.read_text("utf-8").splitlines())
+    save_file(tensors, partial, metadata={"format": "pt"})
     partial.rename(file)

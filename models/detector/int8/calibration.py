@@ -1,4 +1,7 @@
-"""How far what each product of an encoder reads reaches, on example texts: what the units of 8-bit integers are made from. Needs torch."""
+"""Calibration: absolute maximum per input channel of each linear layer, over sample texts.
+
+Needs torch.
+"""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -8,26 +11,35 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-PARTS = ("qkv", "out", "up", "down")  # the products of a layer
+LINEAR_LAYERS = ("qkv", "out", "up", "down")  # of one encoder layer
 Batch = dict[str, Tensor]
 
 
-def activation_absmax(model: PreTrainedModel, examples: Iterable[Batch]) -> dict[str, Tensor]:
-    """Of each channel that a product reads: the largest absolute value that the examples bring, `(channels,)`."""
-    reach: dict[str, Tensor] = {}
+def activation_absmax(model: PreTrainedModel, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    """Return the absolute maxima `(channels,)` of the inputs of each linear layer.
 
-    def watch(name: str) -> Callable[..., None]:
-        def see(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            seen = inputs[0].flatten(0, -2).abs().amax(0)
-            reach[name] = torch.maximum(reach[name], seen) if name in reach else seen
+    Keys are `<layer>.<linear layer>`, as in `0.qkv`.
+    """
+    absmax: dict[str, Tensor] = {}
 
-        return see
+    def record(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
+            found = inputs[0].flatten(0, -2).abs().amax(0)
+            absmax[name] = torch.maximum(absmax[name], found) if name in absmax else found
+
+        return hook
 
     with ExitStack() as hooks:
         for number, layer in enumerate(model.mpnet.encoder.layer):
-            modules = (layer.attention.attn.q, layer.attention.attn.o, layer.intermediate.dense, layer.output.dense)
-            for part, module in zip(PARTS, modules, strict=True):
-                hooks.callback(module.register_forward_pre_hook(watch(f"{number}.{part}")).remove)
-        for batch in examples:
+            for name, module in zip(LINEAR_LAYERS, _linear_layers(layer), strict=True):
+                handle = module.register_forward_pre_hook(record(f"{number}.{name}"))
+                hooks.callback(handle.remove)
+        for batch in batches:
             model(**batch)
-    return reach
+    return absmax
+
+
+def _linear_layers(layer: Any) -> tuple[nn.Linear, ...]:
+    """Return the layers in the order of LINEAR_LAYERS; q has the same input as k and v."""
+    attention = layer.attention.attn
+    return attention.q, attention.o, layer.intermediate.dense, layer.output.dense
