@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from serve.cli import adapters, keys
+from serve.cli import adapters, detect, keys
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,19 +14,12 @@ app = typer.Typer(
 )
 app.add_typer(adapters.app, name="adapters")
 app.command()(keys.new_key)
+app.command()(detect.detect)
 
 Host = Annotated[str, typer.Option(help="address to bind or to connect to")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="port to bind or to connect to")]
 ConfigFile = Annotated[Path, typer.Option(help="Serve config file", exists=True, dir_okay=False)]
 Scripted = Annotated[bool, typer.Option(help="deterministic replies without weights")]
-Source = Annotated[
-    Path, typer.Argument(help=".jsonl, .csv or .parquet file", exists=True, dir_okay=False)
-]
-Out = Annotated[
-    Path | None, typer.Option(help="output file; default: NAME.labelled in the input's folder")
-]
-Column = Annotated[str, typer.Option(help="column that holds the texts")]
-Workers = Annotated[int, typer.Option(min=1, help="detectors, which share the machine's cores")]
 LOCAL = Path(__file__).parents[1] / "deploy" / "local.yaml"
 
 
@@ -41,22 +34,6 @@ def run(
     from serve.cli.run import start
 
     raise typer.Exit(start(config, scripted, host, port))
-
-
-@app.command()
-def detect(
-    source: Source,
-    out: Out = None,
-    column: Column = "text",
-    workers: Workers = 1,
-    config: ConfigFile = LOCAL,
-    scripted: Scripted = False,
-) -> None:
-    """Label the emotion of every text in a file, without a server."""
-    from serve.detector.batch_job import start
-
-    out = out or source.with_name(f"{source.stem}.labelled{source.suffix}")
-    raise typer.Exit(start(source, out, column, None if scripted else config, workers))
 
 
 @app.command()

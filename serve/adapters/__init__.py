@@ -1,6 +1,6 @@
 """Control plane of the adapter versions: which ones exist and which one each persona uses.
 
-The desired state (`registry`) is held by `controller`. Responder replicas reconcile with it once a
-second and load a version only if it passes `validation`. Ingress replicas learn from `persona_cache`
-which personas can be selected. This package knows nothing about HTTP, prompts or requests.
+The desired state (`registry`) is held by `controller`. Responder replicas reconcile with it once
+a second and load a version only if it passes `validation`. Request handlers learn from
+`persona_cache` which personas can be selected. This package knows nothing about HTTP or requests.
 """

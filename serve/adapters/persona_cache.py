@@ -1,7 +1,4 @@
-"""Cache of selectable personas: the built-in ones and those promoted in the adapter controller.
-
-Each ingress replica has one.
-"""
+"""Cache of selectable personas: the built-in ones and those promoted in the controller."""
 
 import asyncio
 import math

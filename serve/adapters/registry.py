@@ -1,6 +1,6 @@
 """Desired state of the adapters: immutable values, and what replicas and operators see of them.
 
-publish -> resident, not used yet -> promote -> used for new requests -> rollback -> previous version
+publish -> resident but unused -> promote -> used for new requests -> rollback -> previous one
 """
 
 from collections.abc import Iterable
@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from models.emotions import LABELS
 from models.personas import Persona, PersonaName
+from models.schema import FrozenModel
 from serve.errors import AdapterRefused
 
 SYNC_INTERVAL_S = 1.0  # time between two reports of a responder replica
 
 
-class Version(BaseModel):
+class Version(FrozenModel):
     """An adapter version.
 
     Attributes:
@@ -27,28 +28,24 @@ class Version(BaseModel):
         added_persona: definition that the adapter brings, None for a built-in persona.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     persona: PersonaName
     folder: Path | None = None
     added_persona: Persona | None = None
 
 
-class Releases(BaseModel):
+class Releases(FrozenModel):
     """Resident versions, and the history of promoted versions of each persona.
 
     Attributes:
         versions: resident versions, oldest first.
-        promoted: names of promoted versions by persona. The last one is in use; rollback removes it.
+        promoted: names of promoted versions by persona. The last is in use; rollback removes it.
         configured: names of the versions that the configuration file led to.
         revision: number of changes since then.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     versions: tuple[Version, ...] = ()
-    promoted: dict[PersonaName, tuple[str, ...]] = {}
+    promoted: dict[PersonaName, tuple[str, ...]] = Field(default_factory=dict)
     configured: tuple[str, ...] = ()
     revision: int = 0
 

@@ -67,5 +67,7 @@ class ReplicaReports:
     def _recent(self) -> dict[str, tuple[float, ReplicaReport]]:
         """Forget replicas that are gone, and return the others with the times of their reports."""
         oldest_s = time.monotonic() - REPLICA_TIMEOUT_S
-        self._reports = {name: entry for name, entry in self._reports.items() if entry[0] > oldest_s}
+        self._reports = {
+            name: entry for name, entry in self._reports.items() if entry[0] > oldest_s
+        }
         return self._reports

@@ -2,22 +2,27 @@
 
 import logging
 import os
+import shutil
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
 from serve.cli.console import console
 from serve.config import ServeConfig
 from serve.errors import ServingError
+from serve.ray_compat import set_http_environment
 
 APP_NAME = "face-your-emotions"
 START_TIMEOUT_S = 900
 POLL_INTERVAL_S = 0.5
 SERVE_LOGS = "/tmp/ray/session_latest/logs/serve"  # noqa: S108 (Ray's own path, only printed)
-# The ingress writes one log line per request itself.
+# The graph writes one log line per request itself.
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 
@@ -32,11 +37,11 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     from ray.serve.api import RunTarget
 
     from serve.app import build
-    from serve.proxy.middleware import INGRESS_VARIABLE
 
-    os.environ[INGRESS_VARIABLE] = config.ingress.model_dump_json()
+    folder = tempfile.mkdtemp(prefix="fye-")  # only this user may enter it
+    set_http_environment(config.http, Path(folder), _free_port())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    console.print("Starting the graph: ingress, detector, responder ...")
+    console.print("Starting the graph: detector, responder ...")
     try:
         ray.init(
             "local",
@@ -52,6 +57,13 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def cpus_for_ray(config: ServeConfig) -> int:
@@ -59,8 +71,8 @@ def cpus_for_ray(config: ServeConfig) -> int:
 
     Ray uses it only for placement, so it may be higher than what the machine has.
     """
-    deployments = (config.ingress.replicas, config.detector.replicas, config.responder.replicas)
-    needed = sum(replicas.maximum * replicas.cpus for replicas in deployments)
+    scaled = (config.detector.replicas, config.responder.replicas)
+    needed = sum(replicas.maximum * replicas.cpus for replicas in scaled)
     return max(os.cpu_count() or 1, round(needed + 0.5))
 
 

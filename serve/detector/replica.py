@@ -10,6 +10,7 @@ from serve.config import NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
 from serve.detector.protocol import Detection
 from serve.detector.readers import load_classifier
+from serve.metrics import counter, histogram
 from serve.tracing import Carrier, Tracing
 
 BATCH_SIZE_BUCKETS: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -37,8 +38,6 @@ class Detector:
         Raises:
             ArtifactError: the classifier's weights are missing or not what they should be.
         """
-        from serve.metrics import counter, histogram
-
         self._tracing = Tracing(tracing, "detector")
         self._batch_sizes = histogram(
             "fye_batch_texts", "Number of texts in a detector batch", BATCH_SIZE_BUCKETS
@@ -64,7 +63,7 @@ class Detector:
         with ExitStack() as spans:
             for trace in traces.values():
                 span = spans.enter_context(self._tracing.span("batch", trace, "SERVER"))
-                span.note(texts=len(batch))
+                span.set(texts=len(batch))
             try:
                 return await self._classify_by_length([entry.text for entry in batch])
             except Exception:

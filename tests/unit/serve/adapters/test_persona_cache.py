@@ -1,4 +1,4 @@
-"""Who can be asked for by name, as an ingress replica knows it: when it asks the directory, and what it does without."""
+"""Cache of selectable personas: when it asks the controller, and its fallback without one."""
 
 import asyncio
 import tomllib
@@ -7,76 +7,90 @@ import pytest
 
 from models.emotions import LABELS
 from models.personas import Persona
-from serve.adapters import persona_cache as characters_module
-from serve.adapters.registry import ControllerStatus
+from serve.adapters import persona_cache
 from serve.adapters.persona_cache import PersonaCache
-from serve.adapters.registry import Releases, Version
+from serve.adapters.registry import ControllerStatus, Releases, Version
 from serve.errors import NotReady
 from support.fakes import PERSONA_TOML
 
-CALM = Version(name="calm@1", persona="calm", character=Persona.model_validate(tomllib.loads(PERSONA_TOML.format("Calm"))))
+CALM = Version(
+    name="calm@1",
+    persona="calm",
+    added_persona=Persona.model_validate(tomllib.loads(PERSONA_TOML.format("Calm"))),
+)
 WITH_CALM = Releases().publish(CALM, 1).promote("calm@1")
 
 
-class Asked:
-    """A directory that counts its questions."""
+class FakeController:
+    """Controller that counts its calls, and hangs if told to."""
 
     def __init__(self) -> None:
-        self.releases, self.questions, self.away = Releases(), 0, False
+        self.releases = Releases()
+        self.calls = 0
+        self.hangs = False
 
     async def status(self) -> ControllerStatus:
-        self.questions += 1
-        await asyncio.sleep(60 if self.away else 0)
+        self.calls += 1
+        await asyncio.sleep(60 if self.hangs else 0)
         return ControllerStatus(self.releases)
 
 
 @pytest.fixture
-def directory(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    monkeypatch.setattr(characters_module, "TIMEOUT_S", 0.05)
-    return Asked()
+def controller(monkeypatch: pytest.MonkeyPatch) -> FakeController:
+    monkeypatch.setattr(persona_cache, "TIMEOUT_S", 0.05)
+    return FakeController()
 
 
 @pytest.fixture
-def characters(directory: Asked) -> PersonaCache:
-    return PersonaCache(directory.status)
+def cache(controller: FakeController) -> PersonaCache:
+    return PersonaCache(controller.status)
 
 
-async def test_the_six_are_there_without_a_question(directory: Asked, characters: PersonaCache) -> None:
-    assert all([await characters.has(label.value) for label in LABELS])
-    assert (list(characters.known), directory.questions) == (list(LABELS), 0)
-
-
-async def test_what_is_promoted_is_there_at_once_and_then_for_a_while_without_a_question(directory: Asked, characters: PersonaCache) -> None:
-    assert not await characters.has("calm")
-    directory.releases = WITH_CALM
-    assert [await characters.has("calm") for _ in range(5)] == [True] * 5
-    assert directory.questions == 2
-    assert list(await characters.all()) == [*LABELS, "calm"]
-
-
-async def test_what_is_rolled_back_is_gone_soon(directory: Asked, characters: PersonaCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory.releases = WITH_CALM
-    assert await characters.has("calm")
-    directory.releases = Releases()
-    monkeypatch.setattr(characters_module, "FRESH_S", 0)
-    assert not await characters.has("calm")
-    assert list(await characters.all()) == list(LABELS)
-
-
-async def test_any_number_of_unknown_names_is_one_question_at_a_time(directory: Asked, characters: PersonaCache) -> None:
-    assert not any(await asyncio.gather(*(characters.has(f"nobody{number}") for number in range(500))))
-    assert directory.questions <= 2
-
-
-async def test_without_the_directory_the_others_are_those_of_its_last_answer(
-    directory: Asked, characters: PersonaCache, monkeypatch: pytest.MonkeyPatch
+async def test_built_in_personas_need_no_call(
+    controller: FakeController, cache: PersonaCache
 ) -> None:
-    directory.releases = WITH_CALM
-    assert await characters.has("calm")
-    directory.away = True
-    monkeypatch.setattr(characters_module, "FRESH_S", 0)
-    assert await characters.has("calm")
-    assert await characters.has("joy")
-    assert list(await characters.all()) == [*LABELS, "calm"]
+    assert all([await cache.has(label.value) for label in LABELS])
+    assert (list(cache.known), controller.calls) == (list(LABELS), 0)
+
+
+async def test_promoted_persona_is_available_at_once_and_then_cached(
+    controller: FakeController, cache: PersonaCache
+) -> None:
+    assert not await cache.has("calm")
+    controller.releases = WITH_CALM
+    assert [await cache.has("calm") for _ in range(5)] == [True] * 5
+    assert controller.calls == 2
+    assert list(await cache.all()) == [*LABELS, "calm"]
+
+
+async def test_rolled_back_persona_disappears_after_the_ttl(
+    controller: FakeController, cache: PersonaCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.releases = WITH_CALM
+    assert await cache.has("calm")
+    controller.releases = Releases()
+    monkeypatch.setattr(persona_cache, "TTL_S", 0)
+    assert not await cache.has("calm")
+    assert list(await cache.all()) == list(LABELS)
+
+
+async def test_concurrent_unknown_names_share_one_call(
+    controller: FakeController, cache: PersonaCache
+) -> None:
+    names = [f"unknown{number}" for number in range(500)]
+    assert not any(await asyncio.gather(*(cache.has(name) for name in names)))
+    assert controller.calls <= 2
+
+
+async def test_known_personas_stay_available_without_the_controller(
+    controller: FakeController, cache: PersonaCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.releases = WITH_CALM
+    assert await cache.has("calm")
+    controller.hangs = True
+    monkeypatch.setattr(persona_cache, "TTL_S", 0)
+    assert await cache.has("calm")
+    assert await cache.has("joy")
+    assert list(await cache.all()) == [*LABELS, "calm"]
     with pytest.raises(NotReady):
-        await characters.has("pride")
+        await cache.has("pride")

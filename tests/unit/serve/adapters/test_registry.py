@@ -106,7 +106,9 @@ def test_every_persona_always_uses_a_resident_version_of_its_own(
     releases = INITIAL
     for action, number, persona in steps:
         try:
-            releases = change(releases, action, Version(name=f"{persona}@{number}", persona=persona))
+            releases = change(
+                releases, action, Version(name=f"{persona}@{number}", persona=persona)
+            )
         except AdapterRefused:
             continue
         owners = {version.name: version.persona for version in releases.versions}

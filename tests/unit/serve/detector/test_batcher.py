@@ -1,4 +1,4 @@
-"""Items of many calls in one batch: at once when idle, together when not, each with its own result."""
+"""Continuous batching: a lone call runs at once, concurrent calls share the next batch."""
 
 import asyncio
 
@@ -7,84 +7,98 @@ import pytest
 from serve.detector.batcher import ContinuousBatcher
 
 
-class Slow:
-    """Doubles numbers, one batch after the other, each when it is let go."""
+class SlowDoubling:
+    """Doubles numbers. Each batch waits until it is released, and 13 raises an error."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.go = asyncio.Semaphore(0)
+        self.released = asyncio.Semaphore(0)
+
+    def release(self, batches: int = 1) -> None:
+        for _ in range(batches):
+            self.released.release()
 
     async def __call__(self, numbers: list[int]) -> list[int]:
         self.batches.append(numbers)
-        await self.go.acquire()
+        await self.released.acquire()
         if 13 in numbers:
-            raise ValueError("thirteen")
+            raise ValueError("13")
         return [2 * number for number in numbers]
 
 
-async def turns(count: int = 5) -> None:
-    for _ in range(count):
+async def run_loop(turns: int = 5) -> None:
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 
-async def test_a_lone_call_is_computed_at_once_and_whole() -> None:
-    slow = Slow()
-    call = asyncio.create_task(ContinuousBatcher(slow, 8).of([1, 2, 3]))
-    await turns()
-    assert slow.batches == [[1, 2, 3]]
-    slow.go.release()
+async def test_lone_call_runs_at_once_as_one_batch() -> None:
+    compute = SlowDoubling()
+    call = asyncio.create_task(ContinuousBatcher(compute, 8).submit([1, 2, 3]))
+    await run_loop()
+    assert compute.batches == [[1, 2, 3]]
+    compute.release()
     assert await call == [2, 4, 6]
 
 
-async def test_what_waits_meanwhile_is_the_next_batch() -> None:
-    slow = Slow()
-    batches = ContinuousBatcher(slow, 3)
-    calls = [asyncio.create_task(batches.of([1]))]
-    await turns()
-    for number in range(2, 6):
-        calls.append(asyncio.create_task(batches.of([number])))
-        await turns()
-    for _ in range(3):
-        slow.go.release()
+async def test_items_that_arrive_during_a_batch_form_the_next() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 3)
+    calls = []
+    for number in range(1, 6):
+        calls.append(asyncio.create_task(batcher.submit([number])))
+        await run_loop()
+    compute.release(batches=3)
     assert await asyncio.gather(*calls) == [[2], [4], [6], [8], [10]]
-    assert slow.batches == [[1], [2, 3, 4], [5]]
+    assert compute.batches == [[1], [2, 3, 4], [5]]
 
 
-async def test_a_failed_batch_fails_its_calls_and_no_other() -> None:
-    slow = Slow()
-    batches = ContinuousBatcher(slow, 2)
-    calls = [asyncio.create_task(batches.of([number])) for number in (12, 13, 14)]
-    await turns()
-    for _ in range(2):
-        slow.go.release()
+async def test_failed_batch_fails_only_its_own_calls() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 2)
+    calls = [asyncio.create_task(batcher.submit([number])) for number in (12, 13, 14)]
+    await run_loop()
+    compute.release(batches=2)
     found = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(one) for one in found] == [ValueError, ValueError, list]
     assert found[2] == [28]
 
 
-async def test_who_leaves_takes_what_has_not_begun_along() -> None:
-    slow = Slow()
-    batches = ContinuousBatcher(slow, 8)
-    first, leaving, staying = (asyncio.create_task(batches.of([number, number])) for number in (1, 2, 3))
-    await turns()
-    assert slow.batches == [[1, 1, 2, 2, 3, 3]]
-    later, gone = asyncio.create_task(batches.of([4])), asyncio.create_task(batches.of([5]))
-    await turns()
-    leaving.cancel()
-    gone.cancel()
-    await turns()
-    for _ in range(2):
-        slow.go.release()
-    assert await asyncio.gather(first, staying, later) == [[2, 2], [6, 6], [8]]
-    assert slow.batches[1:] == [[4]]
+async def test_cancelled_call_does_not_affect_its_batch() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 8)
+    first, cancelled, last = (
+        asyncio.create_task(batcher.submit([number, number])) for number in (1, 2, 3)
+    )
+    await run_loop()
+    assert compute.batches == [[1, 1, 2, 2, 3, 3]]
+    cancelled.cancel()
+    compute.release()
+    assert await asyncio.gather(first, last) == [[2, 2], [6, 6]]
+
+
+async def test_cancelled_call_drops_its_queued_items() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 8)
+    running = asyncio.create_task(batcher.submit([1]))
+    await run_loop()
+    queued = asyncio.create_task(batcher.submit([4]))
+    cancelled = asyncio.create_task(batcher.submit([5]))
+    await run_loop()
+    cancelled.cancel()
+    compute.release(batches=2)
+    assert await asyncio.gather(running, queued) == [[2], [8]]
+    assert compute.batches == [[1], [4]]
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_it_rests_and_begins_again(times: int) -> None:
-    slow = Slow()
-    batches = ContinuousBatcher(slow, 8)
+async def test_worker_restarts_after_it_was_idle(times: int) -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 8)
     for _ in range(times):
-        slow.go.release()
-        assert await batches.of([1]) == [2]
-        await turns()
-    assert await batches.of([]) == []
+        compute.release()
+        assert await batcher.submit([1]) == [2]
+        await run_loop()
+
+
+async def test_call_without_items_returns_nothing() -> None:
+    assert await ContinuousBatcher(SlowDoubling(), 8).submit([]) == []

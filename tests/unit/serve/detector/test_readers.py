@@ -1,18 +1,18 @@
-"""How many threads a detector takes: few texts leave the cores to the engine, many take what there is."""
+"""Classifier with weights: small batches use few threads, large ones use what is configured."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from serve.config import DetectorConfig
-from serve.detector.readers import ModelClassifier, SMALL_BATCH
+from serve.detector.readers import SMALL_BATCH, ModelClassifier
 
 
-class Classifier:
-    """Sees how many threads torch has while it reads."""
+class FakeModel:
+    """Detector artifact that records the number of torch threads of each batch."""
 
     manifest = SimpleNamespace(base="none", content_hash="0" * 64)
 
@@ -27,15 +27,22 @@ class Classifier:
         return logits
 
 
-@pytest.mark.parametrize(("batch_threads", "many"), [(0, 3), (2, 2)])
-def test_few_texts_take_few_threads(batch_threads: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier, before = Classifier(), torch.get_num_threads()
-    monkeypatch.setattr("models.detector.factory.open_classifier", lambda *_: classifier)
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeModel]:
+    before = torch.get_num_threads()
+    fake = FakeModel()
+    monkeypatch.setattr("models.detector.factory.open_classifier", lambda *_: fake)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
-    reader = ModelClassifier(DetectorConfig(threads=1, batch_threads=batch_threads, harm="off"))
-    try:
-        for count in (1, SMALL_BATCH, SMALL_BATCH + 1, 2):
-            assert len(reader.read(["text"] * count)) == count
-    finally:
-        torch.set_num_threads(before)
-    assert classifier.threads == [1, 1, many, 1]
+    yield fake
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("batch_threads", "used"), [(0, 3), (2, 2)])
+def test_only_large_batches_use_batch_threads(
+    model: FakeModel, batch_threads: int, used: int
+) -> None:
+    config = DetectorConfig(threads=1, batch_threads=batch_threads, harm="off")
+    classifier = ModelClassifier(config)
+    for count in (1, SMALL_BATCH, SMALL_BATCH + 1, 2):
+        assert len(classifier.classify(["text"] * count)) == count
+    assert model.threads == [1, 1, used, 1]

@@ -1,23 +1,20 @@
-"""The detector stage without weights: order, batches, and one thread that computes."""
+"""Detector replica without weights: order of the results, batches, and the worker thread."""
 
 import asyncio
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from models.emotions import LABELS, Emotion
 from serve.config import DetectorConfig
+from serve.detector import replica
 from serve.detector.protocol import Detection
 from serve.detector.replica import Detector
-from serve.detector.scripted import ScriptedClassifier
 
-CONFIG = DetectorConfig(kind="scripted", batch_size=8)
+CONFIG = DetectorConfig(kind="scripted", batch_size=64)
 
 
-class LengthReader:
-    """A row says how long its text was. Records batches and threads."""
+class LengthClassifier:
+    """Classifier whose scores are the length of the text. It records batches and threads."""
 
     name = "length"
 
@@ -25,76 +22,70 @@ class LengthReader:
         self.batches: list[list[str]] = []
         self.threads: set[int] = set()
 
-    def read(self, texts: list[str]) -> list[Detection]:
+    def classify(self, texts: list[str]) -> list[Detection]:
         self.batches.append(texts)
         self.threads.add(threading.get_ident())
         return [Detection((float(len(text)),) * 6) for text in texts]
 
 
-@pytest.fixture
-def reader() -> LengthReader:
-    return LengthReader()
+class WaitingClassifier(LengthClassifier):
+    """Classifier that blocks its thread until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def classify(self, texts: list[str]) -> list[Detection]:
+        assert self.released.wait(timeout=5)
+        return super().classify(texts)
 
 
-@pytest.fixture
-def detector(reader: LengthReader) -> Detector:
-    """A replica whose batches are handed to it: forming them needs Serve."""
-    detector = Detector(CONFIG)
-    detector._reader = reader
-    return detector
+class ShortClassifier(LengthClassifier):
+    """Broken classifier that returns one detection too few."""
+
+    def classify(self, texts: list[str]) -> list[Detection]:
+        return super().classify(texts)[1:]
 
 
-async def test_a_batch_is_computed_by_length_and_returned_in_order(detector: Detector, reader: LengthReader) -> None:
-    """Texts of like length are padded less."""
+def detector(classifier: LengthClassifier, monkeypatch: pytest.MonkeyPatch) -> Detector:
+    monkeypatch.setattr(replica, "load_classifier", lambda _config: classifier)
+    return Detector(CONFIG)
+
+
+async def test_classifies_by_length_and_returns_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = LengthClassifier()
     texts = ["x" * ((7 * number) % 41) for number in range(41)]
-    assert [reading.scores[0] for reading in await detector._batch(texts)] == [len(text) for text in texts]
-    assert reader.batches == [sorted(texts, key=len)]
+    found = await detector(classifier, monkeypatch).classify(texts, {})
+    assert [one.scores[0] for one in found] == [len(text) for text in texts]
+    assert classifier.batches == [sorted(texts, key=len)]
 
 
-async def test_computing_happens_in_one_other_thread(detector: Detector, reader: LengthReader) -> None:
-    await asyncio.gather(*(detector._batch(["x"]) for _ in range(5)))
-    assert len(reader.threads) == 1
-    assert threading.get_ident() not in reader.threads
+async def test_classifies_in_one_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = LengthClassifier()
+    tested = detector(classifier, monkeypatch)
+    for _ in range(5):
+        await tested.classify(["x"], {})
+    assert len(classifier.threads) == 1
+    assert threading.get_ident() not in classifier.threads
 
 
-async def test_the_loop_is_free_while_a_batch_is_computed(detector: Detector) -> None:
-    free = threading.Event()
-
-    class Waiting(LengthReader):
-        def read(self, texts: list[str]) -> list[Detection]:
-            assert free.wait(timeout=5)
-            return super().read(texts)
-
-    detector._reader = Waiting()
-    task = asyncio.create_task(detector._batch(["x"]))
+async def test_event_loop_is_free_during_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = WaitingClassifier()
+    task = asyncio.create_task(detector(classifier, monkeypatch).classify(["x"], {}))
     await asyncio.sleep(0)
-    free.set()
-    assert await task == [Detection((1.0,) * 6)]
+    classifier.released.set()
+    assert await task == [Detection((1.0,) * 6, model="length")]
 
 
-async def test_scores_that_are_not_one_a_text_are_an_error(detector: Detector) -> None:
-    class Short(LengthReader):
-        def read(self, texts: list[str]) -> list[Detection]:
-            return super().read(texts)[1:]
-
-    detector._reader = Short()
+async def test_missing_detections_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="zip"):
-        await detector._batch(["x", "xx"])
+        await detector(ShortClassifier(), monkeypatch).classify(["x", "xx"], {})
 
 
-async def test_a_reading_says_who_read_it() -> None:
-    assert [reading.reader for reading in await Detector(CONFIG).read(["a", "b"], {})] == ["scripted"] * 2
+async def test_detections_name_their_model() -> None:
+    found = await Detector(CONFIG).classify(["a", "b"], {})
+    assert [one.model for one in found] == ["scripted"] * 2
 
 
-@pytest.mark.parametrize("label", LABELS)
-def test_the_scripted_reader_finds_the_emotion_that_a_text_names(label: Emotion) -> None:
-    [reading] = ScriptedClassifier().read([f"I feel {label.upper()} today"])
-    assert reading.scores.index(max(reading.scores)) == label.id
-    assert reading.harm is None
-
-
-@given(texts=st.lists(st.text(max_size=20), max_size=6))
-def test_the_scripted_reader_is_deterministic_and_sums_to_one(texts: list[str]) -> None:
-    rows = ScriptedClassifier().read(texts)
-    assert rows == [ScriptedClassifier().read([text])[0] for text in texts]
-    assert all(len(row.scores) == len(LABELS) and abs(sum(row.scores) - 1) < 1e-9 for row in rows)
+async def test_ping_returns() -> None:
+    await Detector(CONFIG).ping()

@@ -1,0 +1,202 @@
+"""Adapter controller: changes reach every replica or are undone, and survive a restart."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from models.emotions import Emotion
+from models.manifest import AdapterManifest
+from models.weights.cache import Materialized
+from serve.adapters import controller as controller_module
+from serve.adapters import replica_reports
+from serve.adapters.controller import AdapterController
+from serve.adapters.registry import ReplicaReport
+from serve.config import ResponderConfig
+from serve.errors import AdapterRefused, NotReady
+from serve.responder import adapter_sync
+from support.adapter_fleet import CAPACITY, INITIAL, Fleet, IneffectiveEngine, running_fleet
+from support.fakes import write_adapter
+
+UNKNOWN_BASE = "f" * 64
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter_sync, "SYNC_INTERVAL_S", 0.01)
+    monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(controller_module, "RECOVERY_WINDOW_S", 0.1)
+
+
+@pytest.fixture
+def new_joy(tmp_path: Path) -> Path:
+    write_adapter(tmp_path / "new", Emotion.JOY)
+    return tmp_path / "new"
+
+
+async def test_publish_promote_and_rollback_reach_every_replica(new_joy: Path) -> None:
+    async with running_fleet(3) as fleet:
+        name = await fleet.publish(new_joy)
+        assert all(name in engine.stats().adapters for engine in fleet.engines)
+        assert fleet.promoted(Emotion.JOY) == {"joy@scripted"}
+        await fleet.controller.promote(name)
+        assert fleet.promoted(Emotion.JOY) == {name}
+        await fleet.controller.rollback(Emotion.JOY)
+        assert fleet.promoted(Emotion.JOY) == {"joy@scripted"}
+
+
+async def test_status_lists_the_live_replicas() -> None:
+    async with running_fleet(2) as fleet:
+        status = await fleet.controller.status()
+    assert sorted(status.replicas) == ["replica-0", "replica-1"]
+
+
+async def test_new_replica_gets_the_promoted_version(new_joy: Path) -> None:
+    async with running_fleet(1) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.promote(name)
+        late = await fleet.add_replica()
+        assert late.aliases[Emotion.JOY] == name
+
+
+async def test_added_persona_survives_a_restart_and_keeps_the_configured_capacity(
+    tmp_path: Path,
+) -> None:
+    write_adapter(tmp_path / "calm", "calm")
+    write_adapter(tmp_path / "pride", "pride")
+    write_adapter(tmp_path / "joy", Emotion.JOY)
+    state = tmp_path / "releases.json"
+    async with running_fleet(2, state) as fleet:
+        name = await fleet.publish(tmp_path / "calm")
+        await fleet.controller.promote(name)
+        assert fleet.promoted("calm") == {name}
+    async with running_fleet(1, state) as fleet:
+        restored = (await fleet.controller.status()).releases
+        assert restored.added_personas["calm"].name == "Calm"
+        assert fleet.promoted("calm") == {name}
+        await fleet.controller.promote(await fleet.publish(tmp_path / "pride"))
+        with pytest.raises(AdapterRefused, match=f"{CAPACITY} adapter slots"):
+            await fleet.publish(tmp_path / "joy")
+
+
+async def test_version_rejected_by_one_replica_is_removed_from_all(new_joy: Path) -> None:
+    resident = set(INITIAL.aliases.values())
+    async with running_fleet(2, last_engine=IneffectiveEngine()) as fleet:
+        with pytest.raises(AdapterRefused, match="no effect"):
+            await fleet.publish(new_joy)
+        await asyncio.sleep(0.1)
+        assert [set(engine.stats().adapters) for engine in fleet.engines] == [resident] * 2
+
+
+async def test_rejects_damaged_and_missing_adapters(new_joy: Path) -> None:
+    weights = new_joy / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    async with running_fleet(1) as fleet:
+        with pytest.raises(AdapterRefused, match="joy"):
+            await fleet.publish(new_joy)
+        with pytest.raises(AdapterRefused, match="missing"):
+            await fleet.publish(new_joy / "missing")
+
+
+@pytest.mark.parametrize("rank", [8, 16])
+async def test_rejects_rank_above_the_engines(tmp_path: Path, rank: int) -> None:
+    write_adapter(tmp_path / "joy", Emotion.JOY, rank=rank)
+    name = AdapterManifest.read(tmp_path / "joy").versioned_name
+    async with running_fleet(2) as fleet:
+        if rank == 8:
+            assert await fleet.publish(tmp_path / "joy") == name
+            return
+        with pytest.raises(AdapterRefused, match=f"{name} has rank 16"):
+            await fleet.publish(tmp_path / "joy")
+        assert (await fleet.controller.status()).releases.versions == INITIAL.versions
+
+
+@pytest.mark.parametrize("same_base", [False, True])
+async def test_rejects_adapter_that_does_not_fit_the_base(
+    new_joy: Path, tmp_path: Path, same_base: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.parent.mkdir()
+    too_wide = np.ones((8, 9), np.float32)
+    save_file({"model.layers.0.self_attn.q_proj.weight": too_wide}, weights)
+    sha256 = AdapterManifest.read(new_joy).base_hash if same_base else UNKNOWN_BASE
+    base = Materialized("other", weights.parent, sha256)
+    monkeypatch.setattr(controller_module, "materialize", lambda _name: base)
+    controller = AdapterController(ResponderConfig(adapters=None))
+    with pytest.raises(AdapterRefused, match="joy: tensor" if same_base else "joy: base-model"):
+        await controller.publish(str(new_joy))
+
+
+async def test_change_without_replicas_is_undone(new_joy: Path) -> None:
+    fleet = Fleet()
+    with pytest.raises(NotReady):
+        await fleet.publish(new_joy)
+    left = (await fleet.controller.status()).releases
+    assert (left.versions, left.promoted) == (INITIAL.versions, INITIAL.promoted)
+
+
+async def test_cancelled_change_is_undone(new_joy: Path) -> None:
+    async with running_fleet(1) as fleet:
+        name = await fleet.publish(new_joy)
+        hanging = ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases)
+        await fleet.controller.sync(hanging)
+        promoting = asyncio.create_task(fleet.controller.promote(name))
+        await asyncio.sleep(0.2)
+        promoting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await promoting
+        assert (await fleet.controller.status()).releases.aliases == INITIAL.aliases
+
+
+async def test_state_file_survives_a_restart(new_joy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "releases.json"
+    async with running_fleet(1, state) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.promote(name)
+    releases = (await Fleet(state).controller.status()).releases
+    assert releases.aliases[Emotion.JOY] == name
+
+
+async def test_restarted_controller_recovers_from_the_replicas_reports(new_joy: Path) -> None:
+    async with running_fleet(2) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.promote(name)
+        fleet.restart_controller()
+        new_replica = await fleet.add_replica()  # reports first and knows no earlier state
+        reconciling = asyncio.create_task(new_replica.run())
+        back = await fleet.controller.rollback(Emotion.JOY)
+        assert back.releases.aliases == INITIAL.aliases
+        assert back.releases.versions[-1].name == name
+        await fleet.controller.promote(name)
+        fleet.restart_controller()
+        status = await fleet.controller.status()
+        assert status.releases.aliases[Emotion.JOY] == name, "it waits for the reports"
+        reconciling.cancel()
+
+
+async def test_replicas_keep_the_promoted_version_during_a_restart(new_joy: Path) -> None:
+    async with running_fleet(2) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.promote(name)
+        fleet.restart_controller()
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            assert fleet.promoted(Emotion.JOY) == {name}
+
+
+async def test_undone_change_does_not_come_back_after_a_restart(new_joy: Path) -> None:
+    async with running_fleet(2, last_engine=IneffectiveEngine()) as fleet:
+        with pytest.raises(AdapterRefused):
+            await fleet.publish(new_joy)
+        await asyncio.sleep(0.05)
+        fleet.restart_controller()
+        await asyncio.sleep(0.1)
+        assert (await fleet.controller.status()).releases.versions == INITIAL.versions
+
+
+async def test_ignores_reported_state_of_another_configuration() -> None:
+    elsewhere = INITIAL.model_copy(update={"revision": 2, "configured": ("joy@other",)})
+    report = ReplicaReport("one", frozenset(), {}, elsewhere.aliases, elsewhere)
+    assert await Fleet().controller.sync(report) == INITIAL

@@ -1,0 +1,151 @@
+"""Validation of adapters: their files, their rank, and their effect on the canary prompt."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from models.emotions import Emotion
+from models.errors import ArtifactError, ManifestError
+from models.prompt import PROMPT_VERSION
+from models.weights.cache import Materialized
+from serve.adapters.validation import CANARY_SHIFT_NATS, admit, find_adapters, largest_shift
+from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
+from serve.errors import EngineError
+from support.fakes import adapter, write_adapter
+
+JOY = adapter(Emotion.JOY)
+NAME = "joy@0123456789ab"
+MAX_RANK = 8
+
+
+class ShiftingEngine(ScriptedEngine):
+    """Engine whose adapters shift the log-probability of each likely token by `nats`."""
+
+    def __init__(self, nats: float) -> None:
+        super().__init__()
+        self._nats = nats
+        self.prompts: list[list[int]] = []
+
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        self.prompts.append(prompt)
+        if adapter is not None:
+            assert adapter in self.stats().adapters
+        return {token: -token - (self._nats if adapter else 0) for token in range(1, 4)}
+
+
+class FailingEngine(ScriptedEngine):
+    """Engine that cannot compute log-probabilities."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        assert self.stats().adapters == (NAME,)
+        raise self._error
+
+
+async def test_keeps_adapter_that_shifts_the_canary() -> None:
+    engine = ShiftingEngine(2 * CANARY_SHIFT_NATS)
+    await admit(engine, ScriptedEncoder(), JOY, MAX_RANK)
+    assert engine.stats().adapters == (NAME,)
+
+
+@pytest.mark.parametrize("nats", [0, CANARY_SHIFT_NATS / 2])
+async def test_rejects_and_unloads_adapter_without_effect(nats: float) -> None:
+    engine = ShiftingEngine(nats)
+    with pytest.raises(ArtifactError, match=f"{NAME} has no effect"):
+        await admit(engine, ScriptedEncoder(), JOY, MAX_RANK)
+    assert engine.stats().adapters == ()
+
+
+async def test_rejects_and_unloads_adapter_with_nan_output() -> None:
+    engine = ShiftingEngine(math.nan)
+    with pytest.raises(ArtifactError, match=f"{NAME}: .* NaN"):
+        await admit(engine, ScriptedEncoder(), JOY, MAX_RANK)
+    assert engine.stats().adapters == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(EngineError("out of memory"), ArtifactError), (KeyError("out of memory"), KeyError)],
+    ids=["engine error", "any other error"],
+)
+async def test_unloads_adapter_if_the_canary_fails(
+    error: Exception, raised: type[Exception]
+) -> None:
+    engine = FailingEngine(error)
+    with pytest.raises(raised, match="out of memory"):
+        await admit(engine, ScriptedEncoder(), JOY, MAX_RANK)
+    assert engine.stats().adapters == ()
+
+
+async def test_rejects_rank_above_the_engines_before_loading() -> None:
+    engine = ShiftingEngine(1)
+    with pytest.raises(ArtifactError, match=f"{NAME} has rank 16"):
+        await admit(engine, ScriptedEncoder(), adapter(Emotion.JOY, rank=16), MAX_RANK)
+    assert engine.prompts == []
+
+
+async def test_compares_adapter_and_base_on_one_prompt_per_persona() -> None:
+    engine = ShiftingEngine(1)
+    await admit(engine, ScriptedEncoder(), JOY, MAX_RANK)
+    with_adapter, without = engine.prompts
+    assert with_adapter == without
+    await admit(engine, ScriptedEncoder(), adapter(Emotion.FEAR), MAX_RANK)
+    assert engine.prompts[2] != with_adapter
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "shift"),
+    [
+        ({1: -1.0, 2: -2.0}, {1: -1.0, 2: -2.0}, 0),
+        ({1: -1.0, 2: -2.0}, {1: -1.5, 2: -1.0}, 1),
+        ({1: -1.0, 2: -2.0}, {2: -2.25, 3: -9.0}, 0.25),
+        ({1: -1.0}, {2: -1.0}, math.inf),
+    ],
+)
+def test_shift_is_the_largest_over_common_tokens(
+    left: dict[int, float], right: dict[int, float], shift: float
+) -> None:
+    assert largest_shift(left, right) == shift
+    assert largest_shift(right, left) == shift
+
+
+def base(root: Path, sha256: str = JOY.manifest.base_hash) -> Materialized:
+    """Write base weights with one matrix, which fits the adapters of `write_adapter`."""
+    (root / "base").mkdir()
+    weights = {"model.layers.0.self_attn.q_proj.weight": np.ones((8, 8), np.float32)}
+    save_file(weights, root / "base" / "model.safetensors")
+    return Materialized("tiny", root / "base", sha256)
+
+
+def test_finds_adapters_by_their_manifests(tmp_path: Path) -> None:
+    for persona in (Emotion.JOY, Emotion.FEAR):
+        write_adapter(tmp_path / persona, persona)
+    (tmp_path / "notes").mkdir()
+    found = find_adapters(tmp_path, base(tmp_path))
+    personas = [(one.manifest.persona, one.folder.name) for one in found]
+    assert personas == [(Emotion.FEAR, "fear"), (Emotion.JOY, "joy")]
+    assert all(one.manifest.prompt_version == PROMPT_VERSION for one in found)
+
+
+def test_rejects_folder_without_adapters(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=tmp_path.name):
+        find_adapters(tmp_path, base(tmp_path))
+
+
+def test_rejects_two_adapters_of_one_persona(tmp_path: Path) -> None:
+    for folder in ("old", "new"):
+        write_adapter(tmp_path / folder, Emotion.JOY)
+    with pytest.raises(ArtifactError, match=f"{tmp_path.name} holds two adapters"):
+        find_adapters(tmp_path, base(tmp_path))
+
+
+def test_rejects_adapter_of_other_base_weights(tmp_path: Path) -> None:
+    write_adapter(tmp_path / "joy", Emotion.JOY)
+    with pytest.raises(ManifestError, match="joy: base-model hash"):
+        find_adapters(tmp_path, base(tmp_path, "f" * 64))

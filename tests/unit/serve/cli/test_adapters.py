@@ -1,0 +1,89 @@
+"""Command that manages adapter versions, against a fake admin API."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from serve.cli import adapters
+
+VERSION = {"name": "joy@1", "persona": "joy", "promoted": True, "resident": 2, "replicas": 2}
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture
+def serve_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
+    """Send the command's requests to a handler."""
+
+    def install(handler: Handler) -> None:
+        client = httpx.Client(transport=httpx.MockTransport(handler))
+        monkeypatch.setattr(httpx, "request", client.request)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "body"),
+    [
+        ("list", "GET /v1/admin/adapters", None),
+        ("promote joy@1", "POST /v1/admin/adapters/promote", {"name": "joy@1"}),
+        ("rollback joy", "POST /v1/admin/adapters/rollback", {"persona": "joy"}),
+    ],
+)
+def test_calls_the_admin_api(
+    serve_with: Callable[[Handler], None], command: str, call: str, body: dict[str, str] | None
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert f"{request.method} {request.url.path}" == call
+        assert json.loads(request.content or "null") == body
+        return httpx.Response(200, json=[VERSION])
+
+    serve_with(handle)
+    done = CliRunner().invoke(adapters.app, command.split())
+    assert done.exit_code == 0, done.output
+    assert "joy@1" in done.stdout
+    assert "2 of 2" in done.stdout
+
+
+def test_sends_the_key_of_the_environment(
+    serve_with: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FYE_KEY", "secret")
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == "Bearer secret"
+        return httpx.Response(200, json=[])
+
+    serve_with(handle)
+    assert CliRunner().invoke(adapters.app, ["list"]).exit_code == 0
+
+
+def test_publish_sends_an_absolute_path(
+    serve_with: Callable[[Handler], None], tmp_path: Path
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert json.loads(request.content) == {"folder": str(tmp_path.resolve())}
+        return httpx.Response(200, json=[VERSION])
+
+    serve_with(handle)
+    assert CliRunner().invoke(adapters.app, ["publish", str(tmp_path)]).exit_code == 0
+
+
+def test_prints_the_servers_reason(serve_with: Callable[[Handler], None]) -> None:
+    serve_with(lambda request: httpx.Response(422, json={"detail": "joy@2 is not published"}))
+    done = CliRunner().invoke(adapters.app, ["promote", "joy@2"])
+    assert done.exit_code == 1
+    assert "joy@2 is not published" in done.stderr
+
+
+def test_names_the_server_that_cannot_be_reached(serve_with: Callable[[Handler], None]) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    serve_with(handle)
+    done = CliRunner().invoke(adapters.app, ["list", "--url", "http://nowhere:1"])
+    assert done.exit_code != 0
+    assert "cannot connect to" in done.stderr
