@@ -1,7 +1,8 @@
-"""What vLLM's output needs of a tokenizer: the text of token ids.
+"""Adapter from a `tokenizers.Tokenizer` to the tokenizer that vLLM detokenizes with.
 
-vLLM would read Gemma's 262,144 words into Python's own objects in two of its processes, and copy them in one: 15 s of its start, and some
-hundred MiB. Ours has been read by then, and is one object in Rust.
+vLLM would read Gemma's 262,144 tokens into Python objects in two of its processes and copy them in
+one. That takes 15 s of its start and some hundred MiB. This process has read the tokenizer already,
+as one Rust object.
 """
 
 from typing import TYPE_CHECKING
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
 
 
 def detokenizer(tokenizer: Tokenizer) -> "PreTrainedTokenizerFast":
-    """For `OutputProcessor.tokenizer` of an engine that was started with `skip_tokenizer_init`, and for nothing else.
+    """Wrap a tokenizer for `OutputProcessor.tokenizer`; it can do nothing but detokenize.
 
-    vLLM makes a `DecodeStream` of what is a `PreTrainedTokenizerFast`, and uses of it the tokenizer inside alone.
+    The engine must be started with `skip_tokenizer_init`. vLLM makes a `DecodeStream` of a
+    `PreTrainedTokenizerFast` and uses only the tokenizer inside it.
     """
     from transformers import PreTrainedTokenizerFast
 
     class Detokenizer(PreTrainedTokenizerFast):  # type: ignore[misc]
-        def __init__(self, inside: Tokenizer) -> None:  # not its base's, which looks at every word
-            self._tokenizer = inside
+        def __init__(self, inner: Tokenizer) -> None:
+            # The base class is not initialized, because it looks at every token.
+            self._tokenizer = inner
 
     return Detokenizer(tokenizer)

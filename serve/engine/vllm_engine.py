@@ -1,10 +1,6 @@
-"""The real engine: vLLM's AsyncLLM, on a CPU or a GPU, with every persona's adapter resident.
-
-It does not know of personas, prompts or HTTP: token ids in, text out.
-"""
+"""Engine that runs vLLM's AsyncLLM on a CPU or a GPU, with every adapter resident."""
 
 import itertools
-import logging
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -15,11 +11,12 @@ from tokenizers import Tokenizer
 
 from models.errors import ArtifactError
 from models.manifest import Adapter
-from serve.capacity import Limits
+from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.detokenizer import detokenizer
 from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.engine.vllm_args import engine_arguments, sampling_params, set_environment
+from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.errors import EngineDead, EngineError
 from serve.tracing import Carrier
 
@@ -27,116 +24,170 @@ if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
     from vllm.v1.engine.async_llm import AsyncLLM
 
-log = logging.getLogger(__name__)
-CANARY_LOGPROBS = 20  # the engine's default limit
+CANARY_LOGPROBS = 20  # vLLM's default maximum
 
 
 class VllmEngine:
-    """One vLLM engine and its resident adapters. `start` imports vLLM and loads the weights: tens of seconds on a CPU."""
+    """One vLLM engine and its resident adapters."""
 
     def __init__(
-        self, base: Path, tokenizer: Tokenizer, hardware: HardwareProfile, limits: Limits, tracing: TracingConfig = NO_TRACES
+        self,
+        base: Path,
+        tokenizer: Tokenizer,
+        hardware: HardwareProfile,
+        limits: EngineLimits,
+        tracing: TracingConfig = NO_TRACES,
     ) -> None:
-        self._base, self._tokenizer, self._hardware, self._limits, self._tracing = base, tokenizer, hardware, limits, tracing
+        """Store the settings; `start` loads the weights in `base`."""
+        self._base = base
+        self._tokenizer = tokenizer
+        self._hardware = hardware
+        self._limits = limits
+        self._tracing = tracing
         self._llm: AsyncLLM | None = None
         self._adapters: dict[str, LoRARequest] = {}
-        self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique; a counter makes them so
+        self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique
         self._running = 0
+        self._operators: dict[str, str] = {}
 
     async def start(self) -> None:
+        """Import vLLM and load the weights, which takes tens of seconds on a CPU."""
         set_environment(self._hardware, self._tracing)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
         arguments = engine_arguments(self._base, self._hardware, self._limits, self._tracing)
+        arguments["skip_tokenizer_init"] = True
+        if self._hardware.device == "cpu":
+            arguments["worker_extension_cls"] = WORKER_EXTENSION
         self._llm = AsyncLLM.from_engine_args(
-            AsyncEngineArgs(**arguments, skip_tokenizer_init=True), stat_loggers=[RayPrometheusStatLogger]
+            AsyncEngineArgs(**arguments), stat_loggers=[RayPrometheusStatLogger]
         )
         self._llm.output_processor.tokenizer = detokenizer(self._tokenizer)
+        if self._hardware.device == "cpu":
+            # All workers run on one machine with one environment, so the first speaks for all.
+            self._operators = (await self._llm.collective_rpc("cpu_operator_states"))[0]
+
+    @property
+    def operators(self) -> dict[str, str]:
+        """State of each CPU operator in vLLM's worker: "active", or why vLLM's own is used.
+
+        Empty on a GPU and before `start`.
+        """
+        return dict(self._operators)
 
     @property
     def _engine(self) -> "AsyncLLM":
         if self._llm is None:
-            raise EngineError("the engine was not started")
+            raise EngineError("the engine was not started; call start() first")
         return self._llm
 
     async def generate(
-        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+        self,
+        request_id: str,
+        prompt: list[int],
+        adapter: str | None,
+        sampling: Sampling,
+        trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
+        """Yield the chunks of an answer. Closing the generator aborts the request in vLLM.
+
+        Raises EngineError, or EngineDead if the engine cannot answer again.
+        """
         outputs = self._engine.generate(
-            {"prompt_token_ids": prompt}, sampling_params(sampling), request_id, lora_request=self._lora(adapter), trace_headers=trace
+            {"prompt_token_ids": prompt},
+            sampling_params(sampling),
+            request_id,
+            lora_request=self._lora(adapter),
+            trace_headers=trace,
         )
         self._running += 1
         try:
-            with _own_errors():
+            with _translated_errors():
                 async for output in outputs:
-                    part = output.outputs[0]
-                    yield TextChunk(part.text, len(part.token_ids), _finish_reason(part.finish_reason))
+                    new = output.outputs[0]
+                    reason = _finish_reason(new.finish_reason)
+                    yield TextChunk(new.text, tokens=len(new.token_ids), finish_reason=reason)
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished
 
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        """Return the log-probabilities of the most likely next tokens. Raises EngineError."""
         from vllm import SamplingParams
 
-        params = SamplingParams(max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS, detokenize=False)
-        request_id = f"canary-{uuid.uuid4().hex}"
-        outputs = self._engine.generate({"prompt_token_ids": prompt}, params, request_id, lora_request=self._lora(adapter))
-        with _own_errors():
+        params = SamplingParams(
+            max_tokens=1, temperature=0, logprobs=CANARY_LOGPROBS, detokenize=False
+        )
+        outputs = self._engine.generate(
+            {"prompt_token_ids": prompt},
+            params,
+            f"canary-{uuid.uuid4().hex}",
+            lora_request=self._lora(adapter),
+        )
+        with _translated_errors():
             positions = [output.outputs[0].logprobs async for output in outputs][-1]
         if not positions:
-            raise EngineError("the engine gave no log-probabilities")
+            raise EngineError("the engine returned no log-probabilities")
         return {token: entry.logprob for token, entry in positions[0].items()}
 
     def _lora(self, versioned_name: str | None) -> "LoRARequest | None":
         if versioned_name is None:
             return None
         if versioned_name not in self._adapters:
-            raise EngineError(f"no adapter {versioned_name} is resident")
+            raise EngineError(f"no adapter {versioned_name} is resident; load it first")
         return self._adapters[versioned_name]
 
     async def load(self, adapter: Adapter) -> None:
+        """Make an adapter resident. Raises ArtifactError if vLLM rejects it, or EngineDead."""
         from vllm.lora.request import LoRARequest
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        engine, name = self._engine, adapter.manifest.versioned_name
+        engine = self._engine
+        name = adapter.manifest.versioned_name
         if name in self._adapters:
             return
-        request = LoRARequest(lora_name=name, lora_int_id=next(self._ids), lora_path=str(adapter.folder))
+        request = LoRARequest(
+            lora_name=name, lora_int_id=next(self._ids), lora_path=str(adapter.folder)
+        )
         try:
             accepted = await engine.add_lora(request)
         except EngineDeadError as error:
             raise EngineDead("the engine is dead") from error
-        except Exception as error:  # a plain one: vLLM brings no more than the words from the process in which it computes
-            await engine.remove_lora(request.lora_int_id)  # it may have taken a place before it failed
-            raise ArtifactError(f"the engine refused {name}: {error}") from error
+        except Exception as error:  # vLLM passes only the message from its worker process
+            await engine.remove_lora(request.lora_int_id)  # it may have taken a slot
+            raise ArtifactError(f"the engine rejected {name}: {error}") from error
         if not accepted:
-            raise ArtifactError(f"the engine refused {name}")
+            raise ArtifactError(f"the engine rejected {name}")
         self._adapters[name] = request
 
     async def unload(self, versioned_name: str) -> None:
+        """Free an adapter's slot. Does nothing if the adapter is not resident."""
         request = self._adapters.pop(versioned_name, None)
         if request is not None:
             await self._engine.remove_lora(request.lora_int_id)
 
     async def health(self) -> None:
+        """Return if vLLM can answer. Raises EngineDead or EngineError."""
         engine = self._engine
-        with _own_errors():
+        with _translated_errors():
             await engine.check_health()
 
     def stats(self) -> EngineStats:
+        """Return the number of running requests and the resident adapters."""
         return EngineStats(running=self._running, adapters=tuple(self._adapters))
 
     async def stop(self) -> None:
+        """Stop vLLM and its processes."""
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
 
 
 @contextmanager
-def _own_errors() -> Iterator[None]:
-    """Raises EngineDead or EngineError for what vLLM raises."""
+def _translated_errors() -> Iterator[None]:
+    """Raise EngineDead or EngineError in place of vLLM's errors."""
     from vllm.exceptions import VLLMError
     from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -151,4 +202,4 @@ def _own_errors() -> Iterator[None]:
 def _finish_reason(reason: str | None) -> Any:
     if reason in {None, "stop", "length"}:
         return reason
-    raise EngineError(f"the engine ended the answer: {reason}")
+    raise EngineError(f"the engine ended the answer with the unexpected reason {reason!r}")

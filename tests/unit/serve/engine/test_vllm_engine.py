@@ -1,0 +1,157 @@
+"""vLLM engine around a stand-in for AsyncLLM: chunks, errors, and the states of CPU operators."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, models
+from vllm.engine import arg_utils
+from vllm.v1.engine import async_llm
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from serve.capacity import EngineLimits
+from serve.config import HardwareProfile
+from serve.engine.protocol import Sampling, TextChunk
+from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
+from serve.engine.vllm_engine import VllmEngine
+from serve.errors import EngineDead, EngineError
+
+LIMITS = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512)
+STATES = {"lora": "active", "lm_head": "the processor has no int8 dot product"}
+Output = tuple[str, list[int], str | None]
+
+
+class FakeLLM:
+    """The part of AsyncLLM that the engine uses."""
+
+    def __init__(self, outputs: list[Output | Exception]) -> None:
+        self.outputs = outputs
+        self.output_processor = SimpleNamespace(tokenizer=None)
+        self.called: list[str] = []
+        self.stopped = False
+
+    async def generate(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        for output in self.outputs:
+            if isinstance(output, Exception):
+                raise output
+            text, ids, reason = output
+            new = SimpleNamespace(text=text, token_ids=ids, finish_reason=reason)
+            yield SimpleNamespace(outputs=[new])
+
+    async def collective_rpc(self, method: str) -> list[dict[str, str]]:
+        self.called.append(method)
+        return [STATES]
+
+    def shutdown(self) -> None:
+        self.stopped = True
+
+
+def make_engine(device: str = "cpu") -> VllmEngine:
+    hardware = HardwareProfile.model_validate({"device": device})
+    return VllmEngine(Path("weights"), Tokenizer(models.BPE()), hardware, LIMITS)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Starts an engine, and returns it with its fake and its arguments."""
+    monkeypatch.setattr("serve.engine.vllm_engine.set_environment", lambda *_: None)
+
+    async def start(
+        device: str = "cpu", outputs: tuple[Output | Exception, ...] = ()
+    ) -> tuple[VllmEngine, FakeLLM, dict[str, Any]]:
+        fake = FakeLLM(list(outputs))
+        llm = SimpleNamespace(from_engine_args=lambda arguments, **_: fake)
+        arguments: dict[str, Any] = {}
+        monkeypatch.setattr(async_llm, "AsyncLLM", llm)
+        monkeypatch.setattr(arg_utils, "AsyncEngineArgs", lambda **given: arguments.update(given))
+        engine = make_engine(device)
+        await engine.start()
+        return engine, fake, arguments
+
+    return start
+
+
+async def chunks(engine: VllmEngine) -> list[TextChunk]:
+    return [chunk async for chunk in engine.generate("one", [1, 2], None, Sampling())]
+
+
+async def test_a_cpu_engine_reports_the_operators_of_its_worker(
+    started: Callable[..., Any],
+) -> None:
+    engine, fake, arguments = await started()
+    assert engine.operators == STATES
+    assert fake.called == ["cpu_operator_states"]
+    assert arguments["worker_extension_cls"] == WORKER_EXTENSION
+    assert arguments["skip_tokenizer_init"] is True
+
+
+async def test_a_gpu_engine_has_no_cpu_operators(started: Callable[..., Any]) -> None:
+    engine, fake, arguments = await started("cuda")
+    assert engine.operators == {}
+    assert fake.called == []
+    assert "worker_extension_cls" not in arguments
+
+
+async def test_yields_a_chunk_for_each_output(started: Callable[..., Any]) -> None:
+    outputs = (("I hear", [1, 2], None), (" you.", [3], "stop"))
+    engine, _, _ = await started(outputs=outputs)
+    assert await chunks(engine) == [TextChunk("I hear", 2), TextChunk(" you.", 1, "stop")]
+    assert engine.stats().running == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (ValueError("the prompt's own words"), EngineError),
+        (RuntimeError("the prompt's own words"), EngineError),
+        (EngineDeadError(), EngineDead),
+    ],
+)
+async def test_errors_of_vllm_become_our_own_without_their_text(
+    raised: Exception, expected: type[Exception], started: Callable[..., Any]
+) -> None:
+    engine, _, _ = await started(outputs=(("I", [1], None), raised))
+    with pytest.raises(expected) as caught:
+        await chunks(engine)
+    assert "own words" not in str(caught.value)
+    assert engine.stats().running == 0
+
+
+async def test_an_unexpected_finish_reason_is_an_error(started: Callable[..., Any]) -> None:
+    engine, _, _ = await started(outputs=(("I", [1], "abort"),))
+    with pytest.raises(EngineError, match="abort"):
+        await chunks(engine)
+
+
+async def test_an_adapter_that_is_not_resident_is_an_error(started: Callable[..., Any]) -> None:
+    engine, _, _ = await started()
+    with pytest.raises(EngineError, match="joy@1"):
+        await engine.generate("one", [1], "joy@1", Sampling()).__anext__()
+
+
+async def test_stop_shuts_vllm_down(started: Callable[..., Any]) -> None:
+    engine, fake, _ = await started()
+    await engine.stop()
+    assert fake.stopped
+    with pytest.raises(EngineError, match="not started"):
+        await engine.health()
+
+
+async def test_an_engine_that_was_not_started_raises_and_can_be_stopped() -> None:
+    engine = make_engine()
+    with pytest.raises(EngineError, match="not started"):
+        await engine.health()
+    assert engine.stats().running == 0
+    assert engine.operators == {}
+    await engine.stop()
+
+
+async def test_only_start_imports_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.engine.vllm_engine.set_environment", lambda *_: None)
+    monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", None)
+    engine = make_engine()
+    with pytest.raises(ImportError, match="arg_utils"):
+        await engine.start()
