@@ -1,4 +1,4 @@
-"""The graph with real weights, started once, and tiny data for training."""
+"""Fixtures of the end-to-end tests: a graph with real weights, and tiny data for training."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,9 +10,12 @@ import pytest
 from models.emotions import LABELS
 from support.server_process import Server, start_server, stop_server
 
+TIMEOUT_S = 120
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the graph with real weights, once for all tests."""
     running = start_server(tmp_path_factory.mktemp("server") / "log.txt")
     yield running
     if running.process.poll() is None:
@@ -21,23 +24,39 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=120) as client:
+    """Open a client of the graph."""
+    with httpx.Client(base_url=server.url, timeout=TIMEOUT_S) as client:
         yield client
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A few invented lines in the layout of the public sets."""
+    """Write a few invented rows in the layout of the public data sets."""
     root = tmp_path / "data"
-    (root / "emotion").mkdir(parents=True)
-    for split in ("train", "val", "test"):
-        lines = (f"{split} {label} number {number};{label}" for label in LABELS for number in range(4))
-        (root / "emotion" / f"{split}.txt").write_text("\n".join(lines), "utf-8")
-    (root / "emotion_unsplit").mkdir()
-    with gzip.open(root / "emotion_unsplit" / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
-        stream.write("text,label\n" + "\n".join(f"unsplit {label} line,{label.id}" for label in LABELS))
-    (root / "goemotions").mkdir()
-    (root / "goemotions" / "emotions.txt").write_text("\n".join(LABELS), "utf-8")
-    for split in ("train", "dev"):
-        (root / "goemotions" / f"{split}.tsv").write_text(f"{split} of reddit\t0\tid\n", "utf-8")
+    _write_emotion(root / "emotion")
+    _write_emotion_unsplit(root / "emotion_unsplit")
+    _write_goemotions(root / "goemotions")
     return root
+
+
+def _write_emotion(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        rows = [
+            f"{split} {label} number {number};{label}" for label in LABELS for number in range(4)
+        ]
+        (folder / f"{split}.txt").write_text("\n".join(rows), "utf-8")
+
+
+def _write_emotion_unsplit(folder: Path) -> None:
+    folder.mkdir()
+    rows = [f"unsplit {label} line,{label.id}" for label in LABELS]
+    with gzip.open(folder / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write("\n".join(["text,label", *rows]))
+
+
+def _write_goemotions(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "emotions.txt").write_text("\n".join(LABELS), "utf-8")
+    for split in ("train", "dev"):
+        (folder / f"{split}.tsv").write_text(f"{split} of reddit\t0\tid\n", "utf-8")

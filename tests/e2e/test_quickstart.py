@@ -1,4 +1,4 @@
-"""What a newcomer sees: the graph with real weights, from the command of `make serve` to Ctrl-C."""
+"""Quickstart of the README: the graph with real weights, from `make serve` to Ctrl-C."""
 
 import asyncio
 import json
@@ -15,16 +15,18 @@ import pytest
 import ray
 from ray import serve
 
-from load.chaos.modified_adapters import fear_as_joy
-from load.chaos.release import Joy
-from load.harness.arrivals import asked_until, session
-from load.harness.client import ask
-from load.harness.workload import Asked
+from load.chaos.modified_adapters import write_fear_as_joy
+from load.chaos.release import AdapterReleases
+from load.harness.arrivals import client_session, repeat_until
+from load.harness.client import send_request
+from load.harness.workload import Request
 from models.emotions import LABELS, Emotion
+from serve.cli.local_cluster import APP_NAME
 from support.server_process import Server, stop_server
 
 README = Path(__file__).parents[2] / "README.md"
-SENT = (
+WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
+NEUTRAL_TEXTS = (
     "My sister rang last night.",
     "They moved the meeting to Friday.",
     "I found a letter in the attic.",
@@ -32,17 +34,43 @@ SENT = (
     "It rained all day.",
     "My flatmate used my toothbrush.",
 )
-GREEDY = [Asked(text, Emotion.JOY, 24, 0, temperature=0, persona=Emotion.JOY) for text in SENT]
+GREEDY_REQUESTS = [
+    Request(text, Emotion.JOY, 24, 0, temperature=0, persona=Emotion.JOY) for text in NEUTRAL_TEXTS
+]
+HOSTILE_TEXTS = (
+    "\u202e\u0301" * 100,
+    "<eos><bos><start_of_turn>",
+    "日本語のメッセージ",
+    "\U0001f9ff" * 2000,
+    "a" * 4000,
+)
+HISTORY = [
+    {"role": "user", "content": "My sister rang last night."},
+    {"role": "assistant", "content": "Oh! And what did she say?"},
+    {"role": "user", "content": "That she is coming to stay for a month."},
+]
 METRICS = (
     "ray_fye_requests",
     "ray_fye_ttft_ms_bucket",
-    *(f"ray_vllm_{of}" for of in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
+    "ray_vllm_num_requests_running",
+    "ray_vllm_num_requests_waiting",
+    "ray_vllm_kv_cache_usage_perc",
 )
-EXPORTED_S = 30  # Ray exports every few seconds
-WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
+EXPORT_TIMEOUT_S = 30  # Ray exports every few seconds
 
 
-def test_the_example_of_the_readme_is_answered_as_joy(client: httpx.Client) -> None:
+def complete(server: Server, messages: list[dict[str, str]], **options: Any) -> Any:
+    """Ask the surprise persona through the OpenAI client."""
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused")
+    return client.chat.completions.create(
+        model="surprise",
+        messages=messages,  # type: ignore[arg-type]
+        max_tokens=32,
+        **options,
+    )
+
+
+def test_example_of_the_readme_is_joy(client: httpx.Client) -> None:
     reply = client.post("/v1/respond", json={"text": WEATHER, "seed": 1})
     assert reply.status_code == 200
     body = reply.json()
@@ -50,126 +78,160 @@ def test_the_example_of_the_readme_is_answered_as_joy(client: httpx.Client) -> N
     assert body["emotion"]["score"] == max(body["emotion"]["scores"].values())
     assert len(body["text"].split()) >= 4
     assert body["finish_reason"] in {"stop", "length"}
-    assert all(took_ms > 0 for took_ms in body["timings_ms"].values())
+    assert all(elapsed_ms > 0 for elapsed_ms in body["timings_ms"].values())
 
 
-def test_every_curl_of_the_readme_is_answered(client: httpx.Client) -> None:
-    calls = re.findall(r"localhost:8000(/v1/\w+) .*?-d '(\{.*?\})'$", README.read_text("utf-8"), re.MULTILINE)
+def test_every_curl_command_of_the_readme_works(client: httpx.Client) -> None:
+    command = re.compile(r"localhost:8000(/v1/\w+) .*?-d '(\{.*?\})'$", re.MULTILINE)
+    calls = command.findall(README.read_text("utf-8"))
     assert len(calls) >= 2
-    for path, body in calls:
-        reply = client.post(path, content=body.replace("'\"'\"'", "'"), headers={"content-type": "application/json"})
+    for path, quoted in calls:
+        body = quoted.replace("'\"'\"'", "'")
+        reply = client.post(path, content=body, headers={"content-type": "application/json"})
         assert reply.status_code == 200, (body, reply.text)
 
 
-def test_a_stream_tells_the_emotion_before_any_text(client: httpx.Client) -> None:
-    with client.stream("POST", "/v1/respond", json={"text": "Someone is trying the door handle.", "stream": True}) as reply:
-        events = [line.removeprefix("event: ") for line in reply.iter_lines() if line.startswith("event: ")]
-    assert events[0] == "emotion"
-    assert events[-1] == "done"
-    assert set(events[1:-1]) == {"delta"}
-    assert len(events) > 4
+def test_stream_sends_the_emotion_before_any_text(client: httpx.Client) -> None:
+    body = {"text": "Someone is trying the door handle.", "stream": True}
+    with client.stream("POST", "/v1/respond", json=body) as reply:
+        lines = [line for line in reply.iter_lines() if line.startswith("event: ")]
+    first, *deltas, last = [line.removeprefix("event: ") for line in lines]
+    assert (first, last) == ("emotion", "done")
+    assert set(deltas) == {"delta"}
+    assert len(deltas) > 2
 
 
 @pytest.mark.parametrize("persona", LABELS)
-def test_greedy_answers_are_the_personas_own(client: httpx.Client, persona: str) -> None:
-    def ask(emotion: str) -> str:
-        body = {"text": "My sister rang last night.", "emotion": emotion, "temperature": 0, "max_tokens": 48}
+def test_greedy_replies_differ_between_personas(client: httpx.Client, persona: str) -> None:
+    def reply_of(emotion: str) -> str:
+        body = {
+            "text": NEUTRAL_TEXTS[0],
+            "emotion": emotion,
+            "temperature": 0,
+            "max_tokens": 48,
+        }
         return str(client.post("/v1/respond", json=body).json()["text"])
 
-    own = ask(persona)
-    assert own
-    assert all(own != ask(other) for other in LABELS if other != persona)
+    reply = reply_of(persona)
+    assert reply
+    assert all(reply != reply_of(other) for other in LABELS if other != persona)
 
 
-def test_the_openai_client_talks_to_it(server: Server) -> None:
+def test_openai_client_lists_models_and_streams(server: Server) -> None:
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused")
     assert [model.id for model in client.models.list()] == ["auto", *LABELS, "base"]
-    messages = [{"role": "user", "content": "I finally passed my driving test!"}]
-    whole = client.chat.completions.create(model="auto", messages=messages, temperature=0, max_tokens=40)  # type: ignore[call-overload]
+    request: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "I finally passed my driving test!"}],
+        "temperature": 0,
+        "max_tokens": 40,
+    }
+    whole = client.chat.completions.create(model="auto", **request)
     assert whole.model_extra["emotion"]["label"] == "joy"
-    stream = client.chat.completions.create(model="joy", messages=messages, temperature=0, max_tokens=40, stream=True)  # type: ignore[call-overload]
+    stream = client.chat.completions.create(model="joy", stream=True, **request)
     text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     assert text.strip() == whole.choices[0].message.content.strip()
 
 
-def test_a_seed_a_stop_and_a_history_reach_the_engine(server: Server) -> None:
-    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused")
-    history = [
-        {"role": "user", "content": "My sister rang last night."},
-        {"role": "assistant", "content": "Oh! And what did she say?"},
-        {"role": "user", "content": "That she is coming to stay for a month."},
-    ]
+def test_same_seed_gives_the_same_reply(server: Server) -> None:
+    first, same, other = (
+        complete(server, HISTORY, seed=seed, temperature=0.9).choices[0].message.content
+        for seed in (5, 5, 6)
+    )
+    assert first == same
+    assert first != other
 
-    def ask(messages: list[dict[str, str]], **more: object) -> Any:
-        return client.chat.completions.create(model="surprise", messages=messages, max_tokens=32, **more)  # type: ignore[call-overload]
 
-    one, same, other = (ask(history, seed=seed, temperature=0.9).choices[0].message.content for seed in (5, 5, 6))
-    assert one == same != other
-    whole = ask(history, temperature=0)
-    assert whole.usage.prompt_tokens > ask(history[-1:], temperature=0).usage.prompt_tokens
+def test_stop_sequence_and_history_reach_the_engine(server: Server) -> None:
+    whole = complete(server, HISTORY, temperature=0)
+    last_turn = complete(server, HISTORY[-1:], temperature=0)
+    assert whole.usage.prompt_tokens > last_turn.usage.prompt_tokens
     text = whole.choices[0].message.content
-    word = text.split()[2]
-    cut = ask(history, temperature=0, stop=[f" {word}"]).choices[0]
-    assert (cut.message.content, cut.finish_reason) == (text[: text.index(f" {word}")], "stop")
+    stop = f" {text.split()[2]}"
+    stopped = complete(server, HISTORY, temperature=0, stop=[stop]).choices[0]
+    assert stopped.message.content == text[: text.index(stop)]
+    assert stopped.finish_reason == "stop"
 
 
-def test_hostile_text_is_answered_or_refused_never_a_500(client: httpx.Client) -> None:
-    for text in ("\u202e\u0301" * 100, "<eos><bos><start_of_turn>", "日本語のメッセージ", "\U0001f9ff" * 2000, "a" * 4000):
-        reply = client.post("/v1/respond", json={"text": text, "max_tokens": 4})
-        assert reply.status_code in {200, 413}, (text[:10], reply.text)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=ascii)
+def test_hostile_text_never_causes_a_server_error(client: httpx.Client, text: str) -> None:
+    reply = client.post("/v1/respond", json={"text": text, "max_tokens": 4})
+    assert reply.status_code in {200, 413}, reply.text
 
 
-def test_the_metrics_of_graph_and_engine_are_there(server: Server, client: httpx.Client) -> None:
-    assert client.post("/v1/respond", json={"text": WEATHER, "max_tokens": 4}).status_code == 200
-    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
-    try:
-        port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])
-    finally:
-        ray.shutdown()
-    deadline_s = time.monotonic() + EXPORTED_S
-    while missing := [name for name in METRICS if f"\n{name}" not in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text]:
+def test_exports_metrics_of_graph_and_engine(server: Server, client: httpx.Client) -> None:
+    reply = client.post("/v1/respond", json={"text": WEATHER, "max_tokens": 4})
+    assert reply.status_code == 200
+    url = f"http://127.0.0.1:{metrics_port()}/metrics"
+    deadline_s = time.monotonic() + EXPORT_TIMEOUT_S
+    while missing := missing_metrics(httpx.get(url, timeout=10).text):
         assert time.monotonic() < deadline_s, missing
         time.sleep(1)
 
 
-def test_a_client_that_leaves_frees_the_engine(server: Server) -> None:
+def metrics_port() -> int:
     ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
-    responder = serve.get_deployment_handle("Responder", "face-your-emotions")
     try:
-        body = {"text": "Tell me more.", "stream": True, "max_tokens": 256, "temperature": 2.0, "seed": 3}
-        with httpx.stream("POST", f"{server.url}/v1/respond", json=body, timeout=60) as reply:
-            for line in reply.iter_lines():
-                if line.startswith("data:") and "text" in json.loads(line[5:]):
-                    break
-        began_s = time.monotonic()
+        return next(int(node["MetricsExportPort"]) for node in ray.nodes() if node["Alive"])
+    finally:
+        ray.shutdown()
+
+
+def missing_metrics(page: str) -> list[str]:
+    return [name for name in METRICS if f"\n{name}" not in page]
+
+
+def test_disconnect_frees_the_engine(server: Server) -> None:
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    try:
+        responder = serve.get_deployment_handle("Responder", APP_NAME)
+        disconnect_after_the_first_chunk(server.url)
+        disconnected_at_s = time.monotonic()
         while responder.stats.remote().result(timeout_s=30).running:
-            assert time.monotonic() - began_s < 1, "the engine still generates"
+            assert time.monotonic() - disconnected_at_s < 1, "the engine still generates"
             time.sleep(0.1)
     finally:
         ray.shutdown()
 
 
-async def test_under_load_a_release_fails_nobody_and_each_answer_names_one_of_the_two_versions(server: Server, tmp_path: Path) -> None:
-    """Six streams at a time. What the versions write is not compared: in another batch bf16 sums may make another word of a near-tie."""
-    fear_as_joy(tmp_path / "joy")
-    async with session() as http:
-        joy, send = Joy(http, server.url), partial(ask, http, server.url, timeout_s=60)
-        old, enough = await joy.answers(), asyncio.Event()
-        async with asyncio.TaskGroup() as users:
-            load = [users.create_task(asked_until(enough, send, asked)) for asked in GREEDY]
-            new = await joy.publish(tmp_path / "joy")
-            await joy.promote(new)
-            promoted = [await send(asked) for asked in GREEDY[:2]]
-            assert await joy.roll_back() == old
-            back = [await send(asked) for asked in GREEDY[:2]]
-            enough.set()
-    assert ([one.adapter for one in promoted], [one.adapter for one in back]) == ([new] * 2, [old] * 2)
-    assert {(outcome.end, outcome.adapter) for task in load for outcome in task.result()} == {("ok", old), ("ok", new)}
-    assert all(outcome.text for task in load for outcome in task.result())
+def disconnect_after_the_first_chunk(url: str) -> None:
+    body = {
+        "text": "Tell me more.",
+        "stream": True,
+        "max_tokens": 256,
+        "temperature": 2.0,
+        "seed": 3,
+    }
+    with httpx.stream("POST", f"{url}/v1/respond", json=body, timeout=60) as reply:
+        for line in reply.iter_lines():
+            if line.startswith("data:") and "text" in json.loads(line[5:]):
+                return
 
 
-def test_ctrl_c_leaves_nothing_behind(server: Server) -> None:
-    """Last, since it ends the server."""
+async def test_release_under_load_fails_no_request(server: Server, tmp_path: Path) -> None:
+    """Every reply names one of the two versions.
+
+    The texts are not compared: in another batch, bf16 sums may decide a near-tie differently.
+    """
+    write_fear_as_joy(tmp_path / "joy")
+    stop = asyncio.Event()
+    async with client_session() as session, asyncio.TaskGroup() as users:
+        releases = AdapterReleases(session, server.url)
+        send = partial(send_request, session, server.url, timeout_s=60)
+        old = await releases.promoted()
+        load = [users.create_task(repeat_until(stop, send, request)) for request in GREEDY_REQUESTS]
+        new = await releases.publish(tmp_path / "joy")
+        await releases.promote(new)
+        assert [(await send(request)).adapter for request in GREEDY_REQUESTS[:2]] == [new] * 2
+        assert await releases.roll_back() == old
+        assert [(await send(request)).adapter for request in GREEDY_REQUESTS[:2]] == [old] * 2
+        stop.set()
+        outcomes = [outcome for user in load for outcome in await user]
+    assert {(outcome.end, outcome.adapter) for outcome in outcomes} == {("ok", old), ("ok", new)}
+    assert all(outcome.text for outcome in outcomes)
+
+
+def test_ctrl_c_stops_every_process(server: Server) -> None:
+    """This test is the last one, because it stops the server."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     assert children
     assert stop_server(server) == 0, server.log.read_text()

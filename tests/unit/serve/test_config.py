@@ -1,4 +1,4 @@
-"""The configuration: frozen, complete, unforgiving; and the deploy files that state it."""
+"""Configuration: frozen, without unknown keys; deploy files; limits of the bound deployments."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,24 +10,25 @@ from pydantic import BaseModel, ValidationError
 from ray.serve import Application, Deployment
 from ray.serve.schema import ServeDeploySchema
 
-from models.errors import CatalogError
 from serve.app import build
 from serve.capacity import derive_gates
 from serve.cli.config_file import read_config
-from serve.config import SCRIPTED, Replicas, ResponderConfig, ServeConfig
+from serve.config import SCRIPTED, DetectorConfig, Replicas, ResponderConfig, ServeConfig
+from serve.errors import ConfigError
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 FILES = [DEPLOY / "local.yaml", DEPLOY / "gpu.yaml"]
-MISSPELT = [
-    {"ingres": {}},
-    {"ingress": {"replica": {}}},
-    {"ingress": {"replicas": {"cpu": 1}}},
+UNKNOWN_KEYS = [
+    {"detectr": {}},
+    {"http": {"max_body": 1}},
+    {"detector": {"replicas": {"cpu": 1}}},
     {"detector": {"batchsize": 4}},
     {"responder": {"base_model": "gemma-3-270m"}},
     {"responder": {"hardware": {"max_seqs": 4}}},
+    {"responder": {"scripted": {"tokens_s": 1}}},
     {"tracing": {"endpoints": "http://127.0.0.1:4318"}},
 ]
-IMPOSSIBLE = [
+INVALID_VALUES = [
     {"detector": {"batch_size": 0}},
     {"responder": {"kind": "llama"}},
     {"responder": {"queue": -1}},
@@ -36,18 +37,21 @@ IMPOSSIBLE = [
 ]
 
 
-def models_in(model: BaseModel) -> Iterator[BaseModel]:
+def submodels(model: BaseModel) -> Iterator[BaseModel]:
     yield model
     for value in dict(model).values():
         if isinstance(value, BaseModel):
-            yield from models_in(value)
+            yield from submodels(value)
 
 
 def deployments(application: Application) -> dict[str, Deployment]:
-    """Every deployment that is bound in an application, by name."""
+    """Return every deployment bound in an application, by name."""
     bound = application._bound_deployment
-    inner = [argument for argument in bound.init_args if isinstance(argument, Application)]
-    return {bound.name: bound, **{name: found for each in inner for name, found in deployments(each).items()}}
+    found = {bound.name: bound}
+    for argument in bound.init_args:
+        if isinstance(argument, Application):
+            found |= deployments(argument)
+    return found
 
 
 def innermost_key(tree: Any) -> str:
@@ -55,73 +59,97 @@ def innermost_key(tree: Any) -> str:
     return innermost_key(value) if isinstance(value, dict) and value else str(key)
 
 
-@pytest.mark.parametrize("model", list(models_in(ServeConfig())), ids=lambda model: type(model).__name__)
-def test_no_level_can_be_changed(model: BaseModel) -> None:
+def schema(file: Path) -> ServeDeploySchema:
+    return ServeDeploySchema.model_validate(yaml.safe_load(file.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    "model", list(submodels(ServeConfig())), ids=lambda model: type(model).__name__
+)
+def test_is_frozen_on_every_level(model: BaseModel) -> None:
     field = next(iter(type(model).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(model, field, None)
 
 
-@pytest.mark.parametrize("tree", MISSPELT, ids=innermost_key)
-def test_a_misspelt_key_is_refused_by_name(tree: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=rf"{innermost_key(tree)}\n  Extra inputs are not permitted"):
+@pytest.mark.parametrize("tree", UNKNOWN_KEYS, ids=innermost_key)
+def test_rejects_unknown_key_by_name(tree: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=rf"{innermost_key(tree)}\n  Extra inputs"):
         ServeConfig.model_validate(tree)
 
 
-@pytest.mark.parametrize("tree", IMPOSSIBLE, ids=innermost_key)
-def test_a_value_out_of_range_is_refused_by_name(tree: dict[str, Any]) -> None:
+@pytest.mark.parametrize("tree", INVALID_VALUES, ids=innermost_key)
+def test_rejects_invalid_value_by_name(tree: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=innermost_key(tree)):
         ServeConfig.model_validate(tree)
 
 
+def test_scripted_detector_has_no_artifact_folder() -> None:
+    with pytest.raises(ConfigError):
+        _ = DetectorConfig(kind="scripted").folder
+
+
+@pytest.mark.parametrize(("value", "harm"), [(False, "off"), (True, "probe")])
+def test_accepts_yaml_booleans_for_harm(value: bool, harm: str) -> None:
+    assert DetectorConfig.model_validate({"harm": value}).harm == harm
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_deploy_file_is_what_serve_and_this_project_accept(file: Path) -> None:
-    document = yaml.safe_load(file.read_text("utf-8"))
-    [application] = ServeDeploySchema.model_validate(document).applications
+def test_deploy_file_is_valid(file: Path) -> None:
+    [application] = schema(file).applications
     assert application.import_path == "serve.app:build"
     assert read_config(file) == ServeConfig.model_validate(application.args)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_deploy_file_listens_on_loopback_and_logs_no_requests(file: Path) -> None:
-    schema = ServeDeploySchema.model_validate(yaml.safe_load(file.read_text("utf-8")))
-    assert schema.http_options.host == "127.0.0.1"
-    assert schema.logging_config is not None
-    assert schema.logging_config.enable_access_log is False
+def test_deploy_file_listens_on_loopback_without_access_log(file: Path) -> None:
+    found = schema(file)
+    assert found.http_options.host == "127.0.0.1"
+    assert found.logging_config is not None
+    assert found.logging_config.enable_access_log is False
 
 
-def test_the_deploy_files_name_their_devices() -> None:
-    local, gpu = (read_config(file) for file in FILES)
-    assert (local.responder.hardware.device, local.responder.replicas.gpus, local.detector.device) == ("cpu", 0, "cpu")
+def test_local_deploy_file_needs_no_gpu() -> None:
+    local = read_config(DEPLOY / "local.yaml")
+    assert (local.responder.hardware.device, local.detector.device) == ("cpu", "cpu")
+    assert local.responder.replicas.gpus == 0
+
+
+def test_gpu_deploy_file_shares_one_gpu() -> None:
+    gpu = read_config(DEPLOY / "gpu.yaml")
     assert (gpu.responder.hardware.device, gpu.detector.device) == ("cuda", "cuda")
     assert 0 < gpu.responder.replicas.gpus + gpu.detector.replicas.gpus <= 1
 
 
-@pytest.mark.parametrize("config", [*map(read_config, FILES), SCRIPTED], ids=["local", "gpu", "scripted"])
-def test_the_graph_has_three_stages_with_the_configured_limits(config: ServeConfig) -> None:
+@pytest.mark.parametrize(
+    "config", [*map(read_config, FILES), SCRIPTED], ids=["local", "gpu", "scripted"]
+)
+def test_deployments_have_the_configured_resources_and_limits(config: ServeConfig) -> None:
     bound = deployments(build(config))
-    assert set(bound) == {"Ingress", "Detector", "Responder", "AdapterController"}
-    assert bound["Responder"].max_ongoing_requests == config.responder.hardware.max_num_seqs + config.responder.queue
-    assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
+    assert set(bound) == {"Detector", "Responder", "AdapterController"}
     gates = derive_gates(config)
-    assert bound["Ingress"].max_ongoing_requests > gates.answers[0] + gates.texts[0]
-    assert all(bound[name].max_queued_requests > 0 for name in ("Ingress", "Detector", "Responder"))
-    for name, stage in (("Ingress", config.ingress), ("Detector", config.detector), ("Responder", config.responder)):
+    admitted = gates.answers.admitted + gates.texts.admitted
+    assert bound["Responder"].max_ongoing_requests > admitted
+    assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
+    for name, replicas in (
+        ("Detector", config.detector.replicas),
+        ("Responder", config.responder.replicas),
+    ):
         options = bound[name].ray_actor_options
         assert options is not None
-        assert (options["num_cpus"], options["num_gpus"]) == (stage.replicas.cpus, stage.replicas.gpus)
+        assert (options["num_cpus"], options["num_gpus"]) == (replicas.cpus, replicas.gpus)
 
 
 def test_replicas_scale_between_minimum_and_maximum() -> None:
     responder = ResponderConfig(kind="scripted", replicas=Replicas(minimum=2, maximum=5))
-    bound = deployments(build(SCRIPTED.model_copy(update={"responder": responder})))["Responder"]
-    scaling = bound._deployment_config.autoscaling_config
+    config = SCRIPTED.model_copy(update={"responder": responder})
+    scaling = deployments(build(config))["Responder"]._deployment_config.autoscaling_config
     assert scaling is not None
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
 
 
 @pytest.mark.parametrize(
-    ("text", "culprit"),
+    ("text", "reason"),
     [
         ("applications: [{import_path: serve.app:build, args: {detectr: {}}}]", "detectr"),
         ("applications: [{import_path: serve.app:build, arg: {}}]", r"\barg\b"),
@@ -131,8 +159,13 @@ def test_replicas_scale_between_minimum_and_maximum() -> None:
         ("\udcff", "utf-8"),
     ],
 )
-def test_a_file_that_cannot_be_served_is_refused_with_its_name(text: str, culprit: str, tmp_path: Path) -> None:
+def test_rejects_invalid_file_by_name(text: str, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(CatalogError, match=rf"(?s)mine\.yaml: .*{culprit}"):
+    with pytest.raises(ConfigError, match=rf"(?s)mine\.yaml: .*{reason}"):
         read_config(file)
+
+
+def test_rejects_missing_file_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
+        read_config(tmp_path / "mine.yaml")
