@@ -1,0 +1,15 @@
+"""Interface of the progress display."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Listener to the progress of a run."""
+
+    def start(self, total_bytes: int) -> None:
+        """Begin, with the size of all input files."""
+        ...
+
+    def update(self, rows: int, position: int, *, resumed: bool) -> None:
+        """Count rows that are done, and move to a position in the bytes of all files."""
+        ...

@@ -1,0 +1,154 @@
+"""Stream of labels from Ray Data: read tasks yield texts, detectors label them, order is kept."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from serve.batch.classify import ChunkClassifier
+from serve.batch.records import Label, Source
+from serve.config import DetectorConfig
+from serve.errors import InputFileError, ServingError
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+# One chunk of ordinary texts makes a block, so labels arrive often and a kill loses few of them.
+BLOCK_BYTES = 64 * 2**10
+OBJECT_STORE_BYTES = 256 * 2**20  # bounds how far the reader is ahead of the detectors
+Labels = list[Label | None]
+
+
+@contextmanager
+def local_ray(workers: int) -> Iterator[None]:
+    """Run a Ray of its own on this machine, with a CPU per detector and one for the reader."""
+    import ray
+
+    # Ray Data's own way to start a worker makes Ray print complaints that mean nothing here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        "local",
+        num_cpus=workers + 1,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    signal.signal(signal.SIGTERM, on_terminate)  # Ray replaces the handler
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class LabelStream:
+    """Labels of consecutive files, taken chunk by chunk."""
+
+    def __init__(self, items: Iterator[tuple[int, Labels]]) -> None:
+        """Take labels from `stream_labels`."""
+        self._items = items
+        self._held: tuple[int, Labels] | None = None
+
+    def take(self, source: int) -> Labels | None:
+        """Return the labels of the source's next chunk, None if there are no more."""
+        item = self._held or next(self._items, None)
+        while item is not None and item[0] < source:  # of a file that failed in the middle
+            item = next(self._items, None)
+        self._held = None
+        if item is None or item[0] == source:
+            return item[1] if item else None
+        self._held = item
+        return None
+
+
+def stream_labels(
+    sources: list[tuple[Source, int]], config: DetectorConfig, workers: int
+) -> Iterator[tuple[int, Labels]]:
+    """Label every chunk of the sources but those that are known already.
+
+    Args:
+        sources: files, each with the number of chunks at its beginning to leave out.
+        config: the detector.
+        workers: number of detectors.
+
+    Yields:
+        the index of the source and the labels of its next chunk, in the order of the files.
+
+    Raises:
+        ServingError: a detector or the reader failed.
+    """
+    import ray
+
+    try:
+        for row in _dataset(sources, config, workers).iter_rows():
+            labels = [label and Label(*label.values()) for label in row["labels"]]
+            yield row["source"], labels
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
+        raise ServingError(f"the detector failed: {reason}") from error
+
+
+def _dataset(sources: list[tuple[Source, int]], config: DetectorConfig, workers: int) -> "Dataset":
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.target_max_block_size = BLOCK_BYTES
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    settings = config.model_copy(update={"threads": threads, "batch_threads": threads})
+    # One reader at a time: a file that is read ahead of its turn would only fill the memory.
+    texts = ray.data.read_datasource(
+        _text_source(sources), concurrency=1, override_num_blocks=len(sources)
+    )
+    return texts.map_batches(
+        ChunkClassifier,
+        fn_constructor_args=(settings,),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=float(config.device == "cuda"),
+    )
+
+
+def _text_source(sources: list[tuple[Source, int]]) -> Any:
+    """Return a Ray datasource with one read task per file."""
+    from ray.data import Datasource
+    from ray.data.block import BlockMetadata
+    from ray.data.datasource import ReadTask
+
+    metadata = BlockMetadata(None, None, None, None)
+
+    class Texts(Datasource):  # type: ignore[misc]
+        def estimate_inmemory_data_size(self) -> int | None:
+            return None
+
+        def get_read_tasks(self, parallelism: int, *_: object, **__: object) -> list[ReadTask]:
+            return [
+                ReadTask(
+                    lambda index=index, source=source, known=known: _blocks(index, source, known),
+                    metadata,
+                )
+                for index, (source, known) in enumerate(sources)
+            ]
+
+    return Texts()
+
+
+def _blocks(index: int, source: Source, known: int) -> Iterator[Any]:
+    """Yield one row per chunk. Errors of the file end it here: the writer finds them, too."""
+    import pyarrow as pa
+
+    kind = pa.schema([("source", pa.int64()), ("texts", pa.list_(pa.string()))])
+    try:
+        for number, texts in enumerate(source.texts()):
+            if number >= known:
+                yield pa.table({"source": [index], "texts": [texts]}, schema=kind)
+    except (OSError, InputFileError):
+        return
