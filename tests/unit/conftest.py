@@ -1,4 +1,4 @@
-"""What several unit tests share: hypothesis on a busy machine, tiny data, and materialising in another process."""
+"""Fixtures of several unit tests: tokenizers, public data sets and subprocesses."""
 
 import gzip
 import os
@@ -18,7 +18,6 @@ from support.tokenizers import byte_tokenizer
 
 settings.register_profile("unit", deadline=None, max_examples=60, database=None)
 settings.load_profile("unit")
-
 
 MATERIALIZE = """
 import sys
@@ -42,15 +41,42 @@ EMOTION_TRAIN = (
     "i feel torn;anger",
     "",
 )
-GOEMOTIONS_TRAIN = {"Stop it": "0", "Stop that": "0,1", "Awww": "2,6", "Hm": "0,5", "Why?": "3", "Gone": "4,8", "Rude cat": "1"}
+GOEMOTIONS_TRAIN = {
+    "Stop it": "0",
+    "Stop that": "0,1",
+    "Awww": "2,6",
+    "Hm": "0,5",
+    "Why?": "3",
+    "Gone": "4,8",
+    "Rude cat": "1",
+}
+GOEMOTIONS_LABELS = (
+    "anger",
+    "annoyance",
+    "caring",
+    "curiosity",
+    "grief",
+    "joy",
+    "love",
+    "sadness",
+    "neutral",
+)
 PUBLIC_SETS = {
     "emotion/train.txt": "\n".join(EMOTION_TRAIN),
     "emotion/val.txt": "i feel like toast;love\n",
     "emotion/test.txt": "i feel watched;fear\n",
-    "goemotions/emotions.txt": "anger\nannoyance\ncaring\ncuriosity\ngrief\njoy\nlove\nsadness\nneutral",
-    "goemotions/train.tsv": "".join(f"{text}\t{ids}\tid\n" for text, ids in GOEMOTIONS_TRAIN.items()),
+    "goemotions/emotions.txt": "\n".join(GOEMOTIONS_LABELS),
+    "goemotions/train.tsv": "".join(
+        f"{text}\t{ids}\tid\n" for text, ids in GOEMOTIONS_TRAIN.items()
+    ),
     "goemotions/dev.tsv": "rude, cat...\t1\tid\nYes\t5\tid\n",
 }
+UNSPLIT_ROWS = """\
+text,label
+"i feel small, and tired",0
+i feel watched,4
+i feel shocked,5
+"""
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +88,7 @@ def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_file: Path) -> Tokenizer:
-    """The tokenizer as a test reads it, beside the encoder's own copy."""
+    """Tokenizer to decode ids with, independent of the encoder's own copy."""
     return Tokenizer.from_file(str(tokenizer_file))
 
 
@@ -72,32 +98,42 @@ def encoder(tokenizer_file: Path) -> PromptEncoder:
 
 
 @pytest.fixture
-def materialize_elsewhere() -> Callable[..., subprocess.Popen[str]]:
-    """Starts a process that materialises entries, and prints the reports and then the folder or the error of each."""
+def materialize_in_subprocess() -> Callable[..., subprocess.Popen[str]]:
+    """Start a process that materializes entries.
+
+    For each entry it prints the progress, then the folder or the error.
+    """
 
     def start(*entries: BaseWeights, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", MATERIALIZE, *(entry.model_dump_json() for entry in entries)]
-        env, root = {**os.environ, **environment}, Path(models.__file__).parents[1]
-        return subprocess.Popen(command, env=env, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        arguments = [entry.model_dump_json() for entry in entries]
+        return subprocess.Popen(
+            [sys.executable, "-c", MATERIALIZE, *arguments],
+            env={**os.environ, **environment},
+            cwd=Path(models.__file__).parents[1],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return start
 
 
 @pytest.fixture
 def public_sets(tmp_path: Path) -> Path:
-    """The folder of the public sets, with a few invented rows."""
+    """Folder of the public data sets, with a few invented rows."""
     for name, text in PUBLIC_SETS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, "utf-8")
-    (tmp_path / "emotion_unsplit").mkdir()
-    with gzip.open(tmp_path / "emotion_unsplit" / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
-        stream.write('text,label\n"i feel small, and tired",0\ni feel watched,4\ni feel shocked,5\n')
+    unsplit = tmp_path / "emotion_unsplit"
+    unsplit.mkdir()
+    with gzip.open(unsplit / "train_noleak.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write(UNSPLIT_ROWS)
     return tmp_path
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Torch on one thread: on a busy machine two of them wait for each other longer than a tiny tensor takes."""
+    """Limit torch to one thread; on a busy machine, two wait longer than tiny tensors take."""
     import torch
 
     before = torch.get_num_threads()

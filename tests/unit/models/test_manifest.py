@@ -1,4 +1,4 @@
-"""Adapters: one that is what its manifest claims loads, and every untruth is refused by name."""
+"""Manifests of detectors and adapters, and the checks of an adapter against its manifest."""
 
 import json
 from collections.abc import Callable
@@ -11,210 +11,271 @@ from safetensors.numpy import save_file
 
 from models.emotions import LABELS, Emotion
 from models.errors import ManifestError
-from models.lora_layout import Layers, base_layers
-from models.manifest import ARTIFACTS, AdapterManifest, adapter_hash, load_adapter
-from support.fakes import PERSONA_TOML
+from models.manifest import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    ARTIFACTS,
+    MANIFEST_FILE,
+    AdapterManifest,
+    DetectorManifest,
+    adapter_hash,
+    load_adapter,
+)
+from models.personas import PERSONA_FILE
 
-BASE, OTHER, PROMPT = "a" * 64, "b" * 64, "friend-1"
-CONFIG = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "up_proj"], "bias": "none", "use_rslora": False}
+HASH = "a" * 64
+OTHER_HASH = "b" * 64
+PROMPT = "friend-1"
+CONFIG = {
+    "r": 4,
+    "lora_alpha": 8,
+    "target_modules": ["q_proj", "up_proj"],
+    "bias": "none",
+    "use_rslora": False,
+}
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
-Change = Callable[[Path], object]
+PERSONA = """\
+name = "Calm"
+voice = "even"
+colour = "#88aacc"
+emoji = "~"
+instruction = "Calm is an even-tempered friend."
+"""
+Change = Callable[[Path], object]  # of an adapter's folder
 
 
-def tensors(value: float = 1, **extra: tuple[int, ...]) -> dict[str, np.ndarray]:
+def detector_manifest() -> DetectorManifest:
+    return DetectorManifest(
+        content_hash=HASH,
+        base="tiny",
+        base_hash=HASH,
+        training_data_hash=OTHER_HASH,
+        max_tokens=128,
+        temperature=1.2,
+        metrics={"accuracy": 0.9},
+    )
+
+
+def test_detector_manifest_round_trip(tmp_path: Path) -> None:
+    detector_manifest().write(tmp_path)
+    assert DetectorManifest.read(tmp_path) == detector_manifest()
+    assert detector_manifest().labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("labels", list(reversed(LABELS))),
+        ("labels", ["joy"]),
+        ("temperature", 0),
+        ("max_tokens", 0),
+        ("kind", "adapter"),
+        ("mood", "sunny"),
+    ],
+)
+def test_rejects_invalid_detector_manifest(tmp_path: Path, field: str, value: object) -> None:
+    content = {**detector_manifest().model_dump(mode="json"), field: value}
+    (tmp_path / MANIFEST_FILE).write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match=field):
+        DetectorManifest.read(tmp_path)
+
+
+def save_weights(folder: Path, value: float = 1) -> None:
     shapes = {f"{Q}.lora_A.weight": (4, 6), f"{Q}.lora_B.weight": (6, 4)}
-    return {name: np.full(shape, value, np.float32) for name, shape in {**shapes, **extra}.items()}
+    tensors = {name: np.full(shape, value, np.float32) for name, shape in shapes.items()}
+    save_file(tensors, folder / ADAPTER_WEIGHTS)
 
 
-def edit(file: Path, **change: object) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+def edit(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
 
 
-def resign(folder: Path) -> None:
-    """Makes the content hash true again, so that a test meets the untruth it is about."""
-    edit(folder / "manifest.json", content_hash=adapter_hash(folder))
+def update_hash(folder: Path) -> None:
+    """Make the content hash match again, so that a test meets only its own mismatch."""
+    edit(folder / MANIFEST_FILE, content_hash=adapter_hash(folder))
 
 
-def claim(**change: object) -> Change:
-    return lambda folder: edit(folder / "manifest.json", **change)
+def edit_manifest(**fields: object) -> Change:
+    return lambda folder: edit(folder / MANIFEST_FILE, **fields)
 
 
-def configure(**change: object) -> Change:
-    def apply(folder: Path) -> None:
-        edit(folder / "adapter_config.json", **change)
-        resign(folder)
+def edit_config(**fields: object) -> Change:
+    def change(folder: Path) -> None:
+        edit(folder / ADAPTER_CONFIG, **fields)
+        update_hash(folder)
 
-    return apply
-
-
-def save(**extra: tuple[int, ...]) -> Change:
-    def apply(folder: Path) -> None:
-        save_file(tensors(**extra), folder / "adapter_model.safetensors")
-        resign(folder)
-
-    return apply
+    return change
 
 
-def truncate(folder: Path) -> None:
-    file = folder / "adapter_model.safetensors"
-    file.write_bytes(file.read_bytes()[:-8])
-    resign(folder)
+def write(name: str, text: str) -> Change:
+    return lambda folder: (folder / name).write_text(text)
 
 
-@pytest.fixture
-def adapter(tmp_path: Path) -> Path:
-    """A PEFT folder as `training` writes it, only smaller."""
-    folder = tmp_path / "joy"
-    folder.mkdir()
-    save_file(tensors(), folder / "adapter_model.safetensors")
-    (folder / "adapter_config.json").write_text(json.dumps(CONFIG))
-    manifest(content_hash=adapter_hash(folder)).write(folder)
-    return folder
+def remove(name: str) -> Change:
+    return lambda folder: (folder / name).unlink()
 
 
-def manifest(content_hash: str) -> AdapterManifest:
+def adapter_manifest(content_hash: str) -> AdapterManifest:
     return AdapterManifest(
         name="joy",
         persona=Emotion.JOY,
         content_hash=content_hash,
         base="tiny",
-        base_hash=BASE,
+        base_hash=HASH,
         rank=4,
         alpha=8,
         target_modules=("up_proj", "q_proj"),
         prompt_version=PROMPT,
-        training_data_hash=OTHER,
+        training_data_hash=OTHER_HASH,
         metrics={"held_out_nll": 1.5},
     )
 
 
-def test_a_true_adapter_loads_under_its_versioned_name(adapter: Path) -> None:
-    loaded = load_adapter(adapter, BASE, PROMPT)
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """PEFT folder with the files that `training` writes."""
+    folder = tmp_path / "joy"
+    folder.mkdir()
+    save_weights(folder)
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(CONFIG))
+    adapter_manifest(adapter_hash(folder)).write(folder)
+    return folder
+
+
+def test_valid_adapter_loads_with_its_versioned_name(adapter: Path) -> None:
+    loaded = load_adapter(adapter, HASH, PROMPT)
     assert loaded.folder == adapter
-    assert loaded.manifest == manifest(adapter_hash(adapter))
+    assert loaded.manifest == adapter_manifest(adapter_hash(adapter))
     assert loaded.manifest.versioned_name == f"joy@{adapter_hash(adapter)[:12]}"
+
+
+MISMATCHES: dict[str, tuple[Change, str]] = {
+    "no manifest": (remove(MANIFEST_FILE), MANIFEST_FILE),
+    "manifest is not JSON": (write(MANIFEST_FILE, "{"), "Invalid JSON"),
+    "unknown field": (edit_manifest(mood="sunny"), "mood"),
+    "other kind": (edit_manifest(kind="detector"), "kind"),
+    "other schema": (edit_manifest(schema_version=2), "schema_version"),
+    "version in the name": (edit_manifest(name="joy@1"), "name"),
+    "reserved persona": (edit_manifest(persona="base"), "reserved"),
+    "malformed persona": (edit_manifest(persona="Calm 2"), "persona"),
+    "modified weights": (lambda folder: save_weights(folder, 2), "content hash"),
+    "modified settings": (lambda folder: edit(folder / ADAPTER_CONFIG, r=5), "content hash"),
+    "other base": (edit_manifest(base_hash=OTHER_HASH), "base-model hash"),
+    "other prompt format": (edit_manifest(prompt_version="friend-0"), "'friend-1', expected"),
+    "rank": (edit_manifest(rank=8), "rank is 4, expected 8"),
+    "alpha": (edit_manifest(alpha=16), "alpha is 8, expected 16"),
+    "target modules": (edit_manifest(target_modules=["q_proj"]), "target modules"),
+    "trained bias": (edit_config(bias="all"), "bias is 'all'"),
+    "whole modules": (edit_config(modules_to_save=["lm_head"]), "modules_to_save"),
+    "DoRA": (edit_config(use_dora=True), "use_dora"),
+    "rank pattern": (edit_config(rank_pattern={"q_proj": 2}), "rank_pattern"),
+    "alpha pattern": (edit_config(alpha_pattern={"q_proj": 2}), "alpha_pattern"),
+    "no weights": (remove(ADAPTER_WEIGHTS), ADAPTER_WEIGHTS),
+    "no settings": (remove(ADAPTER_CONFIG), ADAPTER_CONFIG),
+    "settings are not JSON": (write(ADAPTER_CONFIG, "{"), "Expecting property name"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), MISMATCHES.values(), ids=MISMATCHES)
+def test_rejects_adapter_that_differs_from_its_manifest(
+    adapter: Path, change: Change, reason: str
+) -> None:
+    change(adapter)
+    with pytest.raises(ManifestError, match=rf"joy(?s:.*){reason}"):
+        load_adapter(adapter, HASH, PROMPT)
+
+
+def test_rejects_invalid_tensors(adapter: Path) -> None:
+    file = adapter / ADAPTER_WEIGHTS
+    file.write_bytes(file.read_bytes()[:-8])
+    update_hash(adapter)
+    with pytest.raises(ManifestError, match="incomplete metadata"):
+        load_adapter(adapter, HASH, PROMPT)
+
+
+def test_rejects_adapter_that_does_not_fit_its_base(adapter: Path) -> None:
+    with pytest.raises(ManifestError, match="size 6, expected 7"):
+        load_adapter(adapter, HASH, PROMPT, {"0.self_attn.q_proj": (6, 7)})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"r": 2}, {"lora_alpha": 16}, {"target_modules": ["q_proj"]}, {"use_rslora": True}],
+    ids=str,
+)
+def test_setting_that_changes_the_output_changes_the_hash(
+    adapter: Path, fields: dict[str, Any]
+) -> None:
+    before = adapter_hash(adapter)
+    edit(adapter / ADAPTER_CONFIG, **fields)
+    assert adapter_hash(adapter) != before
+
+
+def test_other_settings_keep_the_hash(adapter: Path) -> None:
+    before = adapter_hash(adapter)
+    reordered = ["up_proj", "q_proj"]
+    edit(adapter / ADAPTER_CONFIG, target_modules=reordered, inference_mode=True)
+    assert adapter_hash(adapter) == before
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_shipped_adapters_match_their_manifests(persona: Emotion) -> None:
+    folder = ARTIFACTS / "adapters" / persona
+    manifest = AdapterManifest.read(folder)
+    loaded = load_adapter(folder, manifest.base_hash, manifest.prompt_version)
+    assert loaded.added_persona is None
 
 
 @pytest.fixture
 def calm(adapter: Path) -> Path:
-    """The same as a persona beside the six, with the character that it brings."""
-    (adapter / "persona.toml").write_text(PERSONA_TOML.format("Calm"))
-    edit(adapter / "manifest.json", name="calm", persona="calm")
-    resign(adapter)
+    """Adapter of an added persona."""
+    write(PERSONA_FILE, PERSONA)(adapter)
+    edit_manifest(name="calm", persona="calm")(adapter)
+    update_hash(adapter)
     return adapter
 
 
-def test_a_persona_beside_the_six_brings_its_character_which_is_part_of_its_content(calm: Path) -> None:
-    loaded = load_adapter(calm, BASE, PROMPT)
+def test_added_persona_is_part_of_the_content(calm: Path) -> None:
+    loaded = load_adapter(calm, HASH, PROMPT)
     assert loaded.added_persona is not None
-    assert (loaded.added_persona.name, loaded.manifest.persona) == ("Calm", "calm")
-    with_character = adapter_hash(calm)
-    (calm / "persona.toml").unlink()
-    assert adapter_hash(calm) != with_character
+    assert loaded.added_persona.name == "Calm"
+    assert loaded.manifest.persona == "calm"
+    before = adapter_hash(calm)
+    (calm / PERSONA_FILE).unlink()
+    assert adapter_hash(calm) != before
 
 
-@pytest.mark.parametrize("persona", LABELS)
-def test_what_has_shipped_keeps_its_content_hash_and_brings_no_character(persona: Emotion) -> None:
-    manifest = AdapterManifest.read(ARTIFACTS / "adapters" / persona)
-    assert load_adapter(ARTIFACTS / "adapters" / persona, manifest.base_hash, manifest.prompt_version).added_persona is None
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("name =", "Invalid value"),
+        ('name = "Calm"', "instruction"),
+        (PERSONA + 'emotion = "joy"', "emotion"),
+        (PERSONA.replace("Calm", "Joy"), "'Joy', expected 'Calm'"),
+    ],
+    ids=["invalid TOML", "missing field", "unknown field", "other name"],
+)
+def test_rejects_invalid_persona_file(calm: Path, text: str, reason: str) -> None:
+    write(PERSONA_FILE, text)(calm)
+    update_hash(calm)
+    with pytest.raises(ManifestError, match=rf"calm: (?s:.*){reason}"):
+        load_adapter(calm, HASH, PROMPT)
 
 
-def rewrite(character: str) -> Change:
-    def apply(folder: Path) -> None:
-        (folder / "persona.toml").write_text(character)
-        resign(folder)
-
-    return apply
+def test_rejects_modified_persona_file(calm: Path) -> None:
+    write(PERSONA_FILE, PERSONA + "\n")(calm)
+    with pytest.raises(ManifestError, match="content hash"):
+        load_adapter(calm, HASH, PROMPT)
 
 
-def without_character(folder: Path) -> None:
-    (folder / "persona.toml").unlink()
-    resign(folder)
+def test_rejects_missing_persona_file(calm: Path) -> None:
+    (calm / PERSONA_FILE).unlink()
+    update_hash(calm)
+    with pytest.raises(ManifestError, match=PERSONA_FILE):
+        load_adapter(calm, HASH, PROMPT)
 
 
-BAD_CHARACTERS: dict[str, tuple[Change, str]] = {
-    "none": (without_character, "calm: .*persona.toml"),
-    "changed since": (lambda folder: (folder / "persona.toml").write_text(PERSONA_TOML.format("Calm") + "\n"), "calm: content hash"),
-    "no TOML": (rewrite("name ="), "calm: Invalid value"),
-    "incomplete": (rewrite('name = "Calm"'), "calm: .*(?s:.)*instruction"),
-    "an emotion": (rewrite(PERSONA_TOML.format("Calm") + 'emotion = "joy"'), "calm: .*(?s:.)*emotion"),
-    "another's name": (rewrite(PERSONA_TOML.format("Joy")), "calm: persona.toml names its character Joy, which must be Calm"),
-    "a second one of the six": (claim(persona="joy"), "calm: joy has a character"),
-    "a word that is taken": (claim(persona="base"), "base can be no persona's name"),
-    "no word": (claim(persona="Calm 2"), "persona"),
-}
-
-
-@pytest.mark.parametrize(("change", "reason"), BAD_CHARACTERS.values(), ids=BAD_CHARACTERS)
-def test_a_character_that_is_not_right_is_refused_by_name(calm: Path, change: Change, reason: str) -> None:
-    change(calm)
-    with pytest.raises(ManifestError, match=reason):
-        load_adapter(calm, BASE, PROMPT)
-
-
-UNTRUTHS: dict[str, tuple[Change, str]] = {
-    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "joy: .*manifest.json"),
-    "manifest is no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "Invalid JSON"),
-    "unknown field": (claim(mood="sunny"), "mood"),
-    "other kind": (claim(kind="detector"), "kind"),
-    "other schema": (claim(schema_version=2), "schema_version"),
-    "name with a version": (claim(name="joy@1"), "name"),
-    "changed weights": (lambda folder: save_file(tensors(2), folder / "adapter_model.safetensors"), "content hash"),
-    "changed settings": (lambda folder: edit(folder / "adapter_config.json", use_rslora=True), "content hash"),
-    "other base": (claim(base_hash=OTHER), f"base-model hash is '{BASE}', expected '{OTHER}'"),
-    "other prompt format": (claim(prompt_version="friend-0"), "prompt format is 'friend-1', expected 'friend-0'"),
-    "rank": (claim(rank=8), "rank is 4, expected 8"),
-    "alpha": (claim(alpha=16), "alpha is 8, expected 16"),
-    "target modules": (claim(target_modules=["q_proj"]), "target modules is"),
-    "trained bias": (configure(bias="all"), "bias is 'all'"),
-    "whole modules": (configure(modules_to_save=["lm_head"]), r"modules_to_save is \['lm_head'\]"),
-    "DoRA": (configure(use_dora=True), "use_dora is True"),
-    "wrong prefix": (save(**{"model.layers.0.self_attn.q_proj.lora_A.weight": (4, 6)}), "tensor model.layers.0.self_attn.q_proj"),
-    "other module": (save(**{f"{Q[:-6]}v_proj.lora_A.weight": (4, 6)}), "v_proj.lora_A.weight is not of a target module"),
-    "other matrix": (save(**{f"{Q}.lora_magnitude_vector": (4, 6)}), "lora_magnitude_vector is not of a target module"),
-    "A of another rank": (save(**{f"{Q}.lora_A.weight": (3, 6)}), "lora_A.weight is not of rank 4"),
-    "B of another rank": (save(**{f"{Q}.lora_B.weight": (6, 5)}), "lora_B.weight is not of rank 4"),
-    "vector": (save(**{f"{Q}.lora_B.weight": (4,)}), "lora_B.weight is not of rank 4"),
-    "A without B": (save(**{f"{Q[:-6]}up_proj.lora_A.weight": (4, 6)}), "up_proj.lora_A.weight has no other half"),
-    "B without A": (save(**{f"{Q[:-6]}up_proj.lora_B.weight": (6, 4)}), "up_proj.lora_B.weight has no other half"),
-    "truncated weights": (truncate, "joy: .*incomplete metadata"),
-    "no weights": (lambda folder: (folder / "adapter_model.safetensors").unlink(), "adapter_model.safetensors"),
-    "no settings": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config.json"),
-    "settings are no JSON": (lambda folder: (folder / "adapter_config.json").write_text("{"), "joy: Expecting property name"),
-}
-
-
-@pytest.mark.parametrize(("change", "message"), UNTRUTHS.values(), ids=UNTRUTHS)
-def test_an_untruth_is_refused_by_name(adapter: Path, change: Change, message: str) -> None:
-    change(adapter)
-    with pytest.raises(ManifestError, match=message):
-        load_adapter(adapter, BASE, PROMPT)
-
-
-@pytest.mark.parametrize("prefix", ["model.", "language_model.model.", "model.language_model."])
-def test_an_adapter_must_fit_the_layers_of_its_base(adapter: Path, tmp_path: Path, prefix: str) -> None:
-    def base(shape: tuple[int, int], layer: str = f"{prefix}layers.0.self_attn.q_proj.weight") -> Layers:
-        weights = {layer: shape, "model.embed_tokens.weight": (9, 6), "vision_tower.vision_model.encoder.layers.0.q_proj.weight": (3, 3)}
-        save_file({name: np.ones(shape, np.float32) for name, shape in weights.items()}, tmp_path / "model.safetensors")
-        return base_layers(tmp_path)
-
-    assert load_adapter(adapter, BASE, PROMPT, base((6, 6))).folder == adapter
-    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_A.weight is of size 6, and the layer of 7"):
-        load_adapter(adapter, BASE, PROMPT, base((6, 7)))
-    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_B.weight is of size 6, and the layer of 5"):
-        load_adapter(adapter, BASE, PROMPT, base((5, 6)))
-    with pytest.raises(ManifestError, match=r"joy: tensor .*lora_A.weight is of no layer of the base"):
-        load_adapter(adapter, BASE, PROMPT, base((6, 6), f"{prefix}layers.1.self_attn.q_proj.weight"))
-
-
-@pytest.mark.parametrize("change", [{"r": 2}, {"lora_alpha": 16}, {"target_modules": ["q_proj"]}, {"use_rslora": True}], ids=str)
-def test_a_setting_that_changes_the_answer_changes_the_hash(adapter: Path, change: dict[str, Any]) -> None:
-    before = adapter_hash(adapter)
-    edit(adapter / "adapter_config.json", **change)
-    assert adapter_hash(adapter) != before
-
-
-def test_a_setting_that_changes_nothing_keeps_the_hash(adapter: Path) -> None:
-    before = adapter_hash(adapter)
-    edit(adapter / "adapter_config.json", target_modules=["up_proj", "q_proj"], inference_mode=True)
-    assert adapter_hash(adapter) == before
+def test_rejects_persona_file_of_builtin_persona(calm: Path) -> None:
+    edit_manifest(persona="joy")(calm)
+    with pytest.raises(ManifestError, match="joy is a built-in persona"):
+        load_adapter(calm, HASH, PROMPT)

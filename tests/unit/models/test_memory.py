@@ -1,4 +1,4 @@
-"""What was freed is the system's again."""
+"""Return of freed heap memory to the system."""
 
 import platform
 
@@ -7,11 +7,14 @@ import pytest
 
 from models.memory import trim_heap
 
-BLOCKS, BLOCK_BYTES = 100_000, 1000
+BLOCKS = 100_000
+BLOCK_BYTES = 1000
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no malloc_trim")
-def test_what_was_freed_goes_back_although_something_behind_it_is_still_used() -> None:
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other C libraries have no malloc_trim"
+)
+def test_trim_heap_returns_memory_below_a_live_block() -> None:
     blocks = [bytes(BLOCK_BYTES) for _ in range(BLOCKS)]
     last = blocks[-1]
     del blocks

@@ -1,45 +1,57 @@
-"""The tokenizer that is rebuilt from a GGUF file, against SentencePiece itself."""
+"""Tokenizer rebuilt from a GGUF file, compared with SentencePiece itself."""
 
 import io
 from pathlib import Path
 
 import pytest
-import sentencepiece
 from gguf import GGUFWriter
 from hypothesis import given
 from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from models.prompt import one_line
-from models.weights.gguf import gemma_tokenizer, merges_of
+from models.weights.gguf import bpe_merges, gemma_tokenizer
 
-CORPUS = ["Friend: my friend came home, friends forever", "Joy: joyful friend! You did it, tell me everything.", "the end of the day's end"]
+CORPUS = [
+    "Friend: my friend came home, friends forever",
+    "Joy: joyful friend! You did it, tell me everything.",
+    "the end of the day's end",
+]
 ALPHABET = "Friend: Joyt hm'é🙂\n"
+LINES = st.one_of(st.text(ALPHABET), st.text(), st.sampled_from(CORPUS)).map(one_line)
+# Token types of GGUF, which are those of SentencePiece.
+NORMAL = 1
+UNKNOWN = 2
+CONTROL = 3
+USER_DEFINED = 4
+BYTE = 6
 
 
-def test_merges_come_best_rank_first_and_then_by_their_parts_ids() -> None:
+def test_merges_are_sorted_by_rank_then_by_ids() -> None:
     vocabulary = {"a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4, "abc": 5}
     ranks = {"abc": 9.0, "bc": 1.0, "ab": 2.0, "a": 20.0}
-    assert merges_of(ranks, vocabulary) == [("b", "c"), ("a", "b"), ("a", "bc"), ("ab", "c")]
+    expected = [("b", "c"), ("a", "b"), ("a", "bc"), ("ab", "c")]
+    assert bpe_merges(ranks, vocabulary) == expected
 
 
-def test_a_part_that_is_no_token_makes_no_merge() -> None:
-    assert merges_of({"abc": 1.0}, {"a": 0, "b": 1, "abc": 2}) == []
+def test_merges_need_both_parts_in_the_vocabulary() -> None:
+    assert bpe_merges({"abc": 1.0}, {"a": 0, "b": 1, "abc": 2}) == []
 
 
-@pytest.mark.parametrize(("best", "pieces"), [("bc", ["a", "bc"]), ("ab", ["ab", "c"])])
-def test_the_best_ranked_merge_is_done_first(best: str, pieces: list[str]) -> None:
+@pytest.mark.parametrize(("best", "tokens"), [("bc", ["a", "bc"]), ("ab", ["ab", "c"])])
+def test_merge_with_best_rank_is_applied_first(best: str, tokens: list[str]) -> None:
     vocabulary = {"a": 0, "b": 1, "c": 2, "ab": 3, "bc": 4}
-    ranks = {"ab": 2.0, "bc": 2.0, best: 1.0}
-    assert Tokenizer(BPE(vocabulary, merges_of(ranks, vocabulary))).encode("abc").tokens == pieces
+    merges = bpe_merges({"ab": 2.0, "bc": 2.0, best: 1.0}, vocabulary)
+    assert Tokenizer(BPE(vocabulary, merges)).encode("abc").tokens == tokens
 
 
 @pytest.fixture(scope="module")
-def pieces() -> sentencepiece.SentencePieceProcessor:
-    """A SentencePiece model with Gemma's settings: byte fallback, nothing added, nothing normalised, a new line of its own."""
+def reference() -> SentencePieceProcessor:
+    """SentencePiece model with Gemma's settings: byte fallback and a newline token."""
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    SentencePieceTrainer.train(
         sentence_iterator=iter(CORPUS * 20),
         model_writer=model,
         model_type="bpe",
@@ -54,49 +66,61 @@ def pieces() -> sentencepiece.SentencePieceProcessor:
         eos_piece="<eos>",
         minloglevel=2,
     )
-    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return SentencePieceProcessor(model_proto=model.getvalue())
+
+
+def token_type(reference: SentencePieceProcessor, token_id: int) -> int:
+    if reference.id_to_piece(token_id) == "\n":
+        return USER_DEFINED
+    if reference.is_unknown(token_id):
+        return UNKNOWN
+    if reference.is_control(token_id):
+        return CONTROL
+    return BYTE if reference.is_byte(token_id) else NORMAL
 
 
 @pytest.fixture(scope="module")
-def rebuilt(pieces: sentencepiece.SentencePieceProcessor, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """The same model by way of a GGUF file, whose token types are numbered as SentencePiece's."""
+def rebuilt(
+    reference: SentencePieceProcessor, tmp_path_factory: pytest.TempPathFactory
+) -> Tokenizer:
+    """Tokenizer rebuilt from a GGUF file of the reference model."""
     file: Path = tmp_path_factory.mktemp("gguf") / "model.gguf"
-    writer, ids = GGUFWriter(file, "gemma3"), range(len(pieces))
-    kinds = [(2, pieces.is_unknown), (3, pieces.is_control), (6, pieces.is_byte)]
-    writer.add_token_list([pieces.id_to_piece(number) for number in ids])
-    writer.add_token_scores([pieces.get_score(number) for number in ids])
-    newline = pieces.piece_to_id("\n")
-    writer.add_token_types([4 if number == newline else next((kind for kind, holds in kinds if holds(number)), 1) for number in ids])
-    writer.add_unk_token_id(pieces.unk_id())
+    ids = range(len(reference))
+    writer = GGUFWriter(file, "gemma3")
+    writer.add_token_list([reference.id_to_piece(token_id) for token_id in ids])
+    writer.add_token_scores([reference.get_score(token_id) for token_id in ids])
+    writer.add_token_types([token_type(reference, token_id) for token_id in ids])
+    writer.add_unk_token_id(reference.unk_id())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
     return gemma_tokenizer(file)
 
 
-def ids(tokenizer: Tokenizer, text: str) -> list[int]:
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def test_a_known_word_is_one_token(pieces: sentencepiece.SentencePieceProcessor, rebuilt: Tokenizer) -> None:
-    assert rebuilt.encode("Friend: joyful\nFriend").tokens == pieces.encode("Friend: joyful\nFriend", out_type=str)
-    assert "Friend" in rebuilt.encode("Friend: joyful\nFriend").tokens[0]
+def test_known_word_is_one_token(reference: SentencePieceProcessor, rebuilt: Tokenizer) -> None:
+    tokens = rebuilt.encode("Friend: joyful\nFriend").tokens
+    assert tokens == reference.encode("Friend: joyful\nFriend", out_type=str)
+    assert "Friend" in tokens[0]
 
 
-@given(lines=st.lists(st.one_of(st.text(ALPHABET), st.text(), st.sampled_from(CORPUS)).map(one_line), max_size=3))
-def test_any_prompt_is_cut_as_sentencepiece_cuts_it(
-    pieces: sentencepiece.SentencePieceProcessor, rebuilt: Tokenizer, lines: list[str]
+@given(lines=st.lists(LINES, max_size=3))
+def test_encodes_any_prompt_as_sentencepiece_does(
+    reference: SentencePieceProcessor, rebuilt: Tokenizer, lines: list[str]
 ) -> None:
     text = "\n".join(lines)
-    assert ids(rebuilt, text) == pieces.encode(text)
-    assert rebuilt.decode(ids(rebuilt, text)) == text.replace("▁", " ")
+    assert encode(rebuilt, text) == reference.encode(text)
+    assert rebuilt.decode(encode(rebuilt, text)) == text.replace("▁", " ")
 
 
-def test_a_letter_that_the_vocabulary_lacks_becomes_its_bytes(rebuilt: Tokenizer) -> None:
+def test_unknown_character_becomes_bytes(rebuilt: Tokenizer) -> None:
     assert rebuilt.encode("🙂").tokens == ["<0xF0>", "<0x9F>", "<0x99>", "<0x82>"]
 
 
-def test_control_tokens_are_special_and_a_new_line_is_not(rebuilt: Tokenizer) -> None:
-    special = {token.content for token in rebuilt.get_added_tokens_decoder().values() if token.special}
-    assert special == {"<bos>", "<eos>"}
-    assert rebuilt.decode(ids(rebuilt, "a\nb")) == "a\nb"
+def test_control_tokens_are_special_but_newline_is_not(rebuilt: Tokenizer) -> None:
+    added = rebuilt.get_added_tokens_decoder().values()
+    assert {token.content for token in added if token.special} == {"<bos>", "<eos>"}
+    assert rebuilt.decode(encode(rebuilt, "a\nb")) == "a\nb"
