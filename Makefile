@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos overload bench load lock train-gpu clean
+.PHONY: serve chat test check chaos overload bench profile load lock train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -38,6 +38,10 @@ overload: $(VENV)/.dev
 # The graph beside bare vLLM and the detector beside its peers, as ratios; the figures go to .bench/summary.json.
 bench: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.bench.bench
+
+# CPU time of one streamed answer, by process and by cause; writes .bench/profile.json.
+profile: $(VENV)/.dev
+	PYTHONPATH=tests $(PY) -m load.bench.profile
 
 # Rates and numbers of users over the graph, its parts and bare vLLM, and whether the answers were right; .bench/load.json and load.html.
 load: $(VENV)/.dev
