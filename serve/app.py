@@ -1,7 +1,7 @@
-"""Wires the graph: the only place that binds deployments.
+"""Wiring of the graph: the only place that binds deployments.
 
-HTTP -> Ingress -> Detector
-                -> Responder -> Directory
+HAProxy -> Responder (HTTP, pipeline, engine) -> Detector
+                                              -> AdapterController
 """
 
 from typing import Any
@@ -11,61 +11,78 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import BackpressureConfig
 
-from serve.adapters.controller import Directory
+from serve.adapters.controller import AdapterController
+from serve.api.app import make_http_app
 from serve.api.auth import is_loopback, open_keys
-from serve.api.routes import make_http_app
-from serve.capacity import INGRESS_ROOM, TEXTS_AHEAD, derive_gates, ingress_places
+from serve.capacity import derive_gates, detector_requests, responder_requests
 from serve.config import Replicas, ServeConfig
 from serve.detector.replica import Detector
 from serve.errors import Overloaded
-from serve.pipeline.ingress import Ingress
+from serve.pipeline.replica import ResponderReplica
 from serve.ray_compat import listening_host, on_node_address
-from serve.responder.replica import ResponderReplica
 
-DRAIN_S = 5  # on top of the longest stream
+DRAIN_MARGIN_S = 5  # added to the longest stream
 HEALTH_PERIOD_S = 5
-HEALTH_TIMEOUT_S = 10  # Serve replaces a replica that has failed three checks in a row: one that hangs is gone within 40 s
-INGRESS_TIMEOUT_S = 5  # sooner, since nobody else can tell that an ingress hangs: it says nothing until it has an answer
-BUSY_S = 5  # Retry-After of whom Serve refuses before any gate, which alone would know better
-DIRECTORY_REQUESTS = 1000  # one of each responder replica a second, and changes that wait
+HEALTH_TIMEOUT_S = 5  # Serve replaces a replica after three failed checks: within 40 s
+BUSY_RETRY_S = 5  # Retry-After of Serve's own limit, which rejects before admission control can
+CONTROLLER_REQUESTS = 1000  # a report of each responder replica a second, and waiting changes
 
 
 def build(config: ServeConfig) -> Application:
-    """The application of one configuration; what `import_path: serve.app:build` names in a Serve config file."""
+    """Return the application; `import_path: serve.app:build` of a Serve config file."""
 
     def http_app() -> FastAPI:
         host = listening_host()
-        return make_http_app(config.ingress, open_keys(config.api_keys, host), is_loopback(host))
+        return make_http_app(config.http, open_keys(config.api_keys, host), is_loopback(host))
 
-    drain_s = config.ingress.max_timeout_ms / 1000 + DRAIN_S
+    drain_s = config.http.max_timeout_ms / 1000 + DRAIN_MARGIN_S
     gates = derive_gates(config)
-    detector = _deployment(Detector, config.detector.replicas, TEXTS_AHEAD * config.detector.batch_size, gates.texts[0], drain_s)
-    ongoing = config.responder.hardware.max_num_seqs + config.responder.queue
-    responder = _deployment(ResponderReplica, config.responder.replicas, ongoing, gates.answers[0], drain_s, name="Responder")
-    directory = _deployment(Directory, Replicas(cpus=0), DIRECTORY_REQUESTS, -1, DRAIN_S).bind(config.responder)
-    ingress = _deployment(
-        serve.ingress(http_app)(Ingress), config.ingress.replicas, ingress_places(gates), INGRESS_ROOM, drain_s, name="Ingress"
-    ).options(health_check_timeout_s=INGRESS_TIMEOUT_S)
-    bound: Application = ingress.bind(
-        gates,
+    detector = _deployment(
+        Detector,
+        "Detector",
+        config.detector.replicas,
+        ongoing=detector_requests(config),
+        queued=gates.texts.admitted,
+        drain_s=drain_s,
+    )
+    controller = _deployment(
+        AdapterController,
+        "AdapterController",
+        Replicas(cpus=0),
+        ongoing=CONTROLLER_REQUESTS,
+        queued=-1,
+        drain_s=DRAIN_MARGIN_S,
+    )
+    responder = _deployment(
+        serve.ingress(http_app)(ResponderReplica),
+        "Responder",
+        config.responder.replicas,
+        ongoing=responder_requests(gates),
+        queued=-1,
+        drain_s=drain_s,
+    )
+    bound: Application = responder.bind(
+        config,
         detector.bind(config.detector, config.tracing),
-        responder.bind(config.responder, directory, config.tracing),
-        directory,
-        config.detector.harm != "off",
-        config.tracing,
+        controller.bind(config.responder),
     )
     return bound
 
 
-def _deployment(plain: type, replicas: Replicas, ongoing: int, queued: int, drain_s: float, name: str | None = None) -> Any:
+def _deployment(
+    plain: type, name: str, replicas: Replicas, *, ongoing: int, queued: int, drain_s: float
+) -> Any:
     scaling: dict[str, Any] = {"num_replicas": replicas.minimum}
     if replicas.maximum > replicas.minimum:
-        scaling = {"autoscaling_config": {"min_replicas": replicas.minimum, "max_replicas": replicas.maximum}}
+        bounds = {"min_replicas": replicas.minimum, "max_replicas": replicas.maximum}
+        scaling = {"autoscaling_config": bounds}
     return serve.deployment(
-        name=name or plain.__name__,
+        name=name,
         max_ongoing_requests=ongoing,
         max_queued_requests=queued,
-        backpressure_config=BackpressureConfig(status_code=Overloaded.status, retry_after_s=BUSY_S),
+        backpressure_config=BackpressureConfig(
+            status_code=Overloaded.status, retry_after_s=BUSY_RETRY_S
+        ),
         graceful_shutdown_timeout_s=drain_s,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,

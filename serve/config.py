@@ -1,4 +1,4 @@
-"""The one configuration of the graph: frozen, complete, and unforgiving of a misspelt key.
+"""Configuration of the graph: one frozen pydantic model that forbids unknown keys.
 
 It is the argument of `serve.app:build`, so a Serve config file states it under `args`.
 """
@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from models.manifest import ARTIFACTS
+from serve.errors import ConfigError
 
-MAX_TEXTS = 256  # of one call that detects
+MAX_TEXTS = 256  # in one call of /v1/detect
 
 
 class _Frozen(BaseModel):
@@ -18,7 +19,7 @@ class _Frozen(BaseModel):
 
 
 class Replicas(_Frozen):
-    """How many replicas a stage may have, and what one of them needs."""
+    """Bounds of a deployment's replicas, and the resources of one of them."""
 
     minimum: int = Field(default=1, ge=1)
     maximum: int = Field(default=1, ge=1)
@@ -26,100 +27,147 @@ class Replicas(_Frozen):
     gpus: float = Field(default=0, ge=0)
 
 
-DETECTORS = {"bert": {"cpu": "mpnet-base", "cuda": "mpnet-base"}, "gemma": {"cpu": "gemma-3-270m", "cuda": "gemma-2-2b"}}
+DETECTORS = {
+    "encoder": {"cpu": "mpnet-base", "cuda": "mpnet-base"},
+    "gemma": {"cpu": "gemma-3-270m", "cuda": "gemma-2-2b"},
+}
 
 
 class DetectorConfig(_Frozen):
-    """`kind` is one word: `bert` an encoder, `gemma` a Gemma, each of the size that the device is for; `scripted` needs no weights.
+    """The detector deployment."""
 
-    `artifact` is a folder that `training` wrote, instead of the one that `models/artifacts/detectors` has for kind and device.
-    No persona answers a message that speaks of harm. With `harm` off nobody looks for one here: somebody checks before they call.
-    """
-
-    kind: Literal["bert", "gemma", "scripted"] = "bert"
-    artifact: Path | None = None
+    kind: Literal["encoder", "gemma", "scripted"] = Field(
+        default="encoder", description="`scripted` needs no weights"
+    )
+    artifact: Path | None = Field(
+        default=None,
+        description="folder written by `training`; default: the shipped one of kind and device",
+    )
     device: Literal["cpu", "cuda"] = "cpu"
-    precision: Literal["auto", "bf16"] = Field(default="auto", description="auto: 8-bit integers where artefact and CPU allow them")
-    threads: int = Field(default=1, ge=1, description="of a CPU, for the few texts that wait while people write")
-    batch_threads: int = Field(default=1, ge=0, description="for many texts at once; 0: every core that the process may use")
+    precision: Literal["auto", "bf16"] = Field(
+        default="auto", description="auto: int8 where the artefact and the CPU allow it"
+    )
+    threads: int = Field(default=1, ge=1, description="CPU threads for small batches")
+    batch_threads: int = Field(
+        default=1, ge=0, description="CPU threads for large batches; 0: every usable core"
+    )
     batch_size: int = Field(default=32, ge=1, le=256)
-    harm: Literal["probe", "shieldgemma", "off"] = Field(default="probe", description="what finds messages that speak of harm")
-    shieldgemma: str = Field(default="shieldgemma-2b", description="its weights: a name of the catalogue, or a folder")
-    queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that may wait at a replica")
+    harm: Literal["probe", "shieldgemma", "off"] = Field(
+        default="probe",
+        description="safety check; `off` only behind an upstream moderation service",
+    )
+    shieldgemma: str = Field(
+        default="shieldgemma-2b", description="its weights: a catalogue name or a folder"
+    )
+    queue: int = Field(default=1024, ge=MAX_TEXTS, description="texts that wait at a replica")
     replicas: Replicas = Replicas()
 
     @field_validator("harm", mode="before")
     @classmethod
-    def _as_a_word(cls, given: object) -> object:
-        """YAML reads a bare `off` as false."""
-        return ("probe" if given else "off") if isinstance(given, bool) else given
+    def _yaml_off_is_a_string(cls, value: object) -> object:
+        """Accept YAML's bare `off`, which is parsed as false."""
+        return ("probe" if value else "off") if isinstance(value, bool) else value
 
     @property
     def folder(self) -> Path:
-        """Where the artefact lies. The scripted kind has none: KeyError."""
-        return self.artifact or ARTIFACTS / "detectors" / DETECTORS[self.kind][self.device]
+        """Folder of the artefact. Raises ConfigError for the scripted kind, which has none."""
+        if self.artifact is not None:
+            return self.artifact
+        if self.kind == "scripted":
+            raise ConfigError("the scripted detector has no artefact; set detector.kind")
+        return ARTIFACTS / "detectors" / DETECTORS[self.kind][self.device]
 
 
 class HardwareProfile(_Frozen):
-    """What one replica of the responder runs on; the engine's limits follow from it and from the adapters."""
+    """Hardware of one responder replica. The engine's limits follow from it."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    kv_cache_gib: float = Field(default=1, gt=0, description="on a CPU; on a GPU see gpu_memory_utilization")
-    gpu_memory_utilization: float = Field(default=0.85, gt=0, lt=1)
+    kv_cache_gib: float = Field(default=1, gt=0, description="on a CPU only")
+    gpu_memory_utilization: float = Field(default=0.85, gt=0, lt=1, description="on a GPU only")
     max_num_seqs: int = Field(default=32, ge=1)
     max_model_len: int = Field(default=2048, ge=256)
     tensor_parallel_size: int = Field(default=1, ge=1)
 
 
+class ScriptedConfig(_Frozen):
+    """Schedule of the scripted engine."""
+
+    token_s: float = Field(default=0.005, ge=0, description="time a token takes")
+    token_s_per_running: float = Field(
+        default=0, ge=0, description="added to it for each answer that is being written"
+    )
+
+
 class ResponderConfig(_Frozen):
-    """`adapters` is a folder with one adapter a persona; a persona without one is the base model with an instruction."""
+    """The responder deployment: HTTP, pipeline and engine."""
 
     kind: Literal["vllm", "scripted"] = "vllm"
-    base: str = "gemma-3-270m"
-    adapters: Path | None = ARTIFACTS / "adapters"
-    releases: Path | None = Field(default=None, description="file in which promoted adapters outlive all replicas; none: they do not")
+    base: str = Field(default="gemma-3-270m", description="a catalogue name or a folder")
+    adapters: Path | None = Field(
+        default=ARTIFACTS / "adapters",
+        description="one adapter a persona; a persona without one answers by instruction",
+    )
+    releases: Path | None = Field(
+        default=None, description="file in which promoted versions survive a restart"
+    )
     hardware: HardwareProfile = HardwareProfile()
-    coalesce_ms: float = Field(default=15, ge=0, description="how long later deltas may be joined under load; the first never waits")
-    coalesce_from: int = Field(default=8, ge=1, description="running requests from which deltas are joined")
-    queue: int = Field(default=64, ge=0, description="requests that may wait at a replica for a place in the batch")
-    scripted_token_s: float = Field(default=0.005, ge=0, description="time that a token takes with the scripted kind")
-    scripted_beside_s: float = Field(default=0, ge=0, description="what each answer that is written beside it adds to that")
+    coalesce_from: int = Field(
+        default=8, ge=1, description="running requests from which chunks are joined"
+    )
+    coalesce_ms_per_running: float = Field(
+        default=1.6, ge=0, description="chunks are joined for that long, times running requests"
+    )
+    coalesce_max_ms: float = Field(default=200, ge=0)
+    queue: int = Field(default=64, ge=0, description="requests that wait for a slot of the batch")
+    scripted: ScriptedConfig = ScriptedConfig()
     replicas: Replicas = Replicas(cpus=1)
 
 
 class KeysConfig(_Frozen):
-    """Where the API keys are: in a file, or in an environment variable that holds what the file would.
+    """Source of the API keys: a file, or an environment variable that holds its text.
 
-    Without either there are none, which is refused where the server listens beyond loopback, unless `unneeded` says that somebody in
-    front of it checks who comes.
+    Without either there are no keys, which is refused where the server listens beyond loopback.
     """
 
     file: Path | None = None
     variable: str | None = None
-    unneeded: bool = False
+    unneeded: bool = Field(
+        default=False, description="a gateway in front of the server authenticates the clients"
+    )
 
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 
-class IngressConfig(_Frozen):
-    """The stage that speaks HTTP, and what it takes of one request."""
+class HttpConfig(_Frozen):
+    """Limits of one HTTP request."""
 
-    replicas: Replicas = Replicas(cpus=0.1)
-    default_timeout_ms: int = Field(default=60_000, ge=1, description="of a request that sends no x-request-timeout-ms")
-    max_timeout_ms: int = Field(default=120_000, ge=1, description="the highest x-request-timeout-ms; a drain waits as long")
+    default_timeout_ms: int = Field(
+        default=60_000, ge=1, description="of a request without x-request-timeout-ms"
+    )
+    max_timeout_ms: int = Field(
+        default=120_000, ge=1, description="largest x-request-timeout-ms; a drain waits as long"
+    )
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
-    body_timeout_s: float = Field(default=10, gt=0, description="in which a whole body must have come")
-    region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166; whose helplines are named without an x-region")
-    send_timeout_s: float = Field(default=10, gt=0, description="in which a reader must take each piece of an answer")
-    cors_origins: tuple[Origin, ...] = Field(default=(), description="whose pages may call from a browser, as https://example.org; none")
+    body_timeout_s: float = Field(default=10, gt=0, description="for a whole request body")
+    send_timeout_s: int = Field(
+        default=10, ge=1, description="for a client to read a part of its answer"
+    )
+    region: str | None = Field(
+        default=None, pattern="^[A-Z]{2}$", description="ISO 3166; helplines without an x-region"
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="origins whose pages may call, as https://example.org"
+    )
 
 
 class TracingConfig(_Frozen):
-    """Where traces go; by default there are none."""
+    """Destination of traces. There are none by default."""
 
     endpoint: str | None = Field(
-        default=None, pattern="^https?://", description="of a collector that speaks OTLP over HTTP, as http://127.0.0.1:4318/v1/traces"
+        default=None,
+        pattern="^https?://",
+        description="collector of OTLP over HTTP, as http://127.0.0.1:4318/v1/traces",
     )
 
 
@@ -129,11 +177,13 @@ NO_TRACES = TracingConfig()
 class ServeConfig(_Frozen):
     """The whole graph."""
 
-    ingress: IngressConfig = IngressConfig()
+    http: HttpConfig = HttpConfig()
     detector: DetectorConfig = DetectorConfig()
     responder: ResponderConfig = ResponderConfig()
     api_keys: KeysConfig = KeysConfig()
     tracing: TracingConfig = NO_TRACES
 
 
-SCRIPTED = ServeConfig(detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted"))
+SCRIPTED = ServeConfig(
+    detector=DetectorConfig(kind="scripted"), responder=ResponderConfig(kind="scripted")
+)

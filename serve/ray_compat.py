@@ -5,9 +5,15 @@ level, because `set_ray_environment` must run before Ray is imported.
 """
 
 import os
+import sys
 from collections.abc import Callable
+from math import ceil
+from pathlib import Path
 from typing import Any
 
+from serve.config import HttpConfig
+
+PROXY_MARGIN_S = 2  # a replica ends a request that timed out itself
 RAY_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's own ports listen on loopback only.
@@ -15,11 +21,24 @@ RAY_VARIABLES = {
     # Ray's default of 15 is meant for tasks. A replica that answers requests must not yield.
     "RAY_worker_niceness": "0",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    # In Ray 2.60 the line above enables gRPC between deployments but not for the proxy.
-    "RAY_SERVE_PROXY_USE_GRPC": "1",
+    # HAProxy in front of the replicas' own HTTP servers: see serve/proxy.
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("fye-haproxy")),
+    # A replica that died before it answered: once more, and once more for a refused connection.
+    # `serve.pipeline.attempts` limits how many replicas one request can crash.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+    "RAY_SERVE_HAPROXY_RETRIES": "3",
+    "RAY_SERVE_HAPROXY_OBSERVE_ERROR_LIMIT": "1",
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    # Only a request that fits into one buffer can be repeated.
+    "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
+    # Serve's own metrics of requests cost a Python process a datagram each; ours have them all.
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # HAProxy starts in a process that first imports Ray: slow on a busy machine.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     # Otherwise a replica's output waits in Serve's log until there are a thousand lines.
     "RAY_SERVE_LOG_TO_STDERR": "1",
-    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.proxy.middleware:middlewares",
     # A hung replica does not react to a graceful stop.
     "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
@@ -34,6 +53,29 @@ def set_ray_environment() -> None:
     """Set the variables that Ray reads when it is first imported. Existing values are kept."""
     for name, value in RAY_VARIABLES.items():
         os.environ.setdefault(name, value)
+
+
+def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -> None:
+    """Set the variables of HAProxy that follow from the configuration and from this machine.
+
+    Args:
+        config: limits of a request.
+        folder: for HAProxy's files; a short path, since it holds a socket.
+        fallback_port: free port of the proxy that holds requests while no replica is up.
+    """
+    timeout_s = config.default_timeout_ms / 1000 + PROXY_MARGIN_S
+    variables = {
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(ceil(timeout_s)),
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(config.send_timeout_s),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
+    }
+    for name, value in variables.items():
+        os.environ[name] = value
 
 
 def listening_host() -> str:

@@ -1,91 +1,98 @@
-"""Releases of adapters over HTTP, for whoever holds a key with the scope `admin`. Without keys it answers on loopback alone."""
+"""Administration of adapter versions, for keys with the scope `admin`.
+
+Without keys it is reachable on loopback only.
+"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from models.personas import PersonaName
+from models.schema import FrozenModel
 from serve.adapters.registry import ControllerStatus
 from serve.api.auth import KeyRing, Scope
-from serve.api.dependencies import BEARER, TheIngress
+from serve.api.dependencies import BEARER, ResponderDep
+from serve.api.requests import ADMIN_PATH
 from serve.errors import Forbidden
 
 
-def administrator(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]) -> None:
-    """Raises Unauthenticated or Forbidden."""
+async def require_admin(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+) -> None:
+    """Raise Unauthenticated or Forbidden unless the client may administrate."""
     keys: KeyRing | None = request.app.state.keys
     if keys is not None:
         keys.find(bearer.credentials if bearer else "", Scope.ADMIN)
     elif not request.app.state.on_loopback:
-        raise Forbidden("releases need an API key with the scope admin, and this server has no keys")
+        raise Forbidden("administration needs an API key with the scope admin; configure api_keys")
 
 
-router = APIRouter(prefix="/v1/admin/adapters", dependencies=[Depends(administrator)])
+router = APIRouter(prefix=f"{ADMIN_PATH}/adapters", dependencies=[Depends(require_admin)])
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Publish(FrozenModel):
+    """Adapter to publish."""
+
+    folder: Path = Field(description="readable by every responder replica")
 
 
-class Publish(_Body):
-    """`folder` is one that every responder replica can read."""
+class Promote(FrozenModel):
+    """Version to promote."""
 
-    folder: Path
-
-
-class Promote(_Body):
     name: Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class Rollback(_Body):
+class Rollback(FrozenModel):
+    """Persona to roll back."""
+
     persona: PersonaName
 
 
 class VersionOut(BaseModel):
-    """A version, whether it answers, and how many of the replicas have it."""
+    """An adapter version."""
 
     name: str
     persona: str
-    answers: bool
-    resident: int
+    promoted: bool
+    resident: int = Field(description="replicas that have loaded it")
     replicas: int
 
 
 @router.get("")
-async def list_adapters(ingress: TheIngress) -> list[VersionOut]:
-    """Every version that is published, oldest first."""
-    return _shown(await ingress.directory.status.remote())
+async def list_adapters(responder: ResponderDep) -> list[VersionOut]:
+    """Return every published version, oldest first."""
+    return _versions(await responder.adapter_status())
 
 
 @router.post("")
-async def publish(body: Publish, ingress: TheIngress) -> list[VersionOut]:
-    """Checks an adapter and makes it resident on every replica. It answers nobody yet."""
-    return _shown(await ingress.directory.publish.remote(str(body.folder)))
+async def publish(body: Publish, responder: ResponderDep) -> list[VersionOut]:
+    """Validate an adapter and load it on every replica. It is not promoted yet."""
+    return _versions(await responder.publish_adapter(str(body.folder)))
 
 
 @router.post("/promote")
-async def promote(body: Promote, ingress: TheIngress) -> list[VersionOut]:
-    """From when this answers, every new answer of the persona is that version's."""
-    return _shown(await ingress.directory.promote.remote(body.name))
+async def promote(body: Promote, responder: ResponderDep) -> list[VersionOut]:
+    """Promote a version. Every request after this response is answered by it."""
+    return _versions(await responder.promote_adapter(body.name))
 
 
 @router.post("/rollback")
-async def rollback(body: Rollback, ingress: TheIngress) -> list[VersionOut]:
-    """The version before answers again; a persona beside the six that has none before is gone."""
-    return _shown(await ingress.directory.rollback.remote(body.persona))
+async def rollback(body: Rollback, responder: ResponderDep) -> list[VersionOut]:
+    """Promote the version before. An added persona without one is removed."""
+    return _versions(await responder.roll_back_adapter(body.persona))
 
 
-def _shown(status: ControllerStatus | Any) -> list[VersionOut]:
-    answering = set(status.releases.aliases.values())
+def _versions(status: ControllerStatus) -> list[VersionOut]:
+    promoted = set(status.releases.aliases.values())
     reports = status.replicas.values()
     return [
         VersionOut(
             name=version.name,
             persona=version.persona,
-            answers=version.name in answering,
+            promoted=version.name in promoted,
             resident=sum(version.name in report.resident for report in reports),
             replicas=len(reports),
         )

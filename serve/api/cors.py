@@ -1,19 +1,24 @@
-"""What a page of another origin may call and read, of the ingress and of what the proxy answers in its place."""
+"""CORS: pages of the configured origins may call the API and read its responses."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from serve.api.middleware import REQUEST_ID
-from serve.api.sse import EMOTION_HEADER
-from serve.config import IngressConfig
+from serve.api.requests import EMOTION, REGION, REQUEST_ID, TIMEOUT_MS
+from serve.config import HttpConfig
 
 METHODS = ("GET", "POST")
-ASKED = ("authorization", "content-type", "traceparent", "x-region", "x-request-id", "x-request-timeout-ms")
-SHOWN = (EMOTION_HEADER, "retry-after", REQUEST_ID)
+ALLOWED = ("authorization", "content-type", "traceparent", REGION, REQUEST_ID, TIMEOUT_MS)
+EXPOSED = (EMOTION, "retry-after", REQUEST_ID)
 
 
-def with_cors(app: ASGIApp, limits: IngressConfig) -> ASGIApp:
-    """`app`, whose replies the pages of the named origins may read. Unless one is named, nothing of it is there."""
-    if not limits.cors_origins:
+def with_cors(app: ASGIApp, config: HttpConfig) -> ASGIApp:
+    """Wrap `app` in CORS middleware if origins are configured; otherwise return it unchanged."""
+    if not config.cors_origins:
         return app
-    return CORSMiddleware(app, allow_methods=METHODS, allow_headers=ASKED, expose_headers=SHOWN, allow_origins=limits.cors_origins)
+    return CORSMiddleware(
+        app,
+        allow_methods=METHODS,
+        allow_headers=ALLOWED,
+        expose_headers=EXPOSED,
+        allow_origins=config.cors_origins,
+    )

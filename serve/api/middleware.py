@@ -1,126 +1,147 @@
-"""What is done to a request before and after its route, whatever the route: its time begins, it gets an id, its body is taken in whole.
+"""Request middleware: assigns id and start time, reads the whole body within limits.
 
-A body that is too large or too slow is refused here, before anything is parsed. What ends before the stages have seen it is counted here.
+A body that is too large or too slow is rejected here, before anything is parsed. Requests that end
+before the pipeline has seen them are recorded here. Nothing gets past it as an exception, because
+the HTTP server would log it with the user text that it may hold.
 """
 
 import asyncio
-import re
 import time
-import uuid
 from collections.abc import MutableMapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.api.problem_details import problem_of, respond_with
-from serve.config import IngressConfig
+from serve.api.problem_details import headers_of, problem_of, respond_with
+from serve.api.requests import CALLS, REQUEST_ID, UNIQUE_ID, call_of, request_id_of
+from serve.config import HttpConfig
 from serve.errors import BodyTooLarge, RequestError, SlowBody
-from serve.metrics import DETECT, RESPOND, Ended
+from serve.pipeline.attempts import Attempts
+from serve.pipeline.request_metrics import RequestLog
 
-REQUEST_ID = "x-request-id"
-ELAPSED = "x-request-elapsed-ms"  # what a request that is asked again has spent already; a client that sends it only shortens its own time
-ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-ACCEPTED_MS = re.compile(r"[0-9]{1,9}")
-ADMIN, ADMIN_PATH = "admin", "/v1/admin"
-CALLS = {"/v1/respond": RESPOND, "/v1/chat/completions": RESPOND, "/v1/detect": DETECT}
+CLIENT_ERROR = 400
+SERVER_ERROR = 500
 
 
-class Edge:
-    """ASGI middleware. `scope["state"]` gets `began_s` of `time.monotonic` and `request_id`.
+class RequestMiddleware:
+    """ASGI middleware around the HTTP application.
 
-    A route that has its end counted elsewhere sets `counted` there.
-
-    The reply's x-request-id is Serve's to send: it puts the request's own on every answer, and on one that had none what it gave it.
+    It sets in `scope["state"]`: `began_s` of `time.monotonic`, and `request_id`. A route whose end
+    is recorded elsewhere sets `recorded` there. The response's x-request-id is added by Serve.
     """
 
-    def __init__(self, app: ASGIApp, limits: IngressConfig) -> None:
-        self._app, self._limits, self._ended = app, limits, Ended()
+    def __init__(self, app: ASGIApp, config: HttpConfig, attempts: Attempts) -> None:
+        """Wrap `app`."""
+        self._app = app
+        self._config = config
+        self._attempts = attempts
+        self._log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        request_id = request_id_of(request.headers.get(REQUEST_ID))
-        elapsed_ms = request.headers.get(ELAPSED, "")
-        began_s = time.monotonic() - (int(elapsed_ms) / 1000 if ACCEPTED_MS.fullmatch(elapsed_ms) else 0)
-        scope.setdefault("state", {}).update(began_s=began_s, request_id=request_id)
-
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state.update(began_s=time.monotonic(), request_id=request_id_of(headers.get(REQUEST_ID)))
         status: int | None = None
 
-        async def noted(message: MutableMapping[str, Any]) -> None:
+        async def noting_status(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._answer(request, receive, noted)
-        except Exception as error:  # noqa: BLE001 (nothing gets past here: a server would log it with the words that it may hold)
-            problem = problem_of(error, request.state.request_id)
+            await self._answer(scope, headers, receive, noting_status)
+        except ClientDisconnect:
+            return  # nobody reads a response
+        except Exception as error:  # noqa: BLE001 (see the module's docstring)
             if status is None:
-                await respond_with(request, problem)(scope, receive, noted)
+                await _send_problem(scope, receive, noting_status, error)
+            else:
+                problem_of(error, state["request_id"])  # logs it
         finally:
-            self._count(request, status)
+            self._record(scope, status)
 
-    async def _answer(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         try:
-            body = await self._body(request.headers.get("content-length", ""), receive)
+            body = await self._body(headers.get("content-length", ""), receive)
         except RequestError as error:
-            await respond_with(request, problem_of(error, request.state.request_id), {"connection": "close"})(request.scope, receive, send)
+            await _send_problem(scope, receive, send, error, {"connection": "close"})
             return
-        await self._app(request.scope, _replayed(body, receive), send)
+        unique_id = headers.get(UNIQUE_ID) if scope["path"] in CALLS else None
+        with self._attempts.enter(unique_id):
+            await self._app(scope, _replayed(body, receive), send)
 
-    def _count(self, request: Request, status: int | None) -> None:
-        """What no stage has seen, or only changes releases. A path that nobody knows is not counted: it may hold a user's words."""
-        call = call_of(request.url.path)
-        if call and not getattr(request.state, "counted", False):
-            self._ended.note(call, _outcome(status), request.state.request_id, status=status)
+    def _record(self, scope: Scope, status: int | None) -> None:
+        """Record requests that the pipeline did not see. Unknown paths may hold user text."""
+        call = call_of(scope["path"])
+        if call and not scope["state"].get("recorded", False):
+            outcome = _outcome(status)
+            self._log.record(call, outcome, scope["state"]["request_id"], status=status)
 
     async def _body(self, declared: str, receive: Receive) -> bytes:
-        """The whole body. Raises BodyTooLarge or SlowBody."""
-        most = self._limits.max_body_bytes
-        if declared.isdigit() and int(declared) > most:
-            raise BodyTooLarge(f"a body may have {most} bytes")
-        parts, size, more = [], 0, True
+        """Return the whole body. Raises BodyTooLarge, SlowBody or ClientDisconnect."""
+        limit = self._config.max_body_bytes
+        if declared.isdigit() and int(declared) > limit:
+            raise BodyTooLarge(f"the body has {declared} bytes; at most {limit} are allowed")
+        timeout_s = self._config.body_timeout_s
         try:
-            async with asyncio.timeout(self._limits.body_timeout_s):
-                while more:
-                    message = await receive()
-                    parts.append(message.get("body", b""))
-                    size, more = size + len(parts[-1]), message.get("more_body", False)
-                    if size > most:
-                        raise BodyTooLarge(f"a body may have {most} bytes")
+            async with asyncio.timeout(timeout_s):
+                return await _read(receive, limit)
         except TimeoutError as error:
-            raise SlowBody(f"the body did not come within {self._limits.body_timeout_s:g} s") from error
-        return b"".join(parts)
+            raise SlowBody(f"the body did not arrive within {timeout_s:g} s") from error
 
 
-def call_of(path: str) -> str | None:
-    """What a path calls, where calls are counted."""
-    return ADMIN if path.startswith(ADMIN_PATH) else CALLS.get(path)
-
-
-def _outcome(status: int | None) -> str:
-    if status is None:
-        return "left"
-    return "ok" if status < 400 else "invalid" if status < 500 else "failed"
+async def _read(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise BodyTooLarge(f"the body has more than the {limit} bytes that are allowed")
+        if not message.get("more_body", False):
+            return b"".join(parts)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Gives the body at once, then what comes after it: that the client has left."""
-    given = False
+    """Return the body at once, and later messages as they arrive (a disconnect)."""
+    is_read = False
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal is_read
+        if is_read:
             return await receive()
-        given = True
+        is_read = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
 
 
-def request_id_of(given: str | None) -> str:
-    return given if given and ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+async def _send_problem(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    error: Exception,
+    headers: dict[str, str] | None = None,
+) -> None:
+    request = Request(scope)
+    problem = problem_of(error, request.state.request_id)
+    response = respond_with(request, problem, headers_of(error) | (headers or {}))
+    await response(scope, receive, send)
+
+
+def _outcome(status: int | None) -> str:
+    if status is None:
+        return "client_disconnected"
+    if status < CLIENT_ERROR:
+        return "ok"
+    return "invalid" if status < SERVER_ERROR else "failed"

@@ -1,102 +1,164 @@
-"""Turns every error into an answer: `application/problem+json` (RFC 9457), or OpenAI's shape under its paths.
+"""Errors as HTTP responses: RFC 9457 problem details, or OpenAI's shape under its paths.
 
-What a user wrote is never repeated in an error, nor logged.
+User text is never repeated in an error, nor logged.
 """
 
 import logging
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
-from serve.api.schemas import UNION_TAGS, Problem
-from serve.errors import RetryLater, InvalidJson, InvalidRequest, Unauthenticated
+from serve.api.requests import OPENAI_PATHS
+from serve.errors import InvalidJson, InvalidRequest, RetryLater, Unauthenticated
 
 log = logging.getLogger(__name__)
-OPENAI_STATUS = {422: 400}  # what its clients take for a bad request; any other status is theirs too
-OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
 TYPE_PREFIX = "urn:face-your-emotions:"
+OPENAI_STATUS = {422: 400}  # OpenAI's clients expect 400 for an invalid request
+# Names of union members in pydantic's error locations; they are no part of a field's path.
+STRING = "(string)"
+LIST = "(list)"
+UNION_TAGS = (STRING, LIST)
+SLUGS = {404: "not-found", 405: "method-not-allowed"}
+BAD_REQUEST = 400
+SERVER_ERROR = 500
+
+
+class Problem(BaseModel):
+    """Problem details. `type` is stable; `errors` names the invalid fields."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] = []
+
+
+class OpenAIError(BaseModel):
+    """Error in OpenAI's shape. `code` is the problem's type."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str
+
+
+class OpenAIProblem(BaseModel):
+    """Body of an error response under OpenAI's paths."""
+
+    error: OpenAIError
 
 
 def install(app: FastAPI) -> None:
-    """Registers the handlers."""
-    app.add_exception_handler(FyeError, _any)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    """Register the exception handlers."""
+    app.add_exception_handler(FyeError, _fye_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
 
 
 def problem_of(error: BaseException, x_request_id: str) -> Problem:
-    """A problem for any error; what nobody foresaw tells nothing but that, and is logged with the request's id."""
-    cause = getattr(error, "cause", None)  # Ray wraps what a stage raised
+    """Return the problem of any error. An unexpected one is logged and not described."""
+    cause = getattr(error, "cause", None)  # Ray wraps errors of other processes
     error = cause if isinstance(cause, FyeError) else error
     if isinstance(error, FyeError):
         return _problem(type(error), str(error))
-    log.error("request %s: unexpected %s at %s", x_request_id, type(error).__name__, _where(error))
-    return Problem(type=TYPE_PREFIX + "internal", title="Internal error", status=500, detail="something went wrong on the server")
+    kind = type(error).__name__
+    log.error("request %s: unexpected %s at %s", x_request_id, kind, _where(error))
+    detail = "unexpected server error; the server's log has it under this request's id"
+    return Problem(
+        type=TYPE_PREFIX + "internal", title="Internal error", status=SERVER_ERROR, detail=detail
+    )
 
 
 def _where(error: BaseException) -> str:
-    """The way to an error, without its words: they may be a user's."""
+    """Return the stack of an error without its message, which may hold user text."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
-    return " < ".join(f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in frames)
+    return " < ".join(
+        f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})" for frame in frames
+    )
 
 
-def _problem(kind: type[FyeError], detail: str, errors: list[dict[str, str]] | None = None) -> Problem:
+def _problem(
+    kind: type[FyeError], detail: str, errors: list[dict[str, str]] | None = None
+) -> Problem:
     title = kind.type.replace("-", " ").capitalize()
-    return Problem(type=TYPE_PREFIX + kind.type, title=title, status=kind.status, detail=detail, errors=errors or [])
+    return Problem(
+        type=TYPE_PREFIX + kind.type,
+        title=title,
+        status=kind.status,
+        detail=detail,
+        errors=errors or [],
+    )
 
 
-def respond_with(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def respond_with(
+    request: Request, problem: Problem, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Return the response of a problem, in the shape that the request's path calls for."""
     if request.url.path.startswith(OPENAI_PATHS):
-        return JSONResponse(openai_error(problem), OPENAI_STATUS.get(problem.status, problem.status), headers)
-    return JSONResponse(problem.model_dump(), problem.status, headers, media_type="application/problem+json")
+        status = OPENAI_STATUS.get(problem.status, problem.status)
+        return JSONResponse(openai_error(problem), status, headers)
+    return JSONResponse(
+        problem.model_dump(), problem.status, headers, media_type="application/problem+json"
+    )
 
 
 def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
-    """The same problem in OpenAI's shape. `param` is the first field that is wrong."""
-    kind = "invalid_request_error" if problem.status < 500 else "server_error"
-    detail = "; ".join([problem.detail, *(f"{error['field']}: {error['problem']}" for error in problem.errors)])
-    param = problem.errors[0]["field"] if problem.errors else None
-    return {"error": {"message": detail, "type": kind, "param": param, "code": problem.type.removeprefix(TYPE_PREFIX)}}
+    """Return the problem in OpenAI's shape. `param` is the first invalid field."""
+    fields = [f"{error['field']}: {error['problem']}" for error in problem.errors]
+    error = {
+        "message": "; ".join([problem.detail, *fields]),
+        "type": "invalid_request_error" if problem.status < SERVER_ERROR else "server_error",
+        "param": problem.errors[0]["field"] if problem.errors else None,
+        "code": problem.type.removeprefix(TYPE_PREFIX),
+    }
+    return {"error": error}
 
 
-async def _any(request: Request, error: Exception) -> JSONResponse:
-    return respond_with(request, problem_of(error, request.state.request_id), headers_of(error))
-
-
-def headers_of(error: Exception) -> dict[str, str]:
+def headers_of(error: BaseException) -> dict[str, str]:
+    """Return the headers that belong to an error."""
     if isinstance(error, RetryLater):
         return {"retry-after": str(error.retry_after_s)}
     return {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
 
 
-async def _validation(request: Request, error: Exception) -> JSONResponse:
-    found: Iterable[Any] = error.errors() if isinstance(error, RequestValidationError) else []
-    rows = list(found)
-    if any(row["type"] == "json_invalid" for row in rows):
+async def _fye_error(request: Request, error: Exception) -> JSONResponse:
+    problem = problem_of(error, request.state.request_id)
+    return respond_with(request, problem, headers_of(error))
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else []
+    if any(row["type"] == "json_invalid" for row in found):
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
-    errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in rows]
-    return respond_with(request, _problem(InvalidRequest, "the request is not valid", errors))
+    errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in found]
+    problem = _problem(InvalidRequest, "the request is not valid", errors)
+    return respond_with(request, problem)
 
 
 def _field(location: Iterable[str | int]) -> str:
-    """The path of a field in the body, as `messages.0.content`."""
+    """Return the path of a field in the body, as `messages.0.content`."""
     _, *parts = location
     return ".".join(str(part) for part in parts if part not in UNION_TAGS) or "body"
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code == 400:  # FastAPI's own, for a body that cannot even be decoded
+    if error.status_code == BAD_REQUEST:  # FastAPI's own, for a body that cannot be decoded
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
-    slug = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "http")
-    title = slug.replace("-", " ").capitalize()
-    problem = Problem(type=TYPE_PREFIX + slug, title=title, status=error.status_code, detail=str(error.detail))
+    slug = SLUGS.get(error.status_code, "http")
+    problem = Problem(
+        type=TYPE_PREFIX + slug,
+        title=slug.replace("-", " ").capitalize(),
+        status=error.status_code,
+        detail=str(error.detail),
+    )
     return respond_with(request, problem, dict(error.headers or {}))

@@ -1,4 +1,4 @@
-"""The API's own requests and replies, as pydantic models: they validate, and they are the OpenAPI document."""
+"""Requests and responses of the API as pydantic models, from which the OpenAPI document is made."""
 
 from typing import Annotated, Literal
 
@@ -6,17 +6,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from models.detector.harm import Category
 from models.emotions import Emotion
-from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_TOKENS_LIMIT
+from models.generation import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_P,
+    MAX_TOKENS_LIMIT,
+)
+from serve.api.problem_details import LIST, STRING
 from serve.config import MAX_TEXTS
-from serve.detector.replica import Detection
-from serve.pipeline.messages import Detected, Finished, Flagged
-from serve.pipeline.respond import to_detected
+from serve.detector.protocol import Detection
+from serve.engine.protocol import FinishReason
+from serve.pipeline.answer import Answer, EmotionScores, emotion_scores
 
-MAX_TEXT = 4000
-STRING, LIST = UNION_TAGS = ("(string)", "(list)")  # the two members of a union; no part of a field's path
+MAX_TEXT_CHARACTERS = 4000
+EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
-def _readable(text: str) -> str:
+def _check_text(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL")
     if not text.strip():
@@ -24,12 +30,13 @@ def _readable(text: str) -> str:
     return text
 
 
-def _member(value: object) -> str:
+def _union_tag(value: object) -> str:
     return LIST if isinstance(value, list) else STRING
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_readable)]
-ONE_OR_MANY = Discriminator(_member)  # so that an error is about the member that was meant, not about both
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_check_text)]
+# With a discriminator, an error is about the member that was meant and not about both.
+ONE_OR_MANY = Discriminator(_union_tag)
 
 
 class _Strict(BaseModel):
@@ -37,8 +44,14 @@ class _Strict(BaseModel):
 
 
 class RespondRequest(_Strict):
-    text: Text = Field(examples=["The weather is perfect today! It's been months since I last felt this cool air!"])
-    emotion: str = Field(default="auto", pattern="^[a-z]{2,32}$", description="`auto`, one of the six, or any other persona that answers")
+    """Body of `/v1/respond`."""
+
+    text: Text = Field(examples=[EXAMPLE])
+    emotion: str = Field(
+        default="auto",
+        pattern="^[a-z]{2,32}$",
+        description="`auto`, one of the six emotions, or an added persona",
+    )
     stream: bool = False
     max_tokens: int = Field(default=DEFAULT_MAX_TOKENS, ge=1, le=MAX_TOKENS_LIMIT)
     temperature: float = Field(default=DEFAULT_TEMPERATURE, ge=0, le=2)
@@ -46,34 +59,46 @@ class RespondRequest(_Strict):
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 
 
+OneText = Annotated[Text, Tag(STRING)]
+ManyTexts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS), Tag(LIST)]
+
+
 class DetectRequest(_Strict):
-    text: Annotated[Annotated[Text, Tag(STRING)] | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS), Tag(LIST)], ONE_OR_MANY]
+    """Body of `/v1/detect`."""
+
+    text: Annotated[OneText | ManyTexts, ONE_OR_MANY]
 
 
 class EmotionOut(BaseModel):
+    """Emotion of a text, its score, and the scores of all six."""
+
     label: Emotion
     score: float
     scores: dict[Emotion, float]
 
 
 class DetectedOut(EmotionOut):
-    """`harm` is what the text speaks of, and why no persona would answer it."""
+    """Emotion and harm of a text."""
 
-    harm: Category | None
+    harm: Category | None = Field(description="harm that the text speaks of")
 
 
 class DetectReply(BaseModel):
+    """Response of `/v1/detect`."""
+
     model: str
     results: list[DetectedOut]
 
 
 class Usage(BaseModel):
+    """Tokens read and written."""
+
     prompt_tokens: int
     completion_tokens: int
 
 
 class Timings(BaseModel):
-    """How long each part took; together they are the total, which counts from the request's first byte."""
+    """Milliseconds of each part since the request's first byte; they sum up to the total."""
 
     queue: float
     detect: float
@@ -83,86 +108,72 @@ class Timings(BaseModel):
 
 
 class SafetyOut(BaseModel):
-    """Why a message was not amplified, and what was done instead."""
+    """Reason why no persona answered, and what was done instead."""
 
     category: Category
     action: Literal["calm-answer"]
 
 
 class DoneOut(BaseModel):
-    """Everything of a reply that is not text: the `done` event of a stream. Where `safety` is set no persona has answered.
-
-    `emotion` is one of the six, also where a persona was asked for that is none of theirs. `adapter` is the version that answered, None
-    where the base model did by instruction.
-    """
+    """Everything of an answer but its text: the `done` event of a stream."""
 
     id: str
-    emotion: EmotionOut
-    persona: str | None
-    adapter: str | None
+    emotion: EmotionOut = Field(description="one of the six, also if an added persona was chosen")
+    persona: str | None = Field(description="null if `safety` is set")
+    adapter: str | None = Field(description="version; null if the base model answered")
     safety: SafetyOut | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: FinishReason
     usage: Usage
     timings_ms: Timings
 
 
 class RespondReply(DoneOut):
+    """Response of `/v1/respond`."""
+
     text: str
 
 
 class PersonaOut(BaseModel):
-    """Its name in lower case is what asks for it. `emotion` is what it answers by itself; one without is only asked for."""
+    """A persona. Its name in lower case selects it."""
 
     name: str
-    emotion: Emotion | None = None
+    emotion: Emotion | None = Field(default=None, description="null for an added persona")
     voice: str
     colour: str
     emoji: str
 
 
-class Problem(BaseModel):
-    """RFC 9457. `type` is stable; `errors` says which fields are wrong."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, str]] = []
+def emotion_out(emotion: EmotionScores) -> EmotionOut:
+    """Return the emotion as it is sent."""
+    return EmotionOut(label=emotion.label, score=emotion.score, scores=dict(emotion.scores))
 
 
-class OpenAIError(BaseModel):
-    message: str
-    type: Literal["invalid_request_error", "server_error"]
-    param: str | None
-    code: str
+def detected_out(detection: Detection) -> DetectedOut:
+    """Return a detection as it is sent."""
+    emotion = emotion_out(emotion_scores(detection.scores))
+    return DetectedOut(**emotion.model_dump(), harm=detection.harm)
 
 
-class OpenAIProblem(BaseModel):
-    """The same in OpenAI's shape; `code` is our `type`."""
-
-    error: OpenAIError
-
-
-def emotion_out(detected: Detected) -> EmotionOut:
-    return EmotionOut(label=detected.label, score=detected.score, scores=dict(detected.scores))
+def safety_out(answer: Answer) -> SafetyOut | None:
+    """Return why no persona answered, None if one did."""
+    return SafetyOut(category=answer.safety, action="calm-answer") if answer.safety else None
 
 
-def detected_out(reading: Detection) -> DetectedOut:
-    return DetectedOut(**emotion_out(to_detected(reading.scores)).model_dump(), harm=reading.harm)
+def usage_of(answer: Answer) -> Usage:
+    """Return the tokens so far."""
+    return Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
 
 
-def safety_out(flagged: Flagged) -> SafetyOut:
-    return SafetyOut(category=flagged.category, action="calm-answer")
-
-
-def done_out(request_id: str, detected: Detected, flagged: Flagged | None, finished: Finished) -> DoneOut:
+def done_out(answer: Answer) -> DoneOut:
+    """Return everything but the text of a complete answer."""
+    assert answer.emotion is not None and answer.finish_reason is not None  # noqa: S101, PT018
     return DoneOut(
-        id=request_id,
-        emotion=emotion_out(detected),
-        persona=None if flagged else detected.persona,
-        adapter=finished.adapter,
-        safety=safety_out(flagged) if flagged else None,
-        finish_reason=finished.finish_reason,
-        usage=Usage(prompt_tokens=finished.prompt_tokens, completion_tokens=finished.completion_tokens),
-        timings_ms=Timings(**finished.timings_ms),
+        id=answer.message.context.request_id,
+        emotion=emotion_out(answer.emotion),
+        persona=answer.persona,
+        adapter=answer.adapter,
+        safety=safety_out(answer),
+        finish_reason=answer.finish_reason,
+        usage=usage_of(answer),
+        timings_ms=Timings(**answer.timer.timings_ms()),
     )

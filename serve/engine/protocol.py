@@ -10,7 +10,6 @@ from typing import Literal, Protocol
 from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from models.manifest import Adapter
 from models.prompt import Turn
-from models.prompt import Turn
 from serve.tracing import Carrier
 
 FinishReason = Literal["stop", "length"]
@@ -93,9 +92,7 @@ class Engine(Protocol):
         """
         ...
 
-    async def next_token_logprobs(
-        self, prompt: list[int], adapter: str | None
-    ) -> dict[int, float]:
+    async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
         """Return log-probabilities of the likeliest next tokens, by token id."""
         ...
 
@@ -122,14 +119,4 @@ class Engine(Protocol):
 
     async def stop(self) -> None:
         """Free everything. The engine cannot be used afterwards."""
-        ...
-
-
-class Encoder(Protocol):
-    """Converts a conversation to token ids."""
-
-    def prompt(
-        self, speaker: str, turns: Sequence[Turn], instruction: str | None = None
-    ) -> list[int]:
-        """Return the prompt after which the engine generates the speaker's next turn."""
         ...

@@ -1,14 +1,17 @@
-"""A deterministic engine without weights: for tests, and for a look at the API. It ships, and keeps the engine's contract.
+"""Deterministic engine without weights, for tests and for a first look at the API.
 
-The answer names the adapter first and last, a word at a time, so that a test can see what reached the engine and that it has not changed
-on the way. An adapter must be resident for as long as that takes.
+It keeps the contract of `Engine`. The answer names its adapter first and last, one word a token,
+so that a test can see which adapter reached the engine and that it did not change on the way. An
+adapter must stay resident until the answer ends.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
 from itertools import cycle, islice
 
 from models.manifest import Adapter
+from models.prompt import Turn
 from serve.engine.protocol import EngineStats, FinishReason, Sampling, TextChunk
 from serve.errors import EngineError
 from serve.tracing import Carrier
@@ -17,80 +20,149 @@ SENTENCE = "I hear you, and I am right here with it, every word of it, all the w
 
 
 def script(adapter: str | None) -> str:
-    """A whole answer, each of whose words is a token."""
+    """Return a whole answer. Each of its words is a token."""
     return f"[{adapter or 'base'}] {SENTENCE} [{adapter or 'base'}]"
 
 
 TOKENS = len(script(None).split())
 
 
-class ScriptedEngine:
-    """A token takes `token_s`, and `beside_s` more for each answer that is written; `places` are written at once, and the others wait."""
+class ScriptedEncoder:
+    """Prompt encoder without a tokenizer: one token id per word. The engine reads none of them."""
 
-    def __init__(self, resident: tuple[str, ...] = (), token_s: float = 0.005, places: int = 32, beside_s: float = 0) -> None:
-        self._token_s, self._beside_s, self._places = token_s, beside_s, asyncio.Semaphore(places)
+    def prompt(
+        self, speaker: str, turns: Sequence[Turn], instruction: str | None = None
+    ) -> list[int]:
+        """Return an id for each word of the turns and for the speaker."""
+        words = [word for turn in turns for word in turn.text.split()]
+        hashes = [hashlib.sha256(word.encode()).digest() for word in [*words, speaker]]
+        return [int.from_bytes(digest[:2]) for digest in hashes]
+
+
+class ScriptedEngine:
+    """Engine whose tokens become due on a fixed schedule, whether anyone reads them or not."""
+
+    def __init__(
+        self,
+        resident: tuple[str, ...] = (),
+        token_s: float = 0.005,
+        slots: int = 32,
+        token_s_per_running: float = 0,
+    ) -> None:
+        """Set the schedule.
+
+        Args:
+            resident: versioned names of the adapters that are resident at the start.
+            token_s: time between two tokens of one answer.
+            slots: answers that are written at once; the others wait.
+            token_s_per_running: added to `token_s` for each answer that is being written.
+        """
+        self._token_s = token_s
+        self._token_s_per_running = token_s_per_running
+        self._slots = asyncio.Semaphore(slots)
         self._adapters: set[str] = set(resident)
-        self._running = self._written = 0
+        self._running = 0
+        self._writing = 0
 
     async def start(self) -> None:
+        """Do nothing."""
         return
 
     async def generate(
-        self, request_id: str, prompt: list[int], adapter: str | None, sampling: Sampling, trace: Carrier | None = None
+        self,
+        request_id: str,
+        prompt: list[int],
+        adapter: str | None,
+        sampling: Sampling,
+        trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
+        """Yield the words that are due, joined; see `Engine.generate`."""
         self._check_resident(adapter)
-        words, reason = _script(script(adapter).split(), sampling)
+        words, reason = _words_of(script(adapter).split(), sampling)
         self._running += 1
         try:
-            async with self._places:
-                self._written += 1
+            async with self._slots:
+                self._writing += 1
                 try:
-                    for number, word in enumerate(words, 1):
-                        await asyncio.sleep(self._token_s + self._beside_s * self._written)
+                    async for start, end in self._due(len(words)):
                         self._check_resident(adapter)
-                        yield TextChunk(word, 1, reason if number == len(words) else None)
+                        finish = reason if end == len(words) else None
+                        yield TextChunk("".join(words[start:end]), end - start, finish)
                 finally:
-                    self._written -= 1
+                    self._writing -= 1
         finally:
             self._running -= 1
 
+    async def _due(self, count: int) -> AsyncGenerator[tuple[int, int]]:
+        """Yield (start, end) of the words that have become due since the last time."""
+        clock_s = asyncio.get_running_loop().time
+        due_s = clock_s() + self._interval_s()
+        start = 0
+        while start < count:
+            await asyncio.sleep(max(due_s - clock_s(), 0))
+            now_s = clock_s()
+            end = start + 1
+            due_s += self._interval_s()
+            while end < count and due_s <= now_s:
+                end += 1
+                due_s += self._interval_s()
+            yield start, end
+            start = end
+
+    def _interval_s(self) -> float:
+        return self._token_s + self._token_s_per_running * self._writing
+
     def _check_resident(self, adapter: str | None) -> None:
         if adapter is not None and adapter not in self._adapters:
-            raise EngineError(f"no adapter {adapter} is resident")
+            raise EngineError(f"adapter {adapter} is not resident")
 
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
+        """Return values that differ with and without an adapter."""
         return {0: 0.0 if adapter is None else -1.0}
 
     async def load(self, adapter: Adapter) -> None:
+        """Make an adapter resident."""
         self._adapters.add(adapter.manifest.versioned_name)
 
     async def unload(self, versioned_name: str) -> None:
+        """Free an adapter's slot."""
         self._adapters.discard(versioned_name)
 
     async def health(self) -> None:
+        """Do nothing: this engine cannot fail."""
         return
 
     def stats(self) -> EngineStats:
+        """Return the current load."""
         return EngineStats(running=self._running, adapters=tuple(sorted(self._adapters)))
 
+    @property
+    def operators(self) -> dict[str, str]:
+        """Return nothing: there are no operators."""
+        return {}
+
     async def stop(self) -> None:
+        """Do nothing."""
         return
 
 
-def _script(once: list[str], sampling: Sampling) -> tuple[list[str], FinishReason]:
-    """The words of an answer, one a token, and why it ends after the last. One that is to be longer begins again."""
-    whole = sampling.max_tokens if sampling.ignore_eos else max(len(once), sampling.min_tokens)
-    words = [f" {word}" for word in islice(cycle(once), min(whole, sampling.max_tokens))]
-    text, earliest = "".join(words), len("".join(words[: sampling.min_tokens]))
-    end = min((at for stop in sampling.stop if (at := text.find(stop, earliest)) >= 0), default=None)
-    if end is not None:
-        return _cut(words, end), "stop"
-    return words, "length" if sampling.ignore_eos or whole > sampling.max_tokens else "stop"
+def _words_of(once: list[str], sampling: Sampling) -> tuple[list[str], FinishReason]:
+    """Return the words of an answer and its finish reason. A longer answer starts again."""
+    length = sampling.max_tokens if sampling.ignore_eos else max(len(once), sampling.min_tokens)
+    words = [f" {word}" for word in islice(cycle(once), min(length, sampling.max_tokens))]
+    text = "".join(words)
+    earliest = len("".join(words[: sampling.min_tokens]))
+    ends = [at for stop in sampling.stop if (at := text.find(stop, earliest)) >= 0]
+    if ends:
+        return _cut(words, min(ends)), "stop"
+    is_cut = sampling.ignore_eos or length > sampling.max_tokens
+    return words, "length" if is_cut else "stop"
 
 
 def _cut(words: list[str], end: int) -> list[str]:
-    """The words before a place in their text, which may be inside of one. There is always a word, to say that it was the last."""
-    kept, length = list[str](), 0
+    """Return the words before offset `end` of their text, and at least one (maybe empty) word."""
+    kept = list[str]()
+    length = 0
     for word in words:
         if length < end:
             kept.append(word[: end - length])

@@ -1,6 +1,7 @@
-"""How many are let in at once, and when those who are refused should come back. It does not know what they ask for.
+"""Admission control: how much a replica works on at once, and when a rejected client may retry.
 
-Refusing early costs next to nothing, and is what keeps the answers of the others fast under overload.
+Rejecting early is cheap and keeps the admitted answers fast under overload. A gate does not know
+the content of a request.
 """
 
 import math
@@ -8,59 +9,58 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from serve.errors import TOO_MANY, ComeBackLater, Overloaded
+from serve.capacity import GateLimits
+from serve.errors import TOO_MANY, Overloaded, RetryLater
 
-REMEMBERED = 64  # departures from which the service rate is taken
-RETRY_S = 1, 60
-
-
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """The two gates of an ingress replica, for answers and for texts to detect: each its limit, and how many are served at once."""
-
-    answers: tuple[int, int]
-    texts: tuple[int, int]
+DEPARTURES = 64  # from which the service rate is estimated
+MIN_RETRY_S = 1
+MAX_RETRY_S = 60
 
 
 class Gate:
-    """Lets in a weight of at most `limit`, of which `served` are worked on at once and the rest wait."""
+    """Gate that admits a weight of at most `limits.admitted`, `limits.served` of it at once."""
 
-    def __init__(self, limit: int, served: int, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._limit, self._served, self._clock_s = limit, served, clock_s
-        self._departures: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
-        self.inside = 0
+    def __init__(self, limits: GateLimits, clock_s: Callable[[], float] = time.monotonic) -> None:
+        """Start empty."""
+        self._limits = limits
+        self._clock_s = clock_s
+        self._departures: deque[tuple[float, int]] = deque(maxlen=DEPARTURES)
+        self.admitted = 0
 
     @contextmanager
     def enter(self, weight: int = 1) -> Iterator[None]:
-        """Holds a place until the block ends. Raises Overloaded.
+        """Hold capacity until the block ends.
 
-        Who is refused further on was not served, and tells nothing of the rate.
+        Raises:
+            Overloaded: there is not enough capacity left.
         """
-        if self.inside + weight > self._limit:
+        if self.admitted + weight > self._limits.admitted:
             raise Overloaded(TOO_MANY, self.retry_after_s())
-        self.inside += weight
+        self.admitted += weight
         served = True
         try:
             yield
-        except ComeBackLater:
-            served = False
+        except RetryLater:
+            served = False  # rejected downstream: it does not count toward the service rate
             raise
         finally:
-            self.inside -= weight
+            self.admitted -= weight
             if served:
                 self._departures.append((self._clock_s(), weight))
 
     def retry_after_s(self) -> int:
-        """Seconds in which those who wait are served at the rate of late; Little's law."""
-        least, most = RETRY_S
-        waiting, rate = max(self.inside - self._served, 1), self._rate()
-        return min(max(math.ceil(waiting / rate), least), most) if rate else most if self._departures else least
+        """Return seconds until the queue is served at the current rate (Little's law)."""
+        queued = max(self.admitted - self._limits.served, 1)
+        rate = self._rate_per_s()
+        if rate:
+            return min(max(math.ceil(queued / rate), MIN_RETRY_S), MAX_RETRY_S)
+        return MAX_RETRY_S if self._departures else MIN_RETRY_S
 
-    def _rate(self) -> float:
-        """Weight that left a second, over the departures that are remembered; 0 if that cannot be told."""
+    def _rate_per_s(self) -> float:
+        """Return the weight that departed per second; 0 if there is no estimate."""
         if len(self._departures) < 2:
             return 0.0
-        took_s = self._clock_s() - self._departures[0][0]
-        return sum(weight for _, weight in list(self._departures)[1:]) / took_s if took_s > 0 else 0.0
+        elapsed_s = self._clock_s() - self._departures[0][0]
+        departed = sum(weight for _, weight in list(self._departures)[1:])
+        return departed / elapsed_s if elapsed_s > 0 else 0.0

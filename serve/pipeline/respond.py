@@ -1,106 +1,96 @@
-"""The way of one message through the graph: check, detect, choose the persona, answer. It does not know of HTTP.
+"""Flow of one message: classify, choose the persona, answer. It does not know of HTTP.
 
-Message -> Detected (before any text) -> Said, Said, ... -> Finished
-                                      -> Flagged -> Said -> Finished, if it speaks of harm: calm words instead of a persona's
+emotion (before any text) -> text, text, ... -> done
+                          -> safety -> text -> done, if the message speaks of harm
 """
 
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Protocol
 
 from models.emotions import LABELS, Emotion
-from serve.detector.replica import Reading, Scores
-from serve.errors import EngineError
-from serve.pipeline.messages import Answer, Detected, Event, Finished, Flagged, Message, Said
-from serve.pipeline.safety import calm_answer
-from serve.responder.replica import Ask, Piece
+from serve.detector.protocol import Detection
+from serve.engine.protocol import TextChunk
+from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, emotion_scores
+from serve.pipeline.messages import Message
+from serve.pipeline.safety import safety_reply
+from serve.responder.generator import Generator
+from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
-TURNS_READ = 4  # of the user's, the last ones: what one of them says of harm holds for all that is answered to it
+TURNS_CHECKED = 4  # last turns of the user; harm in any of them concerns the whole answer
+Classify = Callable[[list[str], Carrier], Awaitable[list[Detection]]]
 
 
-class Stages(Protocol):
-    """The stages, however they are reached."""
+async def respond(
+    answer: Answer, writer: AnswerWriter, classify: Classify, generator: Generator, safety: bool
+) -> None:
+    """Answer a message. Cancelling it ends the generation in the engine.
 
-    async def read(self, texts: list[str], trace: Carrier) -> list[Reading]: ...
+    Args:
+        answer: is filled on the way.
+        writer: is told after each step.
+        classify: returns a detection of each text.
+        generator: generates the text.
+        safety: whether the detector checks for harm.
+    """
+    message = answer.message
+    answer.timer.mark("queue")
+    if safety or _needs_emotion(message):
+        texts = [turn.text for turn in message.turns if turn.role == "user"][-TURNS_CHECKED:]
+        _apply(answer, await classify(texts, answer.trace))
+        answer.timer.mark("detect")
+    elif not message.bare:
+        _apply(answer, [])
+    await writer.emotion(answer)
+    if answer.safety:
+        await _reply_safely(answer, writer)
+    else:
+        await _generate(answer, writer, generator)
+    await writer.done(answer)
 
-    def respond(self, ask: Ask) -> AsyncGenerator[Piece]: ...
+
+def _needs_emotion(message: Message) -> bool:
+    """Return whether the emotion is neither chosen by the client nor without use."""
+    return not (message.bare or message.persona in LABELS)
 
 
-async def answer(stages: Stages, message: Message, harm: bool = True) -> AsyncGenerator[Event]:
-    """The step at the top. Closing the generator ends the generation in the engine. `harm` says whether the detector looks for it."""
-    clock = _Clock(message.began_s)
-    clock.mark("queue")
-    readings: list[Reading] = []
-    if harm or not (message.bare or message.persona in LABELS):  # otherwise nobody needs to know
-        readings = await stages.read([turn.text for turn in message.turns if turn.role == "user"][-TURNS_READ:], message.trace)
-        clock.mark("detect")
-    category = next((reading.harm for reading in reversed(readings) if reading.harm), None)
-    detected = None if message.bare else _emotion(message, readings)
-    if detected is not None:
-        yield detected
-    if category is not None:
-        yield Flagged(category)
-        yield Said(calm_answer(category, message.region))
-        yield Finished("stop", 0, 0, clock.done())
+def _apply(answer: Answer, detections: list[Detection]) -> None:
+    """Set emotion, persona and safety. The emotion is the one chosen or that of the last turn."""
+    message = answer.message
+    answer.safety = next((found.harm for found in reversed(detections) if found.harm), None)
+    if message.bare:
         return
-    persona = detected.persona if detected else None
-    ask = Ask(message.request_id, persona, message.turns, message.sampling, message.deadline_s - time.monotonic(), message.trace)
-    async with aclosing(stages.respond(ask)) as pieces:
-        async for piece in pieces:
-            if piece.text:
-                clock.mark("first_token")
-                yield Said(piece.text, piece.prompt_tokens, piece.completion_tokens)
-            if piece.finish_reason:
-                yield Finished(piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, clock.done(), piece.adapter)
-
-
-async def collect(events: AsyncGenerator[Event]) -> Answer:
-    """A whole answer. Raises EngineError if it was cut."""
-    detected, flagged, texts = None, None, list[str]()
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Detected):
-                detected = event
-            elif isinstance(event, Flagged):
-                flagged = event
-            elif isinstance(event, Said):
-                texts.append(event.text)
-            else:
-                return Answer(detected, flagged, "".join(texts).rstrip(), event)
-    raise EngineError("the answer ended without its figures")
-
-
-def _emotion(message: Message, readings: list[Reading]) -> Detected:
-    """The one that was asked for, or that of the user's last turn, whoever else is to answer it."""
     if message.persona in LABELS:
-        chosen = Emotion(message.persona)
-        return Detected(chosen, 1.0, {label: float(label is chosen) for label in LABELS})
-    return replace(to_detected(readings[-1].scores), asked=message.persona)
+        answer.emotion = chosen_emotion(Emotion(message.persona))
+    else:
+        answer.emotion = emotion_scores(detections[-1].scores)
+    if answer.safety is None:
+        # Every emotion is answered by the persona of the same name, unless one was chosen.
+        answer.persona = message.persona or answer.emotion.label
 
 
-def to_detected(scores: Scores) -> Detected:
-    """`scores` are six, in label order."""
-    named = {label: round(score, 4) for label, score in zip(LABELS, scores, strict=True)}
-    best = max(LABELS, key=lambda label: named[label])
-    return Detected(best, named[best], named)
+async def _reply_safely(answer: Answer, writer: AnswerWriter) -> None:
+    assert answer.safety is not None  # noqa: S101 (the caller has checked it)
+    await writer.safety(answer)
+    text = safety_reply(answer.safety, answer.message.context.region)
+    answer.add(TextChunk(text, 0))
+    await writer.text(answer, text)
+    answer.finish("stop")
 
 
-class _Clock:
-    """Milliseconds that each part took, from the request's first byte on; together they are the total. What did not happen took 0."""
-
-    def __init__(self, began_s: float) -> None:
-        self._began_s = self._last_s = began_s
-        self._parts_ms = dict.fromkeys(("queue", "detect", "first_token", "generate"), 0.0)
-
-    def mark(self, part: str) -> None:
-        """That part ends now, if it has not ended before."""
-        if not self._parts_ms[part]:
-            now_s = time.monotonic()
-            self._parts_ms[part], self._last_s = round((now_s - self._last_s) * 1000, 2), now_s
-
-    def done(self) -> dict[str, float]:
-        self.mark("generate")
-        return self._parts_ms | {"total": round((self._last_s - self._began_s) * 1000, 2)}
+async def _generate(answer: Answer, writer: AnswerWriter, generator: Generator) -> None:
+    message = answer.message
+    context = message.context
+    request = GenerationRequest(
+        context.request_id, answer.persona, message.turns, message.sampling, answer.trace
+    )
+    generation = generator.generate(request)
+    answer.adapter = generation.adapter
+    answer.prompt_tokens = generation.prompt_tokens
+    async with aclosing(generation.chunks) as chunks:
+        async for chunk in chunks:
+            answer.add(chunk)
+            if chunk.finish_reason:
+                answer.finish(chunk.finish_reason)
+            if chunk.text:
+                await writer.text(answer, chunk.text)

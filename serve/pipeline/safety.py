@@ -1,34 +1,33 @@
-"""The calm answer to a message that speaks of harm: words of nobody's emotion, and who can be reached, by region."""
+"""Safety reply to a message that speaks of harm: neutral text and helplines of the region."""
 
 import tomllib
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from models.detector.harm import Category
+from models.schema import FrozenModel
 
 TABLE = Path(__file__).with_name("helplines.toml")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Line(_Strict):
-    """Somebody who can be reached. `source` is the page that says so."""
+class Line(FrozenModel):
+    """A helpline."""
 
     name: str
     reach: str
-    source: str
+    source: str = Field(description="page that states it")
 
 
-class Region(_Strict):
+class Region(FrozenModel):
+    """Emergency number and helplines of a region."""
+
     emergency: str | None = None
     lines: tuple[Line, ...]
 
 
-class Care(_Strict):
+class Helplines(FrozenModel):
     """The table. `regions` are ISO 3166 codes of two letters."""
 
     words: dict[str, str]
@@ -37,15 +36,19 @@ class Care(_Strict):
 
 
 @cache
-def table() -> Care:
-    return Care.model_validate(tomllib.loads(TABLE.read_text("utf-8")))
+def helplines() -> Helplines:
+    """Return the table. Raises pydantic's ValidationError for a malformed file."""
+    return Helplines.model_validate(tomllib.loads(TABLE.read_text("utf-8")))
 
 
-def calm_answer(category: Category, region: str | None) -> str:
-    """What is said instead of a persona's answer. A region without a certain line gets a directory of helplines."""
-    care = table()
-    here = care.regions.get((region or "").upper(), care.everywhere)
-    directory = care.everywhere.lines
-    people = "; ".join(f"{line.name}: {line.reach}" for line in (directory if here is care.everywhere else (*here.lines, *directory[:1])))
-    danger = care.words["emergency"].format(emergency=here.emergency) if here.emergency else care.words["emergency_unknown"]
-    return f"{care.words[category]} {danger} {people}."
+def safety_reply(category: Category, region: str | None) -> str:
+    """Return the text. A region that the table does not have gets directories of helplines."""
+    table = helplines()
+    here = table.regions.get((region or "").upper(), table.everywhere)
+    directories = table.everywhere.lines
+    lines = directories if here is table.everywhere else (*here.lines, *directories[:1])
+    reach = "; ".join(f"{line.name}: {line.reach}" for line in lines)
+    emergency = table.words["emergency_unknown"]
+    if here.emergency:
+        emergency = table.words["emergency"].format(emergency=here.emergency)
+    return f"{table.words[category]} {emergency} {reach}."

@@ -1,4 +1,8 @@
-"""Keeps one responder replica in line with the directory: loads what is published, behind the gate, and answers as what is promoted."""
+"""Reconciliation of one responder replica with the adapter controller.
+
+It loads the adapter versions that are published, after validation, and switches to the promoted
+ones. Its next report tells the controller what came of it.
+"""
 
 import asyncio
 import logging
@@ -9,27 +13,34 @@ from contextlib import contextmanager
 from models.errors import ArtifactError, FyeError
 from models.manifest import AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
-from serve.adapters.controller import SYNC_S, Report
-from serve.adapters.registry import Releases, Version
-from serve.responder.runtime import Backend, admit
+from serve.adapters.registry import SYNC_INTERVAL_S, Releases, ReplicaReport, Version
+from serve.adapters.validation import admit
+from serve.responder.runtime import Runtime
 
 log = logging.getLogger(__name__)
-Sync = Callable[[Report], Awaitable[Releases]]
+Sync = Callable[[ReplicaReport], Awaitable[Releases]]
 
 
-class Follower:
-    """`aliases` say which version answers as whom; they change in one step, between two answers."""
+class AdapterSync:
+    """Adapter versions of one replica.
 
-    def __init__(self, backend: Backend, replica: str, sync: Sync) -> None:
-        self._backend, self._replica, self._sync = backend, replica, sync
-        self._told: Releases | None = None
-        self._refused: dict[str, str] = {}
+    Attributes:
+        aliases: promoted version by persona. It is replaced as a whole, between two requests.
+    """
+
+    def __init__(self, runtime: Runtime, replica: str, sync: Sync) -> None:
+        """Reconcile `replica` by calling `sync` of the adapter controller."""
+        self._runtime = runtime
+        self._replica = replica
+        self._sync = sync
+        self._desired: Releases | None = None
+        self._rejected: dict[str, str] = {}
         self._in_use: Counter[str | None] = Counter()
-        self.aliases: dict[str, str] = backend.aliases
+        self.aliases: dict[str, str] = runtime.aliases
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[None]:
-        """An adapter that an answer uses stays resident, whatever the directory says."""
+        """Keep an adapter resident until the block ends, even if it is withdrawn meanwhile."""
         self._in_use[adapter] += 1
         try:
             yield
@@ -37,42 +48,48 @@ class Follower:
             self._in_use[adapter] -= 1
 
     async def run(self) -> None:
-        """Follows until it is cancelled. A directory that does not answer changes nothing."""
+        """Reconcile until cancelled. Without the controller everything stays as it is."""
         while True:
-            await asyncio.sleep(SYNC_S)
+            await asyncio.sleep(SYNC_INTERVAL_S)
             try:
                 await self.step()
-            except Exception as error:  # noqa: BLE001 (the directory may be restarting; this replica goes on as it is)
-                log.warning("the directory did not answer: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 (the controller may be restarting)
+                log.warning("no reply from the adapter controller: %s", type(error).__name__)
 
     async def step(self) -> None:
-        """Asks once, and does what it is told; the next report says what has come of it."""
-        releases = self._told = await self._sync(self._report())
-        wanted = {version.name: version for version in releases.versions}
-        self._refused = {name: reason for name, reason in self._refused.items() if name in wanted}
+        """Report to the controller once and apply its desired state."""
+        desired = await self._sync(self._report())
+        self._desired = desired
+        wanted = {version.name: version for version in desired.versions}
+        self._rejected = {name: why for name, why in self._rejected.items() if name in wanted}
         for name in self._resident() - wanted.keys():
             if not self._in_use[name]:
-                await self._backend.engine.unload(name)
-        for name in wanted.keys() - self._resident() - self._refused.keys():
-            await self._take(wanted[name])
-        if set(releases.aliases.values()) <= self._resident():
-            self.aliases = releases.aliases
+                await self._runtime.engine.unload(name)
+        for name in wanted.keys() - self._resident() - self._rejected.keys():
+            await self._load(wanted[name])
+        if set(desired.aliases.values()) <= self._resident():
+            self.aliases = desired.aliases
 
-    async def _take(self, version: Version) -> None:
+    async def _load(self, version: Version) -> None:
         if version.folder is None:
-            self._refused[version.name] = f"{version.name} has no folder to load it from"
+            self._rejected[version.name] = f"{version.name} has no folder to load it from"
             return
         try:
-            base_hash = AdapterManifest.read(version.folder).base_hash  # the directory has compared it with the base
+            # The controller has compared this hash with the base weights.
+            base_hash = AdapterManifest.read(version.folder).base_hash
             adapter = load_adapter(version.folder, base_hash, PROMPT_VERSION)
-            if adapter.manifest.versioned_name != version.name:
-                raise ArtifactError(f"{version.folder} holds {adapter.manifest.versioned_name} by now, not {version.name}")
-            await admit(self._backend.engine, self._backend.encoder, adapter, self._backend.limits.max_lora_rank)
+            found = adapter.manifest.versioned_name
+            if found != version.name:
+                raise ArtifactError(f"{version.folder} now holds {found}, not {version.name}")
+            runtime = self._runtime
+            await admit(runtime.engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
         except FyeError as error:
-            self._refused[version.name] = str(error)
+            self._rejected[version.name] = str(error)
 
-    def _report(self) -> Report:
-        return Report(self._replica, self._resident(), dict(self._refused), self.aliases, self._told)
+    def _report(self) -> ReplicaReport:
+        return ReplicaReport(
+            self._replica, self._resident(), dict(self._rejected), self.aliases, self._desired
+        )
 
     def _resident(self) -> frozenset[str]:
-        return frozenset(self._backend.engine.stats().adapters)
+        return frozenset(self._runtime.engine.stats().adapters)

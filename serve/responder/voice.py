@@ -1,4 +1,4 @@
-"""Which persona answers which emotion, and how the engine is asked for it. Pure functions."""
+"""Voice of a persona: how the engine is prompted for its answers. Pure functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from serve.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How an answer is generated: the speaker's name in the prompt, an adapter or an instruction, or neither (the bare base)."""
+    """Speaker's name in the prompt, with an adapter, an instruction, or neither (base model)."""
 
     speaker: str
     adapter: str | None = None
@@ -22,19 +22,20 @@ class Voice:
 BASE_VOICE = Voice(BASE_SPEAKER, stop=BASE_STOP)
 
 
-def voice_of(persona: str, adapters: Mapping[str, str]) -> Voice:
-    """`adapters` maps personas to versioned adapter names. One of the six without falls back on its instruction.
+def voice_of(persona: str, aliases: Mapping[str, str]) -> Voice:
+    """Return a persona's voice.
 
-    Raises InvalidRequest for any other: it has been rolled back since it was asked for.
+    Args:
+        persona: a built-in or an added persona.
+        aliases: promoted adapter versions by persona. A built-in persona without one answers by
+            its instruction.
+
+    Raises:
+        InvalidRequest: an added persona was rolled back after the request was accepted.
     """
-    if persona in adapters:
-        return Voice(speaker_name(persona), adapter=adapters[persona])
+    if persona in aliases:
+        return Voice(speaker_name(persona), adapter=aliases[persona])
     if persona not in LABELS:
-        raise InvalidRequest(f"{persona} does not answer any more")
-    character = builtin_personas()[Emotion(persona)]
-    return Voice(character.name, instruction=character.instruction)
-
-
-def persona_for(emotion: Emotion) -> Emotion:
-    """Every emotion is answered by the character of the same name: it is felt more strongly, never talked down."""
-    return emotion
+        raise InvalidRequest(f"persona {persona} is not promoted any more")
+    definition = builtin_personas()[Emotion(persona)]
+    return Voice(definition.name, instruction=definition.instruction)

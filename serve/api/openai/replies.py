@@ -1,29 +1,36 @@
-"""What OpenAI's paths answer, as the OpenAPI document describes it. `emotion` and `safety` are ours."""
+"""Response bodies of OpenAI's paths. `emotion` and `safety` are additions of this project."""
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from serve.api.schemas import EmotionOut, SafetyOut, Usage
+from serve.engine.protocol import FinishReason
 
 
 class ChatUsage(Usage):
+    """Tokens read and written, and their sum."""
+
     total_tokens: int
 
 
 class ChatAnswer(BaseModel):
+    """Message of the assistant."""
+
     role: Literal["assistant"]
     content: str
 
 
 class ChatChoice(BaseModel):
+    """The only choice of a completion."""
+
     index: Literal[0]
-    finish_reason: Literal["stop", "length"]
+    finish_reason: FinishReason
     message: ChatAnswer
 
 
 class ChatReply(BaseModel):
-    """`system_fingerprint` is the version of the adapter that answered, None where the base model did."""
+    """A chat completion."""
 
     id: str
     object: Literal["chat.completion"]
@@ -31,21 +38,23 @@ class ChatReply(BaseModel):
     model: str
     choices: list[ChatChoice]
     usage: ChatUsage
-    system_fingerprint: str | None
+    system_fingerprint: str | None = Field(description="adapter version; null for the base model")
     emotion: EmotionOut | None
     safety: SafetyOut | None
 
 
 class ModelOut(BaseModel):
-    """`root` is what vLLM's tools read."""
+    """A model: `auto`, a persona or `base`."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "face-your-emotions"
-    root: str
+    root: str = Field(description="read by vLLM's tools")
 
 
 class ModelList(BaseModel):
+    """All models."""
+
     object: Literal["list"] = "list"
     data: list[ModelOut]

@@ -1,6 +1,7 @@
-"""What a request under OpenAI's path may hold: what is honoured, what asks for nothing here, and what is refused by name.
+"""Request bodies of OpenAI's paths: what is used, what has no effect, and what is rejected by name.
 
-Null is as good as left out, as it is for OpenAI. What nobody knows is refused rather than ignored: mostly it is a misspelt name.
+Null is the same as absent, as it is for OpenAI. Unknown fields are rejected, since most of them
+are misspelt names.
 """
 
 from typing import Annotated, Any, Literal
@@ -8,23 +9,33 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P, MAX_TOKENS_LIMIT
-from serve.api.schemas import LIST, ONE_OR_MANY, STRING, Text
+from models.generation import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_P,
+    MAX_TOKENS_LIMIT,
+)
+from serve.api.problem_details import LIST, STRING
+from serve.api.schemas import ONE_OR_MANY, Text
 from serve.engine.protocol import Sampling
 from serve.errors import InvalidRequest
 
 NOTHING = object()
+NO_LOGPROBS = "log-probabilities are not supported"
+NO_TOOLS = "tools are not supported"
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
+OneStop = Annotated[Stop, Tag(STRING)]
+ManyStops = Annotated[list[Stop], Field(max_length=4), Tag(LIST)]
 Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS_LIMIT)]
 
 
-def _only(harmless: object, why: str) -> AfterValidator:
-    """Takes the one value that asks for nothing. Any other would be answered with a lie, so `why` is what the client is told."""
+def _noop_only(value: object, reason: str) -> AfterValidator:
+    """Accept only the value without effect of an unsupported field; reject others with `reason`."""
 
-    def check(value: Any) -> Any:
-        if value != harmless:
-            raise PydanticCustomError("not_here", "{why}", {"why": why})
-        return value
+    def check(given: Any) -> Any:
+        if given != value:
+            raise PydanticCustomError("not_supported", "{reason}", {"reason": reason})
+        return given
 
     return AfterValidator(check)
 
@@ -34,37 +45,56 @@ class _Body(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_left_out(cls, given: Any) -> Any:
-        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+    def _drop_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
 
 
 class TextPart(_Body):
+    """Text part of a message."""
+
     type: Literal["text"]
     text: Text
 
 
+OneContent = Annotated[Text, Tag(STRING)]
+ManyParts = Annotated[list[TextPart], Field(min_length=1, max_length=16), Tag(LIST)]
+
+
 class ChatMessage(_Body):
+    """Message of a conversation. System messages have no effect: the persona is the system."""
+
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Annotated[Text, Tag(STRING)] | Annotated[list[TextPart], Field(min_length=1, max_length=16), Tag(LIST)], ONE_OR_MANY]
+    content: Annotated[OneContent | ManyParts, ONE_OR_MANY]
     name: str | None = None
 
     def text(self) -> str:
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+        """Return the text of all parts."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content)
 
 
 class StreamOptions(_Body):
+    """Options of a stream."""
+
     include_usage: bool = False
-    continuous_usage_stats: bool = Field(default=False, description="vLLM's: with include_usage, every chunk says the usage so far")
-    include_obfuscation: Annotated[bool, _only(False, "chunks are not obfuscated here")] = False
+    continuous_usage_stats: bool = Field(
+        default=False, description="vLLM's: with include_usage, every chunk has the usage so far"
+    )
+    include_obfuscation: Annotated[bool, _noop_only(False, "obfuscation is not supported")] = False
 
 
-class _Drawing(_Body):
-    """How tokens are drawn: OpenAI's fields, and vLLM's, which load tools send."""
+class _SamplingFields(_Body):
+    """Sampling parameters of OpenAI, and those of vLLM that load generators send."""
 
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    min_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS_LIMIT, description="vLLM's: the answer does not end before")
-    ignore_eos: bool = Field(default=False, description="vLLM's: the answer ends at its token limit, or at a `stop`, and nowhere else")
+    min_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS_LIMIT, description="vLLM's")
+    ignore_eos: bool = Field(
+        default=False, description="vLLM's: the answer ends only at max_tokens or at `stop`"
+    )
     temperature: float = Field(default=DEFAULT_TEMPERATURE, ge=0, le=2)
     top_p: float = Field(default=DEFAULT_TOP_P, gt=0, le=1)
     top_k: int = Field(default=0, ge=-1, lt=2**31, description="vLLM's: 0 and -1 are all")
@@ -73,20 +103,21 @@ class _Drawing(_Body):
     presence_penalty: float = Field(default=0, ge=-2, le=2)
     repetition_penalty: float = Field(default=1, gt=0, le=2, description="vLLM's")
     seed: int | None = Field(default=None, ge=0, lt=2**63)
-    stop: Annotated[Annotated[Stop, Tag(STRING)] | Annotated[list[Stop], Field(max_length=4), Tag(LIST)], ONE_OR_MANY] | None = None
+    stop: Annotated[OneStop | ManyStops, ONE_OR_MANY] | None = None
 
     def sampling(self) -> Sampling:
-        """The same for the engine. Raises InvalidRequest for more tokens at least than at most."""
-        tokens = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
-        if self.min_tokens > tokens:
-            raise InvalidRequest(f"min_tokens: {self.min_tokens} are more than the {tokens} that the answer may have")
+        """Return the engine's parameters. Raises InvalidRequest if min_tokens is too large."""
+        max_tokens = self.max_completion_tokens or self.max_tokens or DEFAULT_MAX_TOKENS
+        if self.min_tokens > max_tokens:
+            raise InvalidRequest(f"min_tokens {self.min_tokens} is larger than {max_tokens}")
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        named_alike = self.model_dump(include={*Sampling.__dataclass_fields__} - {"max_tokens", "stop"})
-        return Sampling(max_tokens=tokens, stop=stop, **named_alike)
+        same_names = {*Sampling.__dataclass_fields__} - {"max_tokens", "stop"}
+        fields = self.model_dump(include=same_names)
+        return Sampling(max_tokens=max_tokens, stop=stop, **fields)
 
 
-class _Harmless(_Body):
-    """What many tools send: names that mean nothing here, and fields of which one value alone can be taken at its word."""
+class _NoopFields(_Body):
+    """Fields that many tools send: without a meaning here, or with one accepted value."""
 
     user: str | None = None
     safety_identifier: str | None = None
@@ -94,19 +125,21 @@ class _Harmless(_Body):
     metadata: dict[str, str] = {}
     service_tier: Literal["auto", "default"] = "auto"
     parallel_tool_calls: bool = False
-    store: Annotated[bool, _only(False, "no answer is stored here")] = False
-    n: Annotated[int, _only(1, "a request gets one answer: n is 1")] = 1
-    logprobs: Annotated[bool, _only(False, "log-probabilities are not given here")] = False
-    top_logprobs: Annotated[int, _only(0, "log-probabilities are not given here")] = 0
-    logit_bias: Annotated[dict[str, float], _only({}, "the tokens' chances cannot be changed one by one")] = {}
-    tools: Annotated[Any, _only(NOTHING, "a persona calls no tools")] = None
-    tool_choice: Annotated[Any, _only("none", "a persona calls no tools")] = None
-    response_format: Annotated[Any, _only({"type": "text"}, "a persona answers in plain text, in no other format")] = None
-    modalities: Annotated[Any, _only(["text"], "a persona answers in text")] = None
+    store: Annotated[bool, _noop_only(False, "answers are not stored")] = False
+    n: Annotated[int, _noop_only(1, "one answer per request is supported: n must be 1")] = 1
+    logprobs: Annotated[bool, _noop_only(False, NO_LOGPROBS)] = False
+    top_logprobs: Annotated[int, _noop_only(0, NO_LOGPROBS)] = 0
+    logit_bias: Annotated[dict[str, float], _noop_only({}, "logit_bias is not supported")] = {}
+    tools: Annotated[Any, _noop_only(NOTHING, NO_TOOLS)] = None
+    tool_choice: Annotated[Any, _noop_only("none", NO_TOOLS)] = None
+    response_format: Annotated[
+        Any, _noop_only({"type": "text"}, "only plain text is supported")
+    ] = None
+    modalities: Annotated[Any, _noop_only(["text"], "only text is supported")] = None
 
 
-class ChatRequest(_Drawing, _Harmless):
-    """What is understood of OpenAI's request. Anything else is refused rather than ignored."""
+class ChatRequest(_SamplingFields, _NoopFields):
+    """Body of `/v1/chat/completions`."""
 
     model: str = "auto"
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=128)]

@@ -1,140 +1,173 @@
-"""OpenAI's paths for the tools that people already use. The emotion travels in an extra `emotion` field.
+"""Routes of OpenAI's API, for the tools that people already use.
 
-Model `auto` detects the last user message; a persona's name chooses it; `base` is the bare base model. A system message is accepted,
-since many tools send one, and not used: the persona is the system.
+Model `auto` detects the emotion of the last user message, a persona's name selects the persona,
+and `base` is the base model. The emotion is an additional field.
 """
 
 import json
 import time
-import uuid
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sse_starlette import EventSourceResponse
 
 from models.prompt import Turn
-from serve.api import problem_details
-from serve.api.dependencies import AskedOf, TheIngress, ToRespond
+from serve.api.dependencies import ChatContext, ResponderDep
 from serve.api.openai.replies import ChatReply, ModelList, ModelOut
 from serve.api.openai.requests import ChatRequest
-from serve.api.schemas import Usage, emotion_out, safety_out
-from serve.api.sse import STREAM, emotion_headers, stream_of
+from serve.api.problem_details import Problem, openai_error
+from serve.api.requests import CHAT_PATH, EMOTION, MODELS_PATH
+from serve.api.schemas import emotion_out, safety_out, usage_of
+from serve.api.sse import STREAM_RESPONSE, EventStream, StreamingReply
 from serve.errors import InvalidRequest, UnknownModel
-from serve.pipeline.ingress import Ingress
-from serve.pipeline.messages import Detected, Event, Finished, Flagged, Message, Said
-from serve.pipeline.respond import collect
+from serve.pipeline.answer import Answer, Collector
+from serve.pipeline.messages import Message, RequestContext
+from serve.pipeline.replica import Responder
 
 router = APIRouter()
+models_router = APIRouter()
+CHAT_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"model": ChatReply, **STREAM_RESPONSE[200]}}
 
 
-async def list_models(ingress: TheIngress) -> ModelList:
-    """`auto`, the personas and `base`."""
-    return ModelList(data=[ModelOut(id=name, root=name) for name in _models(await ingress.characters.everyone())])
+@models_router.get(MODELS_PATH)
+async def list_models(responder: ResponderDep) -> ModelList:
+    """Return `auto`, the personas and `base`."""
+    names = _model_names(await responder.personas.all())
+    return ModelList(data=[ModelOut(id=name, root=name) for name in names])
 
 
-async def retrieve_model(name: str, ingress: TheIngress) -> ModelOut:
-    """One of them."""
-    await _persona(name, ingress)
+@models_router.get(f"{MODELS_PATH}/{{name}}")
+async def retrieve_model(name: str, responder: ResponderDep) -> ModelOut:
+    """Return one of them."""
+    await _persona(name, responder)
     return ModelOut(id=name, root=name)
 
 
-@router.post("/v1/chat/completions", response_model=None, responses={200: {"model": ChatReply, **STREAM[200]}})
+@router.post(CHAT_PATH, response_model=None, responses=CHAT_RESPONSE)
 async def chat_completions(
     body: ChatRequest,
     request: Request,
     response: Response,
-    asked: ToRespond,
-    ingress: TheIngress,
-) -> dict[str, Any] | EventSourceResponse:
-    """Answers the last user message of a conversation, as OpenAI's API would."""
-    message = await _message(body, asked, ingress)
-    request.state.counted = True
+    context: ChatContext,
+    responder: ResponderDep,
+) -> dict[str, Any] | StreamingReply:
+    """Answer the last user message of a conversation."""
+    message = await _message(body, context, responder)
+    request.state.recorded = True
     if body.stream:
-        return await stream_of(ingress.answer(message), partial(_chunks, message, body))
-    answer = await collect(ingress.answer(message))
-    response.headers.update(emotion_headers(answer.detected))
-    choice = {"index": 0, "finish_reason": answer.finished.finish_reason, "message": {"role": "assistant", "content": answer.text}}
-    head = _head(message, body.model, "chat.completion") | {"choices": [choice], "usage": _usage(answer.finished)}
-    head |= {"system_fingerprint": answer.finished.adapter}
-    return head | _emotion(answer.detected) | _safety(answer.flagged)
+        return StreamingReply(partial(responder.answer, message), partial(ChunkWriter, body))
+    answer = await responder.answer(message, Collector())
+    if answer.emotion:
+        response.headers[EMOTION] = answer.emotion.label
+    return _completion(answer, body.model)
 
 
-def _models(personas: Iterable[str]) -> list[str]:
+def _model_names(personas: Iterable[str]) -> list[str]:
     return ["auto", *personas, "base"]
 
 
-async def _persona(model: str, ingress: Ingress) -> str | None:
-    """The one that a model's name asks for, if it asks for one. Raises UnknownModel."""
+async def _persona(model: str, responder: Responder) -> str | None:
+    """Return the persona that a model's name selects, if any. Raises UnknownModel."""
     if model in {"auto", "base"}:
         return None
-    if not await ingress.characters.has(model):
-        raise UnknownModel(f"there is no such model; there are {', '.join(_models(ingress.characters.known))}")
+    if not await responder.personas.has(model):
+        known = ", ".join(_model_names(responder.personas.known))
+        raise UnknownModel(f"unknown model; known are {known}")
     return model
 
 
-async def _message(body: ChatRequest, asked: AskedOf, ingress: Ingress) -> Message:
-    persona = await _persona(body.model, ingress)
-    turns = tuple(Turn("user" if m.role == "user" else "assistant", m.text()) for m in body.messages if m.role in {"user", "assistant"})
-    if not turns or turns[-1].role != "user":
-        raise InvalidRequest("the last message must be the user's")
-    return Message(
-        request_id=f"chatcmpl-{uuid.uuid4().hex}",
-        turns=turns,
-        sampling=body.sampling(),
-        began_s=asked.began_s,
-        deadline_s=asked.deadline_s,
-        region=asked.region,
-        key=asked.key,
-        x_request_id=asked.x_request_id,
-        trace=asked.trace,
-        persona=persona,
-        bare=body.model == "base",
+async def _message(body: ChatRequest, context: RequestContext, responder: Responder) -> Message:
+    persona = await _persona(body.model, responder)
+    turns = tuple(
+        Turn("user" if message.role == "user" else "assistant", message.text())
+        for message in body.messages
+        if message.role in {"user", "assistant"}
     )
+    if not turns or turns[-1].role != "user":
+        raise InvalidRequest("the last message must have the role user")
+    bare = body.model == "base"
+    return Message(context, turns, body.sampling(), persona, bare)
 
 
-async def _chunks(message: Message, body: ChatRequest, answer: AsyncGenerator[Event]) -> AsyncGenerator[str]:
-    """Chunks as the client expects them. The first one carries the emotion and no text; an error becomes an `error` object."""
-    head, counted = _head(message, body.model, "chat.completion.chunk"), body.stream_options
-    try:
-        async with aclosing(answer) as events:
-            if message.bare:
-                yield _chunk(head, {"role": "assistant", "content": ""})
-            async for event in events:
-                if isinstance(event, Detected):
-                    yield _chunk(head | _emotion(event), {"role": "assistant", "content": ""})
-                elif isinstance(event, Flagged):
-                    yield _chunk(head | _safety(event), {})
-                elif isinstance(event, Said):
-                    so_far = {"usage": _usage(event)} if counted.include_usage and counted.continuous_usage_stats else {}
-                    yield _chunk(head | so_far, {"content": event.text})
-                else:
-                    yield _chunk(head | {"system_fingerprint": event.adapter}, {}, event.finish_reason)
-                    if counted.include_usage:
-                        yield json.dumps(head | {"choices": [], "usage": _usage(event)})
-    except Exception as error:  # noqa: BLE001 (every error is reported, to the client and in the log)
-        yield json.dumps(problem_details.openai_error(problem_details.problem_of(error, message.x_request_id)))
-    yield "[DONE]"
+def _completion(answer: Answer, model: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer.text}
+    choice = {"index": 0, "finish_reason": answer.finish_reason, "message": message}
+    return {
+        **_head(answer, model, "chat.completion"),
+        "choices": [choice],
+        "usage": _usage(answer),
+        "system_fingerprint": answer.adapter,
+        **_emotion(answer),
+        **_safety(answer),
+    }
 
 
-def _head(message: Message, model: str, kind: str) -> dict[str, Any]:
-    return {"id": message.request_id, "object": kind, "created": int(time.time()), "model": model}
+class ChunkWriter:
+    """Writer of chat completion chunks. The first one has the emotion and no text."""
+
+    def __init__(self, body: ChatRequest, stream: EventStream) -> None:
+        """Write to `stream` what `body` asks for."""
+        self._stream = stream
+        self._model = body.model
+        options = body.stream_options
+        self._usage = options.include_usage
+        self._usage_so_far = options.include_usage and options.continuous_usage_stats
+        self._head: dict[str, Any] = {}
+
+    async def emotion(self, answer: Answer) -> None:
+        """Start the stream with the emotion."""
+        self._head = _head(answer, self._model, "chat.completion.chunk")
+        await self._stream.start(answer)
+        extra = {} if answer.message.bare else _emotion(answer)
+        await self._chunk({"role": "assistant", "content": ""}, **extra)
+
+    async def safety(self, answer: Answer) -> None:
+        """Write why no persona answers."""
+        await self._chunk({}, **_safety(answer))
+
+    async def text(self, answer: Answer, text: str) -> None:
+        """Write a part of the text."""
+        usage = {"usage": _usage(answer)} if self._usage_so_far else {}
+        await self._chunk({"content": text}, **usage)
+
+    async def done(self, answer: Answer) -> None:
+        """Write the finish reason, the usage if asked for, and the end."""
+        await self._chunk({}, answer.finish_reason, system_fingerprint=answer.adapter)
+        if self._usage:
+            await self._stream.send(
+                json.dumps(self._head | {"choices": [], "usage": _usage(answer)})
+            )
+        await self._stream.send("[DONE]")
+
+    async def error(self, problem: Problem) -> None:
+        """Write an error and the end."""
+        await self._stream.send(json.dumps(openai_error(problem)))
+        await self._stream.send("[DONE]")
+
+    async def _chunk(
+        self, delta: dict[str, str], finish_reason: str | None = None, **extra: Any
+    ) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        chunk = self._head | extra | {"choices": [choice]}
+        await self._stream.send(json.dumps(chunk, ensure_ascii=False))
 
 
-def _chunk(head: dict[str, Any], delta: dict[str, str], finish_reason: str | None = None) -> str:
-    return json.dumps(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}, ensure_ascii=False)
+def _head(answer: Answer, model: str, kind: str) -> dict[str, Any]:
+    request_id = answer.message.context.request_id
+    return {"id": request_id, "object": kind, "created": int(time.time()), "model": model}
 
 
-def _usage(event: Said | Finished) -> dict[str, int]:
-    usage = Usage(prompt_tokens=event.prompt_tokens, completion_tokens=event.completion_tokens)
-    return usage.model_dump() | {"total_tokens": usage.prompt_tokens + usage.completion_tokens}
+def _usage(answer: Answer) -> dict[str, int]:
+    usage = usage_of(answer).model_dump()
+    return usage | {"total_tokens": answer.prompt_tokens + answer.completion_tokens}
 
 
-def _emotion(detected: Detected | None) -> dict[str, Any]:
-    return {"emotion": emotion_out(detected).model_dump(mode="json") if detected else None}
+def _emotion(answer: Answer) -> dict[str, Any]:
+    emotion = answer.emotion
+    return {"emotion": emotion_out(emotion).model_dump(mode="json") if emotion else None}
 
 
-def _safety(flagged: Flagged | None) -> dict[str, Any]:
-    return {"safety": safety_out(flagged).model_dump() if flagged else None}
+def _safety(answer: Answer) -> dict[str, Any]:
+    safety = safety_out(answer)
+    return {"safety": safety.model_dump() if safety else None}

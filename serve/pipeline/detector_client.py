@@ -1,0 +1,111 @@
+"""Client of the detector deployment: one retry for a replica that dies, one hedge for a slow one.
+
+Hedged requests are from Dean and Barroso, The Tail at Scale (2013).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.exceptions import NodeDiedError, RayActorError, WorkerCrashedError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+)
+from ray.serve.handle import DeploymentHandle
+
+from serve.detector.protocol import Detection
+from serve.errors import TOO_MANY, NotReady, Overloaded, ReplicaLost
+from serve.metrics import counter
+from serve.pipeline.admission import Gate
+from serve.tracing import Carrier, Tracing
+
+DIED = (RayActorError, NodeDiedError, WorkerCrashedError)
+MAX_REPLICA_DEATHS = 2  # the request itself may be the cause
+RETRY_DELAY_S = 0.1
+HEDGE_AFTER_S = 10.0  # a replica may hang; one hedge at most, since detectors may just be slow
+
+
+class DetectorClient:
+    """Detector as seen from a responder replica."""
+
+    def __init__(self, detector: DeploymentHandle[Any], texts: Gate, tracing: Tracing) -> None:
+        """Take `Retry-After` from the gate `texts`, which sees how fast texts are classified."""
+        self._detector = detector
+        self._texts = texts
+        self._tracing = tracing
+        self._retries = counter("fye_retries", "Detector calls that were repeated", ("stage",))
+
+    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+        """Return a detection of each text. The caller has a deadline.
+
+        Raises:
+            Overloaded: the detectors are full.
+            NotReady: the detector deployment has failed.
+            ReplicaLost: two replicas died while they classified these texts.
+        """
+        with self._tracing.span("detect", trace, "CLIENT") as span:
+            span.set(texts=len(texts))
+            deaths = 0
+            while True:
+                try:
+                    with self._rejections():
+                        return await self._hedged(texts, span.carrier)
+                except ReplicaUnavailableError:  # it has not taken the call
+                    self._retries.inc(tags={"stage": "detector"})
+                except DIED as error:
+                    deaths += 1
+                    if deaths == MAX_REPLICA_DEATHS:
+                        raise ReplicaLost(
+                            "two detector replicas died during this request"
+                        ) from error
+                    self._retries.inc(tags={"stage": "detector"})
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def ping(self) -> None:
+        """Return once a replica has answered."""
+        await self._detector.ping.remote()
+
+    async def _hedged(self, texts: list[str], trace: Carrier) -> list[Detection]:
+        """Return the first result of two calls, the second made only if the first takes long."""
+        calls = {asyncio.ensure_future(_call(self._detector, texts, trace))}
+        try:
+            done, _ = await asyncio.wait(calls, timeout=HEDGE_AFTER_S)
+            if not done:
+                self._retries.inc(tags={"stage": "detector"})
+                calls.add(asyncio.ensure_future(_call_if_free(self._detector, texts, trace)))
+                done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for call in calls:
+                call.cancel()
+
+    @contextmanager
+    def _rejections(self) -> Iterator[None]:
+        """Turn Serve's rejections into ours."""
+        try:
+            yield
+        except BackPressureError as error:
+            raise Overloaded(TOO_MANY, self._texts.retry_after_s()) from error
+        except DeploymentUnavailableError as error:
+            raise NotReady("the detector failed to start") from error
+
+
+async def _call(
+    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier
+) -> list[Detection]:
+    result: Awaitable[list[Detection]] = detector.classify.remote(texts, trace)
+    return await result
+
+
+async def _call_if_free(
+    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier
+) -> list[Detection]:
+    """Wait forever if the hedge is rejected: the first call has its slot and goes on."""
+    try:
+        return await _call(detector, texts, trace)
+    except BackPressureError:
+        await asyncio.Event().wait()
+        raise

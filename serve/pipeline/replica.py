@@ -1,0 +1,203 @@
+"""Replica of the responder deployment: HTTP ingress, pipeline and engine in one process.
+
+HTTP (serve.api) -> admission -> pipeline (classify by a call of the detector, generate here)
+
+Everything that one streamed answer needs, apart from the classification, is in this process, so
+no text travels between processes on its way to the socket.
+"""
+
+import asyncio
+import logging
+import os
+import uuid
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from serve.adapters.persona_cache import PersonaCache
+from serve.adapters.registry import ControllerStatus
+from serve.capacity import derive_gates
+from serve.config import ServeConfig
+from serve.deadline import deadline
+from serve.detector.protocol import Detection
+from serve.engine.protocol import EngineStats
+from serve.errors import EngineDead, NotReady
+from serve.metrics import gauge
+from serve.pipeline.admission import Gate
+from serve.pipeline.answer import Answer, AnswerWriter
+from serve.pipeline.detector_client import DetectorClient
+from serve.pipeline.messages import Message, RequestContext
+from serve.pipeline.quota import Quota
+from serve.pipeline.request_metrics import RequestMetrics
+from serve.pipeline.respond import respond
+from serve.responder.adapter_sync import AdapterSync
+from serve.responder.generator import Generator
+from serve.responder.runtime import Runtime, start_runtime
+from serve.tracing import Tracing
+
+log = logging.getLogger(__name__)
+PROBE_TIMEOUT_S = 5.0
+ENGINE_CHECK_INTERVAL_S = 0.5
+
+
+class Responder:
+    """Answers requests with a started runtime. `ResponderReplica` is what Serve starts."""
+
+    def __init__(
+        self,
+        config: ServeConfig,
+        runtime: Runtime,
+        sync: AdapterSync,
+        detector: DeploymentHandle[Any],
+        controller: DeploymentHandle[Any],
+    ) -> None:
+        """Connect the parts."""
+        gates = derive_gates(config)
+        self._runtime = runtime
+        self._safety = config.detector.harm != "off"
+        self._tracing = Tracing(config.tracing, "responder")
+        self._answers = Gate(gates.answers)
+        self._texts = Gate(gates.texts)
+        self._detector = DetectorClient(detector, self._texts, self._tracing)
+        self._generator = Generator(config.responder, runtime, sync, self._tracing)
+        self._metrics = RequestMetrics()
+        self._quota = Quota()
+        self._controller = controller
+        self._detector_seen = False
+        self.personas = PersonaCache(controller.status.remote)
+
+    async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
+        """Answer a message and tell `writer` after each step.
+
+        Raises:
+            RetryLater: too many requests, of this key or in all.
+            DeadlineExceeded: the message's deadline has passed.
+        """
+        context = message.context
+        answer = Answer(message)
+        with (
+            self._tracing.span("request", context.trace, "SERVER", context.began_s) as span,
+            self._metrics.answer(answer, span),
+            self._answers.enter(),
+            self._quota.enter(context.limits, message.sampling.max_tokens),
+        ):
+            answer.trace = span.carrier
+            async with deadline(context.deadline_s):
+                classify = self._detector.classify
+                await respond(answer, writer, classify, self._generator, self._safety)
+        return answer
+
+    async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:
+        """Return a detection of each text. Raises RetryLater or DeadlineExceeded."""
+        with (
+            self._tracing.span("request", context.trace, "SERVER", context.began_s) as span,
+            self._metrics.detection(context, span),
+            self._texts.enter(len(texts)),
+            self._quota.enter(context.limits, 0),
+        ):
+            async with deadline(context.deadline_s):
+                return await self._detector.classify(texts, span.carrier)
+
+    async def probe(self) -> dict[str, str]:
+        """Return the engine's optional operators once a detector has answered. Raises NotReady."""
+        if not self._detector_seen:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await self._detector.ping()
+            except (TimeoutError, RayActorError, RayServeException) as error:
+                raise NotReady("no detector replica has answered yet; retry later") from error
+            self._detector_seen = True
+        return self._runtime.engine.operators
+
+    async def adapter_status(self) -> ControllerStatus:
+        """Return the adapter versions and the replicas that have them."""
+        status: ControllerStatus = await self._controller.status.remote()
+        return status
+
+    async def publish_adapter(self, folder: str) -> ControllerStatus:
+        """Make an adapter resident on every replica. See `AdapterController.publish`."""
+        status: ControllerStatus = await self._controller.publish.remote(folder)
+        return status
+
+    async def promote_adapter(self, name: str) -> ControllerStatus:
+        """Use a version for all new requests. See `AdapterController.promote`."""
+        status: ControllerStatus = await self._controller.promote.remote(name)
+        return status
+
+    async def roll_back_adapter(self, persona: str) -> ControllerStatus:
+        """Use the previous version again. See `AdapterController.rollback`."""
+        status: ControllerStatus = await self._controller.rollback.remote(persona)
+        return status
+
+    async def stats(self) -> EngineStats:
+        """Return the engine's current load."""
+        return self._runtime.engine.stats()
+
+    async def check_health(self) -> None:
+        """Raise if the engine cannot answer. Serve calls it and replaces the replica then."""
+        await self._runtime.engine.health()
+
+    async def close(self) -> None:
+        """Stop the engine and send the remaining spans."""
+        await self._runtime.engine.stop()
+        self._tracing.close()
+
+
+class ResponderReplica(Responder):
+    """Responder as Serve starts it: the constructor loads weights and promoted adapters."""
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self,
+        config: ServeConfig,
+        detector: DeploymentHandle[Any],
+        controller: DeploymentHandle[Any],
+    ) -> None:
+        """Load everything. Raises ArtifactError if an artefact is not what it should be."""
+        runtime = await start_runtime(config.responder, config.tracing)
+        replica = serve.get_replica_context().replica_id.unique_id
+        sync = AdapterSync(runtime, replica, controller.sync.remote)
+        await sync.step()
+        super().__init__(config, runtime, sync, detector, controller)
+        _record_operators(runtime)
+        self._tasks = [
+            asyncio.create_task(sync.run()),
+            asyncio.create_task(self._exit_when_engine_dies()),
+        ]
+
+    async def _exit_when_engine_dies(self) -> None:
+        """End the process with its engine. Serve sees that at once, failed checks only later."""
+        while True:
+            await asyncio.sleep(ENGINE_CHECK_INTERVAL_S)
+            try:
+                await self.check_health()
+            except EngineDead:
+                log.error("the engine died; this replica exits to be replaced")
+                os._exit(1)  # a clean exit would wait for streams that nobody continues
+
+    async def __del__(self) -> None:
+        """Stop the tasks and the engine. Serve awaits it before it ends a replica."""
+        for task in getattr(self, "_tasks", ()):
+            task.cancel()
+        if hasattr(self, "_runtime"):
+            await self.close()
+
+
+def _record_operators(runtime: Runtime) -> None:
+    """Export which of the engine's optional operators are active."""
+    active = gauge("fye_engine_operator", "Whether an optional operator is active", ("operator",))
+    for name, state in runtime.engine.operators.items():
+        active.set(float(state == "active"), tags={"operator": name})
+
+
+async def this_responder() -> Responder:
+    """Return the responder of the replica that runs this code, for the HTTP routes."""
+    responder: Any = serve.get_replica_context().servable_object
+    return responder  # type: ignore[no-any-return]
+
+
+def new_request_id(prefix: str) -> str:
+    """Return a unique id of a request."""
+    return f"{prefix}-{uuid.uuid4().hex}"

