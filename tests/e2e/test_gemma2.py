@@ -1,4 +1,7 @@
-"""The GPU default's architecture, Gemma 2 (soft caps, sliding window), with small random weights made here, through the same code."""
+"""Gemma 2, the GPU default's architecture (soft caps, sliding window), with small random weights.
+
+The weights are made here and take the same code path as the real ones.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,26 +18,32 @@ from models.emotions import Emotion
 from models.hashing import weights_sha256
 from models.manifest import AdapterManifest, adapter_hash
 from models.prompt import PROMPT_VERSION, Turn
-from serve.config import HardwareProfile, ResponderConfig
 from serve.adapters.validation import largest_shift
-from serve.responder.runtime import Backend, open_backend
+from serve.config import HardwareProfile, ResponderConfig
+from serve.responder.runtime import Runtime, start_runtime
 from support.engine_probes import generate_greedy_tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 WORDS = ("Friend", ":", "Anger", "they", "moved", "my", "desk", "again", "!", "\n")
 WINDOW = 16
 TARGETS = ("q_proj", "v_proj", "down_proj")
 LONG = "they moved my desk again ! " * 8  # longer than the window
 
 
-def make_base(folder: Path) -> Path:
-    """A Gemma 2 of two layers, one of them with a sliding window, and a tokenizer of a few words."""
-    special = ("<pad>", "<eos>", "<bos>", "<unk>")
-    words = (*special, *WORDS)
-    tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+def make_tokenizer(folder: Path) -> None:
+    words = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.add_tokens([AddedToken(word, special=True) for word in special])
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>").save_pretrained(folder)
+    tokenizer.add_tokens([AddedToken(word, special=True) for word in SPECIAL])
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>"
+    ).save_pretrained(folder)
+
+
+def make_base(folder: Path) -> Path:
+    """A Gemma 2 of two layers, one of them with a sliding window, and a tiny tokenizer."""
+    make_tokenizer(folder)
     config = Gemma2Config(
         vocab_size=256,
         hidden_size=128,
@@ -62,10 +71,16 @@ def make_base(folder: Path) -> Path:
 
 
 def make_adapter(base: Path, folder: Path) -> None:
-    lora = LoraConfig(r=8, lora_alpha=16, target_modules=list(TARGETS), init_lora_weights=False, task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=8,
+        lora_alpha=16,
+        target_modules=list(TARGETS),
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
     torch.manual_seed(1)
-    model = get_peft_model(Gemma2ForCausalLM.from_pretrained(base, dtype=torch.bfloat16), lora)
-    model.save_pretrained(folder)
+    model = Gemma2ForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    get_peft_model(model, lora).save_pretrained(folder)
     AdapterManifest(
         name="anger",
         persona=Emotion.ANGER,
@@ -81,20 +96,33 @@ def make_adapter(base: Path, folder: Path) -> None:
     ).write(folder)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def backend(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Backend]:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of the base weights and of an adapter for them."""
     root = tmp_path_factory.mktemp("gemma2")
     base = make_base(root / "base")
-    make_adapter(base, root / "adapters" / "anger")
+    adapter = root / "adapters" / "anger"
+    make_adapter(base, adapter)
+    return base, adapter
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runtime(folders: tuple[Path, Path]) -> AsyncIterator[Runtime]:
+    base, adapter = folders
     hardware = HardwareProfile(max_num_seqs=4, max_model_len=256)
-    opened = await open_backend(ResponderConfig(base=str(base), adapters=root / "adapters", hardware=hardware))
-    yield opened
-    await opened.engine.stop()
+    config = ResponderConfig(base=str(base), adapters=adapter.parent, hardware=hardware)
+    started = await start_runtime(config)
+    yield started
+    await started.engine.stop()
 
 
-def reference(base: Path, adapter: Path | None, prompt: list[int]) -> dict[int, float]:
-    """transformers' own next-token log-probabilities, in float32."""
-    model = Gemma2ForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+def next_token_logprobs(
+    base: Path, adapter: Path | None, prompt: list[int], **changes: object
+) -> dict[int, float]:
+    """Next-token log-probabilities of transformers in float32, with a changed configuration."""
+    model = Gemma2ForCausalLM.from_pretrained(
+        base, dtype=torch.float32, attn_implementation="eager", **changes
+    )
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter)
     with torch.no_grad():
@@ -102,24 +130,43 @@ def reference(base: Path, adapter: Path | None, prompt: list[int]) -> dict[int, 
     return dict(enumerate(torch.log_softmax(logits, -1).tolist()))
 
 
-@pytest.mark.parametrize("text", ["they moved my desk again !", LONG])
-async def test_gemma_2_with_an_adapter_agrees_with_transformers(backend: Backend, text: str) -> None:
-    base = Path(backend.engine._base)  # type: ignore[attr-defined]
-    prompt = backend.encoder.prompt("Anger", [Turn("user", text)])
-    for adapter, folder in ((None, None), (backend.aliases[Emotion.ANGER], base.parent / "adapters" / "anger")):
-        _, logprobs = await generate_greedy_tokens(backend, prompt, adapter, 1)
-        assert largest_shift(logprobs[0], reference(base, folder, prompt)) < 0.15, adapter
+@pytest.mark.parametrize("text", ["they moved my desk again !", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("with_adapter", [False, True])
+async def test_agrees_with_transformers(
+    runtime: Runtime, folders: tuple[Path, Path], text: str, with_adapter: bool
+) -> None:
+    base, adapter = folders
+    prompt = runtime.encoder.prompt("Anger", [Turn("user", text)])
+    name = runtime.aliases[Emotion.ANGER] if with_adapter else None
+    _, logprobs = await generate_greedy_tokens(runtime, prompt, name, 1)
+    expected = next_token_logprobs(base, adapter if with_adapter else None, prompt)
+    assert largest_shift(logprobs[0], expected) < 0.15
 
 
-async def test_the_reference_sees_caps_window_and_adapter(backend: Backend) -> None:
-    """Otherwise agreeing with it would show nothing."""
-    base = Path(backend.engine._base)  # type: ignore[attr-defined]
-    prompt = backend.encoder.prompt("Anger", [Turn("user", LONG)])
+async def test_the_reference_depends_on_the_adapter(
+    runtime: Runtime, folders: tuple[Path, Path]
+) -> None:
+    """Otherwise the agreement above would show nothing."""
+    base, adapter = folders
+    prompt = runtime.encoder.prompt("Anger", [Turn("user", LONG)])
+    adapted = next_token_logprobs(base, adapter, prompt)
+    assert largest_shift(next_token_logprobs(base, None, prompt), adapted) > 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"final_logit_softcapping": None},
+        {"attn_logit_softcapping": None},
+        {"sliding_window": 512},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_the_reference_depends_on_caps_and_window(
+    runtime: Runtime, folders: tuple[Path, Path], change: dict[str, object]
+) -> None:
+    base, _ = folders
+    prompt = runtime.encoder.prompt("Anger", [Turn("user", LONG)])
     assert len(prompt) > 2 * WINDOW
-    plain = reference(base, None, prompt)
-    assert largest_shift(plain, reference(base, base.parent / "adapters" / "anger", prompt)) > 0.5
-    for change in ({"final_logit_softcapping": None}, {"attn_logit_softcapping": None}, {"sliding_window": 512}):
-        model = Gemma2ForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager", **change)
-        with torch.no_grad():
-            logits = model(torch.tensor([prompt])).logits[0, -1]
-        assert largest_shift(plain, dict(enumerate(torch.log_softmax(logits, -1).tolist()))) > 0.3, change
+    plain = next_token_logprobs(base, None, prompt)
+    assert largest_shift(plain, next_token_logprobs(base, None, prompt, **change)) > 0.3

@@ -1,50 +1,56 @@
-"""The head in bytes on Gemma's own weights: nearer to what float32 makes of the same hidden states than a head in bf16 is."""
+"""int8 LM head on Gemma's own weights: closer to float32 than a bf16 LM head is."""
 
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from models.detector.int8.cache import has_int8_dot_product
 from models.emotions import Emotion
 from models.manifest import ARTIFACTS
 from models.prompt import PromptEncoder, Turn
 from models.weights.cache import materialize
 from serve.config import ResponderConfig
-from serve.engine.vllm_cpu.lm_head import ByteHead
-from training.datasets.persona_pairs import pairs
+from serve.engine.vllm_cpu.compat import has_int8_dot_product
+from serve.engine.vllm_cpu.lm_head import Int8LMHead
+from training.datasets.persona_pairs import training_pairs
 
-pytestmark = pytest.mark.skipif(not has_int8_dot_product(), reason="no VNNI: the plugin is off here")
+pytestmark = pytest.mark.skipif(
+    not has_int8_dot_product(), reason="the processor has no int8 dot product"
+)
 PAIRS = slice(0, 400, 50)
 
 
-def head_and_hidden() -> tuple[torch.Tensor, torch.Tensor]:
-    """Gemma's head `(vocabulary, hidden)`, and what it reads at each token of some of joy's pairs, `(tokens, hidden)`."""
+def weight_and_hidden_states() -> tuple[torch.Tensor, torch.Tensor]:
+    """Gemma's LM head (vocabulary, hidden), and its input at tokens of joy's pairs."""
     folder = materialize(ResponderConfig().base).folder
     encoder = PromptEncoder(folder / "tokenizer.json")
-    bare = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-    model = PeftModel.from_pretrained(bare, ARTIFACTS / "adapters" / "joy")
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model = PeftModel.from_pretrained(base, ARTIFACTS / "adapters" / "joy")
     seen: list[torch.Tensor] = []
     head = model.get_output_embeddings()
-    head.register_forward_pre_hook(lambda _, read: seen.append(read[0][0]))
+    head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
     with torch.inference_mode():
-        for pair in pairs(Emotion.JOY, held_out=False)[PAIRS]:
+        for pair in training_pairs(Emotion.JOY)[PAIRS]:
             answer = encoder.tokenizer.encode(pair.answer, add_special_tokens=False).ids
-            model(input_ids=torch.tensor([encoder.prompt("Joy", [Turn("user", pair.message)]) + answer]))
+            prompt = encoder.prompt("Joy", [Turn("user", pair.message)])
+            model(input_ids=torch.tensor([prompt + answer]))
     return head.weight.detach(), torch.cat(seen)
 
 
 @torch.inference_mode()
-def test_it_is_nearer_to_float32_than_bf16_is() -> None:
-    weight, hidden = head_and_hidden()
-    ours, full = ByteHead(weight), weight.float().t()
-    apart, same = torch.zeros(2), torch.zeros(2)
+def test_is_closer_to_float32_than_bf16_is() -> None:
+    weight, hidden = weight_and_hidden_states()
+    head = Int8LMHead(weight)
+    full = weight.float().t()
+    variation = torch.zeros(2)  # sums of total variation: int8, bf16
+    same = torch.zeros(2)  # tokens with the same most likely token
     for rows in hidden.split(32):
         exact = rows.float() @ full
-        for place, logits in enumerate((ours(rows, weight), (rows @ weight.t()).float())):
-            apart[place] += (logits.softmax(-1) - exact.softmax(-1)).abs().sum() / 2  # total variation
-            same[place] += (logits.argmax(-1) == exact.argmax(-1)).sum()
-    print(f"{len(hidden)} tokens: total variation {apart / len(hidden)}, the same likeliest token {same}: in bytes, in bf16")
-    assert apart[0] < apart[1]
+        for kind, logits in enumerate((head(rows, weight), (rows @ weight.t()).float())):
+            variation[kind] += (logits.softmax(-1) - exact.softmax(-1)).abs().sum() / 2
+            same[kind] += (logits.argmax(-1) == exact.argmax(-1)).sum()
+    mean = variation / len(hidden)
+    print(f"{len(hidden)} tokens, int8 and bf16: total variation {mean}, same token {same}")
+    assert variation[0] < variation[1]
     assert same[0] >= same[1]
     assert same[0] >= 0.995 * len(hidden)

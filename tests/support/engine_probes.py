@@ -6,7 +6,7 @@ from models.emotions import Emotion
 from models.personas import builtin_personas
 from models.prompt import Turn
 from serve.engine.vllm_engine import VllmEngine
-from serve.responder.runtime import Backend
+from serve.responder.runtime import Runtime
 from serve.responder.voice import BASE_VOICE, voice_of
 
 TOP = 20  # log-probabilities per position
@@ -15,28 +15,28 @@ GreedyOutput = tuple[list[int], list[dict[int, float]]]
 
 
 async def generate_greedy(
-    backend: Backend, persona: Emotion | None, text: str, max_tokens: int = 16
+    runtime: Runtime, persona: Emotion | None, text: str, max_tokens: int = 16
 ) -> GreedyOutput:
     """Generate a persona's greedy reply, or that of the base model."""
-    voice = voice_of(persona, backend.aliases) if persona else BASE_VOICE
-    prompt = backend.encoder.prompt(voice.speaker, [Turn("user", text)])
-    return await generate_greedy_tokens(backend, prompt, voice.adapter, max_tokens)
+    voice = voice_of(persona, runtime.aliases) if persona else BASE_VOICE
+    prompt = runtime.encoder.prompt(voice.speaker, [Turn("user", text)])
+    return await generate_greedy_tokens(runtime, prompt, voice.adapter, max_tokens)
 
 
-async def generate_without_adapter(backend: Backend, persona: Emotion, text: str) -> GreedyOutput:
+async def generate_without_adapter(runtime: Runtime, persona: Emotion, text: str) -> GreedyOutput:
     """Generate from the persona's prompt without its adapter."""
-    prompt = backend.encoder.prompt(builtin_personas()[persona].name, [Turn("user", text)])
-    return await generate_greedy_tokens(backend, prompt, None, 16)
+    prompt = runtime.encoder.prompt(builtin_personas()[persona].name, [Turn("user", text)])
+    return await generate_greedy_tokens(runtime, prompt, None, 16)
 
 
 async def generate_greedy_tokens(
-    backend: Backend, prompt: list[int], adapter: str | None, max_tokens: int
+    runtime: Runtime, prompt: list[int], adapter: str | None, max_tokens: int
 ) -> GreedyOutput:
     """Generate greedily from the token ids of a prompt."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
-    engine = backend.engine
+    engine = runtime.engine
     assert isinstance(engine, VllmEngine)
     params = SamplingParams(
         max_tokens=max_tokens,
