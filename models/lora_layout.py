@@ -63,7 +63,7 @@ def _check_rank(name: str, shape: Shape, rank: int) -> None:
 
 
 def _check_size(name: str, shape: Shape, module: str, layers: Layers) -> None:
-    """Compare a matrix with its layer; an engine may broadcast a small one without an error."""
+    """Compare a matrix with its layer. An engine may broadcast a small one without an error."""
     if module not in layers:
         raise ValueError(f"tensor {name} belongs to no layer of the base weights")
     axis = 1 if name.endswith(LORA_A) else 0

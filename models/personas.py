@@ -60,7 +60,7 @@ def _read_toml(label: Emotion) -> dict[str, object]:
 
 
 def speaker_name(persona: str) -> str:
-    """Return the name of a persona in the prompt: its own, so that no two share one."""
+    """Return the name of a persona in the prompt. No two personas share one."""
     return persona.capitalize()
 
 

@@ -83,5 +83,5 @@ class PromptEncoder:
 
 
 def one_line(text: str) -> str:
-    """Replace every run of white space with one space, so that a text cannot forge a turn."""
+    """Replace every run of white space with one space, so that no text forges a turn."""
     return re.sub(r"\s+", " ", text).strip()

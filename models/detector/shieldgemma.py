@@ -91,7 +91,7 @@ class ShieldGemma:
 
     @torch.inference_mode()
     def _yes_probability(self, prompts: list[list[int]]) -> torch.Tensor:
-        """Run a batch, padded on the left so that the last position is a prompt's last token."""
+        """Run a batch of prompts, padded on the left so that each ends at the last position."""
         ids = _pad_left([torch.tensor(prompt) for prompt in prompts])
         mask = _pad_left([torch.ones(len(prompt), dtype=torch.long) for prompt in prompts])
         output = self._model(
@@ -108,7 +108,7 @@ def _pad_left(rows: list[torch.Tensor]) -> torch.Tensor:
 
 
 class _PromptEncoder:
-    """Encoder of the prompt, from token ids so that a text can never become a control token."""
+    """Encoder of the prompt into token ids. A text can never become a control token."""
 
     def __init__(self, tokenizer_file: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))

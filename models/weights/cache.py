@@ -58,7 +58,7 @@ def materialize(name: str, report: ProgressCallback = log.info) -> Materialized:
 
 
 def _target(entry: BaseWeights, cache: Path) -> Path:
-    """Name the folder after the pin, so that a changed pin never finds an older folder."""
+    """Return the folder of a pinned entry. A changed pin never finds an older folder."""
     pin = "path"
     if isinstance(entry.source, PackageSource):
         pin = entry.source.weights_sha256[:12]

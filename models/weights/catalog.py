@@ -70,7 +70,7 @@ def load_catalog(file: Path = CATALOG_FILE) -> dict[str, BaseWeights]:
 
 
 def find_weights(name: str) -> BaseWeights:
-    """Return the entry of a name, or a new entry for the path of a folder.
+    """Return the entry of a name, or a new entry for a local folder.
 
     Raises CatalogError if the name is neither.
     """

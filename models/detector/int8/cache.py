@@ -34,7 +34,7 @@ def has_int8_dot_product() -> bool:
 
 
 def supports_int8(folder: Path) -> bool:
-    """Check that an artifact is based on MPNet and that the CPU has int8 dot products."""
+    """Check that an artifact is based on MPNet and the CPU has int8 dot products."""
     base = materialize(DetectorManifest.read(folder).base).folder
     config = json.loads((base / "config.json").read_text("utf-8"))
     return has_int8_dot_product() and config["model_type"] == "mpnet"

@@ -40,6 +40,6 @@ def activation_absmax(model: PreTrainedModel, batches: Iterable[Batch]) -> dict[
 
 
 def _linear_layers(layer: Any) -> tuple[nn.Linear, ...]:
-    """Return the layers in the order of LINEAR_LAYERS; q has the same input as k and v."""
+    """Return the layers named by LINEAR_LAYERS. The input of q is also that of k and v."""
     attention = layer.attention.attn
     return attention.q, attention.o, layer.intermediate.dense, layer.output.dense
