@@ -1,4 +1,4 @@
-"""Byte-level tokenizer for tests: one token per byte, so decoding returns exactly the encoded text."""
+"""Byte-level tokenizer for tests: decoding returns exactly the encoded text."""
 
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers.models import BPE

@@ -1,8 +1,10 @@
-"""`make bench`: the system beside its peers, on this machine, with the same weights, adapters, operators and prompts, in one run.
+"""Benchmark (`make bench`): the system and its peers on this machine, in one run.
 
-an engine without adapters | with ours | untouched vLLM          -> what six adapters cost (lora_throughput.py)
-bare vllm serve            | the graph                           -> what the graph costs (beside_bare.py)
-the detector alone         | /v1/detect | a pipeline and FastAPI -> what HTTP costs (detect_bench.py)
+All use the same weights, adapters, operators and prompts.
+
+engine without adapters | with adapters | untouched vLLM -> cost of six adapters (lora.py)
+vllm serve | the graph                              -> cost of the graph (graph_vs_vllm.py)
+detector | /v1/detect | transformers and FastAPI    -> cost of HTTP (detector.py)
 -> one table, .bench/summary.json
 """
 
@@ -14,8 +16,8 @@ from typing import Annotated
 import typer
 
 from load.bench import goals
-from load.bench.graph_vs_vllm import beside_bare
-from load.bench.lora import adapters
+from load.bench.graph_vs_vllm import compare_with_vllm
+from load.bench.lora import measure_adapters
 from load.harness.graph import LOCAL, console
 from serve.cli.config_file import read_config
 
@@ -23,17 +25,19 @@ ARMS = ("base", "ours", "untouched")
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="of each side, interleaved")] = 3,
-    measure_s: Annotated[float, typer.Option(help="of saturation a round, in seconds")] = 15,
-    out: Path = Path(".bench/summary.json"),
+    rounds: Annotated[int, typer.Option(min=1, help="interleaved rounds of each side")] = 3,
+    measure_s: Annotated[float, typer.Option(help="seconds of saturation per round")] = 15,
+    out: Annotated[Path, typer.Option(help="JSON file")] = Path(".bench/summary.json"),
 ) -> None:
-    """Measure the system beside its peers and print the ratios."""
+    """Compare the system with its peers and print the ratios."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    found = adapters(rounds, ARMS)
-    goals.write(found, out)  # what is known stays known if the rest fails
-    found += beside_bare(read_config(LOCAL), rounds, measure_s, out.parent / "bare.log")
+    found = measure_adapters(rounds, ARMS)
+    goals.write(found, out)  # keeps these results if the rest fails
+    config = read_config(LOCAL)
+    found += compare_with_vllm(config, rounds, measure_s, out.parent / "vllm.log")
     goals.write(found, out)
-    console.print(goals.table(found, f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {rounds} rounds"))
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    console.print(goals.build_table(found, f"{machine}, {rounds} rounds"))
 
 
 if __name__ == "__main__":

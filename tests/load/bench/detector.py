@@ -1,4 +1,4 @@
-"""The detector over HTTP, beside the raw model at the same batch, and beside a `transformers` pipeline behind FastAPI."""
+"""Detector over HTTP, compared with its model alone and with a `transformers` pipeline."""
 
 import asyncio
 import itertools
@@ -14,88 +14,98 @@ from pathlib import Path
 import aiohttp
 import httpx
 
-from load.bench.goals import Goal, measured
-from load.harness.arrivals import session
+from load.bench.goals import Goal, from_rounds
+from load.harness.arrivals import client_session
 from load.harness.graph import PORT
 from load.harness.outcomes import percentile
-from load.harness.workload import mixed
+from load.harness.workload import synthetic_requests
 from serve.config import DetectorConfig
 from serve.detector.protocol import Classifier
 from serve.detector.readers import load_classifier
 
-BATCH, CALLERS = 32, 4
+BATCH = 32  # texts per call
+CALLERS = 4
 MEASURE_S = 5.0
-SINGLES = 100
+SINGLES = 100  # calls with one text
 SERVER = Path(__file__).with_name("transformers_server.py")
+STOP_TIMEOUT_S = 30
+POLL_S = 0.5
 
 
 def texts(seed: int, count: int) -> list[str]:
-    return [asked.text for asked in itertools.islice(mixed(seed), count)]
+    """Generate texts."""
+    return [request.text for request in itertools.islice(synthetic_requests(seed), count)]
 
 
-async def single_ms(url: str) -> float:
-    """Median time of `/v1/detect` with one text, one call after the other, in milliseconds."""
+async def single_text_ms(url: str) -> float:
+    """Measure the median latency of `/v1/detect` with one text, one call after the other."""
     times_ms = []
-    async with session() as client:
+    async with client_session() as session:
         for text in texts(1, SINGLES):
-            began_s = time.monotonic()
-            await _detect(client, url, [text])
-            times_ms.append((time.monotonic() - began_s) * 1000)
+            started_s = time.monotonic()
+            await _detect(session, url, [text])
+            times_ms.append((time.monotonic() - started_s) * 1000)
     return percentile(times_ms, 0.5)
 
 
-async def over_http(url: str, seed: int) -> float:
-    """Texts a second, some callers with 32 texts a call each."""
-    end_s, done = time.monotonic() + MEASURE_S, 0
-    async with session() as client:
+async def http_texts_per_s(url: str, seed: int) -> float:
+    """Measure texts per second of several callers with a batch in each call."""
+    end_s = time.monotonic() + MEASURE_S
+    async with client_session() as session:
 
-        async def caller(number: int) -> int:
-            mine = 0
+        async def run_caller(number: int) -> int:
+            done = 0
             while time.monotonic() < end_s:
-                await _detect(client, url, texts(seed + number + mine, BATCH))
-                mine += BATCH
-            return mine
+                await _detect(session, url, texts(seed + number + done, BATCH))
+                done += BATCH
+            return done
 
-        done = sum(await asyncio.gather(*(caller(number) for number in range(CALLERS))))
-    return done / MEASURE_S
-
-
-async def _detect(client: aiohttp.ClientSession, url: str, batch: list[str]) -> None:
-    async with client.post(f"{url}/v1/detect", json={"text": batch}) as reply:
-        reply.raise_for_status()
-        await reply.read()
+        counts = await asyncio.gather(*(run_caller(number) for number in range(CALLERS)))
+    return sum(counts) / MEASURE_S
 
 
-def raw(reader: Classifier, seed: int) -> float:
-    """Texts a second of the model alone, with the replica's threads, 32 texts at once."""
-    end_s, done = time.monotonic() + MEASURE_S, 0
+async def _detect(session: aiohttp.ClientSession, url: str, batch: list[str]) -> None:
+    async with session.post(f"{url}/v1/detect", json={"text": batch}) as response:
+        response.raise_for_status()
+        await response.read()
+
+
+def model_texts_per_s(classifier: Classifier, seed: int) -> float:
+    """Measure texts per second of the model alone, with the replica's threads and batches."""
+    end_s = time.monotonic() + MEASURE_S
+    done = 0
     while time.monotonic() < end_s:
-        reader.read(texts(seed + done, BATCH))
+        classifier.classify(texts(seed + done, BATCH))
         done += BATCH
     return done / MEASURE_S
 
 
-def compared(url: str, config: DetectorConfig, rounds: int) -> list[Goal]:
-    """Interleaved rounds of the three, and single texts."""
-    reader = load_classifier(config)
-    ours, alone, peers, singles = [], [], [], []
-    with pipeline_server(config) as peer:
+def compare_detector(url: str, config: DetectorConfig, rounds: int) -> list[Goal]:
+    """Measure the three in interleaved rounds, and the latency of single texts."""
+    classifier = load_classifier(config)
+    ours = []
+    model = []
+    pipeline = []
+    single_ms = []
+    with transformers_server(config) as peer:
         for number in range(rounds):
-            alone.append(raw(reader, number))
-            ours.append(asyncio.run(over_http(url, number)))
-            peers.append(asyncio.run(over_http(peer, number)))
-            singles.append(asyncio.run(single_ms(url)))
+            model.append(model_texts_per_s(classifier, number))
+            ours.append(asyncio.run(http_texts_per_s(url, number)))
+            pipeline.append(asyncio.run(http_texts_per_s(peer, number)))
+            single_ms.append(asyncio.run(single_text_ms(url)))
+    of_model = [a / b for a, b in zip(ours, model, strict=True)]
+    of_pipeline = [a / b for a, b in zip(ours, pipeline, strict=True)]
     return [
-        measured("detector over HTTP, 32 texts a call, of the raw model", [a / b for a, b in zip(ours, alone, strict=True)], 0.85, "x"),
-        measured("detector over HTTP, of a pipeline behind FastAPI", [a / b for a, b in zip(ours, peers, strict=True)], 5, "x"),
-        measured("detector, one text, p50", singles, 6, "ms", at_most=True),
-        measured("detector over HTTP", ours, None, "texts/s"),
+        from_rounds("detector over HTTP, 32 texts a call / model alone", of_model, "x", 0.85),
+        from_rounds("detector over HTTP / transformers pipeline", of_pipeline, "x", 5),
+        from_rounds("detector, one text, p50", single_ms, "ms", 6, at_most=True),
+        from_rounds("detector over HTTP", ours, "texts/s"),
     ]
 
 
 @contextmanager
-def pipeline_server(config: DetectorConfig) -> Iterator[str]:
-    """The same weights, saved as `transformers` saves them."""
+def transformers_server(config: DetectorConfig) -> Iterator[str]:
+    """Run the peer with the same weights in the layout of `transformers`; yields its URL."""
     from models.detector.transformer import TransformerClassifier
 
     with tempfile.TemporaryDirectory() as folder:
@@ -103,20 +113,22 @@ def pipeline_server(config: DetectorConfig) -> Iterator[str]:
         classifier.model.float().save_pretrained(folder)
         classifier.tokenizer.save_pretrained(folder)
         port = PORT + 2
-        process = subprocess.Popen([sys.executable, str(SERVER), folder, str(port)], env=dict(os.environ))
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, str(SERVER), folder, str(port)]
+        process = subprocess.Popen(command, env=dict(os.environ))
         try:
-            _wait(f"http://127.0.0.1:{port}/healthz", process)
-            yield f"http://127.0.0.1:{port}"
+            _wait_ready(url, process)
+            yield url
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=STOP_TIMEOUT_S)
 
 
-def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+def _wait_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
     while process.poll() is None:
         try:
-            httpx.get(url, timeout=5)
+            httpx.get(f"{url}/healthz", timeout=5)
             return
         except httpx.TransportError:
-            time.sleep(0.5)
-    raise RuntimeError("the pipeline's server did not start")
+            time.sleep(POLL_S)
+    raise RuntimeError(f"the transformers server exited with status {process.returncode}")

@@ -1,4 +1,7 @@
-"""The graph beside `vllm serve`: the same weights, adapters, operators and prompts, in interleaved rounds, as ratios."""
+"""The graph compared with `vllm serve`, in interleaved rounds, as ratios.
+
+Both have the same weights, adapters, operators and prompts.
+"""
 
 import asyncio
 import os
@@ -7,129 +10,106 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from load.bench import detector as detect_bench
-from load.bench.goals import Goal, measured
-from load.bench.vllm_server import bare
-from load.harness.arrivals import closed_loop, session
-from load.harness.graph import PORT, console, running
-from load.harness.openai_client import Body, complete, of_bare, of_graph
-from load.harness.outcomes import Outcome, percentile, tokens_within
-from load.harness.process_stats import PEER, by_kind
-from load.harness.workload import Asked, mixed
+from load.bench.detector import compare_detector, single_text_ms
+from load.bench.goals import Goal, from_rounds
+from load.bench.graph_goals import Round, compare_rounds, memory_goals
+from load.bench.vllm_server import vllm_server
+from load.harness.arrivals import client_session, closed_loop
+from load.harness.graph import PORT, console, running_graph
+from load.harness.openai_client import BuildBody, graph_body, send_completion, vllm_body
+from load.harness.outcomes import Outcome, percentile, tokens_in_window
+from load.harness.process_stats import memory_by_kind
+from load.harness.workload import Request, synthetic_requests
 from serve.config import ServeConfig
 
 SEED = 5
-WARM_S = 4.0
-SINGLES = 10  # requests of one user, one after the other
+SINGLE_SEED = 1000
+WARMUP_S = 4.0
+SINGLES = 10  # requests of a single user, one after the other
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared."""
+    """One of the two servers."""
 
+    name: str
     url: str
-    body: Body
+    build_body: BuildBody
 
 
-@dataclass(frozen=True)
-class Round:
-    """What one round of one side gave."""
-
-    tokens_per_s: float
-    ttft_p50_s: float
-    ttft_p99_s: float
-    single_ttft_p50_s: float
-    single_tokens_per_s: float
-
-
-def beside_bare(config: ServeConfig, rounds: int, measure_s: float, log: Path) -> list[Goal]:
-    """Starts both sides, one after the other, and compares them."""
-    with bare(config.responder, PORT + 1, log) as peer:
-        began_s = time.monotonic()
-        with running(config) as graph:
-            ready_s = time.monotonic() - began_s
-            sides = (Side(graph.url, of_graph), Side(peer.url, of_bare))
-            detected_s = asyncio.run(detect_bench.single_ms(graph.url)) / 1000
-            found, memory = _rounds(sides, config, rounds, measure_s)
-            detector = detect_bench.compared(graph.url, config.detector, rounds)
+def compare_with_vllm(config: ServeConfig, rounds: int, measure_s: float, log: Path) -> list[Goal]:
+    """Start both servers, one after the other, and compare them."""
+    with vllm_server(config.responder, PORT + 1, log) as peer:
+        started_s = time.monotonic()
+        with running_graph(config) as graph:
+            start_s = time.monotonic() - started_s
+            sides = (Side("graph", graph.url, graph_body), Side("vllm", peer.url, vllm_body))
+            detect_s = asyncio.run(single_text_ms(graph.url)) / 1000
+            found, memory_mib = _run_rounds(sides, config, rounds, measure_s)
+            detector = compare_detector(graph.url, config.detector, rounds)
+    start_ratio = start_s / peer.start_s
     return [
-        *compared(found[0], found[1], detected_s),
+        *compare_rounds(found["graph"], found["vllm"], detect_s),
         *detector,
-        measured("from start to ready, of bare", [ready_s / peer.ready_s], 1.15, "x", at_most=True),
-        measured("from start to ready, graph", [ready_s], None, "s"),
-        *_memory_goals(memory),
+        from_rounds("start time, graph / vLLM", [start_ratio], "x", 1.15, at_most=True),
+        from_rounds("start time, graph", [start_s], "s"),
+        *memory_goals(memory_mib),
     ]
 
 
-async def one_round(side: Side, users: int, measure_s: float, number: int) -> Round:
-    """All places of the batch taken for a while, then one request after the other."""
-    async with session() as client:
+def _run_rounds(
+    sides: tuple[Side, Side], config: ServeConfig, rounds: int, measure_s: float
+) -> tuple[dict[str, list[Round]], dict[str, float]]:
+    """Run the rounds; the order of the sides changes every round.
 
-        async def send(asked: Asked) -> Outcome:
-            return await complete(client, side.url, asked, side.body)
+    Returns:
+        The rounds of each side, and the memory in MiB by kind right after the graph was full.
+    """
+    users = config.responder.hardware.max_num_seqs
+    found: dict[str, list[Round]] = {side.name: [] for side in sides}
+    memory_mib: dict[str, float] = {}
+    for number in range(rounds):
+        for side in sides if number % 2 else reversed(sides):
+            measured = asyncio.run(measure_round(side, users, measure_s, number))
+            found[side.name].append(measured)
+            console.print(f"round {number + 1}, {side.name}: {measured}")
+            if side.name == "graph":
+                memory_mib = memory_by_kind(os.getpid())
+    return found, memory_mib
 
-        began_s = time.monotonic() + WARM_S
-        busy = await closed_loop(send, mixed(SEED + number), users, WARM_S + measure_s)
-        workload = mixed(1000 + number)
-        alone = [await send(next(workload)) for _ in range(SINGLES)]
-    _all_whole([*busy, *alone])
-    within = [one for one in busy if one.began_s >= began_s]  # not the first of all users, who came at the same moment
+
+async def measure_round(side: Side, users: int, measure_s: float, number: int) -> Round:
+    """Measure with a full batch for a while, then one request after the other."""
+    async with client_session() as session:
+
+        async def send(request: Request) -> Outcome:
+            return await send_completion(session, side.url, request, side.build_body)
+
+        from_s = time.monotonic() + WARMUP_S
+        requests = synthetic_requests(SEED + number)
+        busy = await closed_loop(send, requests, users, WARMUP_S + measure_s)
+        singles = synthetic_requests(SINGLE_SEED + number)
+        alone = [await send(next(singles)) for _ in range(SINGLES)]
+    _require_complete([*busy, *alone])
+    # Without the first requests, which all users sent at the same moment.
+    later = [outcome for outcome in busy if outcome.started_s >= from_s]
+    rates = [1 / outcome.tpot_s for outcome in alone if outcome.tpot_s]
     return Round(
-        tokens_per_s=tokens_within(busy, began_s, began_s + measure_s) / measure_s,
-        ttft_p50_s=percentile(_ttfts(within), 0.5),
-        ttft_p99_s=percentile(_ttfts(within), 0.99),
-        single_ttft_p50_s=percentile(_ttfts(alone), 0.5),
-        single_tokens_per_s=percentile([1 / one.tpot_s for one in alone if one.tpot_s], 0.5),
+        tokens_per_s=tokens_in_window(busy, from_s, from_s + measure_s) / measure_s,
+        ttft_p50_s=percentile(_ttfts_s(later), 0.5),
+        ttft_p99_s=percentile(_ttfts_s(later), 0.99),
+        single_ttft_p50_s=percentile(_ttfts_s(alone), 0.5),
+        single_tokens_per_s=percentile(rates, 0.5),
     )
 
 
-def _ttfts(outcomes: Sequence[Outcome]) -> list[float]:
-    return [one.ttft_s for one in outcomes if one.ttft_s is not None]
+def _ttfts_s(outcomes: Sequence[Outcome]) -> list[float]:
+    return [outcome.ttft_s for outcome in outcomes if outcome.ttft_s is not None]
 
 
-def _all_whole(outcomes: Sequence[Outcome]) -> None:
-    """A comparison with failures in it compares nothing."""
-    bad = [one.problem for one in outcomes if one.end != "ok"]
-    if bad:
-        raise RuntimeError(f"{len(bad)} of {len(outcomes)} requests failed, the first: {bad[0]}")
-
-
-def compared(graph: list[Round], peer: list[Round], detect_s: float) -> list[Goal]:
-    """Ratios of rounds that were run one after the other. Source of the goals: what a user would notice."""
-    pairs = list(zip(graph, peer, strict=True))
-    beyond_ms = [(g.single_ttft_p50_s - b.single_ttft_p50_s - detect_s) * 1000 for g, b in pairs]
-    return [
-        measured("throughput at saturation, of bare", [g.tokens_per_s / b.tokens_per_s for g, b in pairs], 0.97, "x"),
-        measured("TTFT p99 at saturation, of bare", [g.ttft_p99_s / b.ttft_p99_s for g, b in pairs], 1.10, "x", at_most=True),
-        measured("TTFT p50 at one request, beyond bare and detector", beyond_ms, 5, "ms", at_most=True),
-        measured("throughput at saturation, graph", [g.tokens_per_s for g in graph], None, "tok/s"),
-        measured("throughput at saturation, bare", [b.tokens_per_s for b in peer], None, "tok/s"),
-        measured("one request, graph", [g.single_tokens_per_s for g in graph], None, "tok/s"),
-        measured("one request, bare", [b.single_tokens_per_s for b in peer], None, "tok/s"),
-        measured("TTFT p50 at one request, graph", [g.single_ttft_p50_s * 1000 for g in graph], None, "ms"),
-        measured("TTFT p50 at one request, bare", [b.single_ttft_p50_s * 1000 for b in peer], None, "ms"),
-    ]
-
-
-def _rounds(
-    sides: tuple[Side, Side], config: ServeConfig, rounds: int, measure_s: float
-) -> tuple[tuple[list[Round], list[Round]], dict[str, float]]:
-    """Interleaved; the order changes every round. Memory is looked at when the graph has just been full."""
-    users = config.responder.hardware.max_num_seqs
-    found: tuple[list[Round], list[Round]] = ([], [])
-    memory: dict[str, float] = {}
-    for number in range(rounds):
-        for which in (0, 1) if number % 2 else (1, 0):
-            found[which].append(asyncio.run(one_round(sides[which], users, measure_s, number)))
-            console.print(f"round {number + 1}, {('graph', 'bare')[which]}: {found[which][-1]}")
-            if which == 0:
-                memory = dict(by_kind(os.getpid()))
-    return found, memory
-
-
-def _memory_goals(memory: dict[str, float]) -> list[Goal]:
-    """The bare server is a child too, and the bench itself is `other`; neither is the graph."""
-    parts = {kind: mib for kind, mib in memory.items() if kind not in {"engine", "other", PEER}}
-    total = measured("memory of all but the engine", [sum(parts.values()) / 1024], 1.5, "GiB", at_most=True)
-    shown = parts | {PEER: memory.get(PEER, 0.0)}
-    return [total, *(measured(f"memory, {kind}", [mib / 1024], None, "GiB") for kind, mib in sorted(shown.items()))]
+def _require_complete(outcomes: Sequence[Outcome]) -> None:
+    """Reject a comparison that contains failures."""
+    failed = [outcome for outcome in outcomes if outcome.end != "ok"]
+    if failed:
+        first = f"{failed[0].end}, {failed[0].error}"
+        raise RuntimeError(f"{len(failed)} of {len(outcomes)} requests failed; the first: {first}")

@@ -1,7 +1,10 @@
-"""What six adapters cost on a CPU, against the same engine without any: `PYTHONPATH=tests .venv/bin/python -m load.bench.lora`
+"""Cost of six adapters on a CPU, compared with the same engine without adapters.
 
-All servers of `lora_arms.py` are started, on the same weights and cores, then measured in turn with the same prompts, repeat after repeat,
-the others held by SIGSTOP. Prints one table and writes `.bench/lora.json`. Under 10 minutes on two cores, of which starting is most.
+All servers of `lora_servers.py` start with the same weights and cores. Then they are measured in
+turn with the same prompts, repeat after repeat, while the others are held by SIGSTOP. Prints one
+table and writes `.bench/lora.json`. It takes under 10 minutes on two cores, most of it to start.
+
+PYTHONPATH=tests .venv/bin/python -m load.bench.lora
 """
 
 import asyncio
@@ -9,118 +12,141 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import httpx
 import typer
 from rich.console import Console
 
 from load.bench import goals
-from load.bench.goals import Goal, measured
-from load.bench.lora_servers import ARMS, BENCH, REQUESTS, Arm, Server, running, wait_ready
-from load.bench.memory_bandwidth import bytes_read, read_bytes_per_s, weights_bytes
+from load.bench.goals import Goal
+from load.bench.lora_goals import compare_arms
+from load.bench.lora_servers import (
+    ARMS,
+    BENCH,
+    REQUESTS,
+    Server,
+    running_server,
+    wait_ready,
+)
+from load.bench.memory_bandwidth import read_bytes_per_s
 from models.weights.cache import materialize
 from serve.config import ResponderConfig
 
 RESULT = BENCH / "lora.json"
-EVERY_ARM = ",".join(arm.name for arm in ARMS)
-SHORT, LONG = 8, 200  # tokens of a prompt: for decoding, for prefill
+ALL_ARMS = ",".join(arm.name for arm in ARMS)
+DECODE_PROMPT = 8  # tokens of a prompt when decoding is measured
+PREFILL_PROMPT = 200
+BOS = 2
+MIN_TOKEN_ID = 1000  # ordinary tokens of Gemma's vocabulary
+MAX_TOKEN_ID = 200_000
+TIMEOUT_S = 600
+GREEDY: dict[str, object] = {"temperature": 0}
+SAMPLED: dict[str, object] = {"temperature": 0.7, "top_p": 0.8}  # the graph's defaults
 console = Console(stderr=True)
 
-# name: (arm, what it is measured against, measurement, goal)
-RATIOS = {
-    "six adapters, 32 requests, decode": ("ours", "base", "decode", 0.95),
-    "six adapters, 32 requests, prefill": ("ours", "base", "prefill", 0.95),
-    "an adapter, one request, decode": ("ours", "base", "single", 0.95),
-    "no adapter, 32 requests, decode": ("ours", "base", "bare", 0.95),
-    "six adapters, 32 requests, decode, against untouched vLLM": ("ours", "untouched", "decode", 5.0),
-    "six adapters, 32 sampled requests, decode, against untouched vLLM": ("ours", "untouched", "sampled", 5.0),
-    "six adapters, 32 sampled requests, decode, of greedy": ("ours", "ours", "sampled", None),
-    "stock vLLM: six adapters, 32 requests, decode": ("stock", "base", "decode", None),
-    "stock vLLM: six adapters, 32 requests, prefill": ("stock", "base", "prefill", None),
-    "stock vLLM: an adapter, one request, decode": ("stock", "base", "single", None),
-}
+
+class Lengths(NamedTuple):
+    """Tokens of each request of a batch."""
+
+    prompt: int
+    reply: int
 
 
-GREEDY: dict[str, object] = {"temperature": 0}
-AS_SERVED: dict[str, object] = {"temperature": 0.7, "top_p": 0.8}
+def batch_s(
+    server: Server,
+    models: Sequence[str],
+    lengths: Lengths,
+    seed: int,
+    sampling: dict[str, object] = GREEDY,
+) -> float:
+    """Measure the seconds until all requests, sent at once, are complete.
+
+    Args:
+        server: The server.
+        models: Model of each request.
+        lengths: Tokens of each prompt and each reply.
+        seed: Seed of the prompts, which are random tokens.
+        sampling: Sampling parameters.
+    """
+
+    async def send(client: httpx.AsyncClient, index: int, model: str) -> None:
+        rng = random.Random(f"{seed} {index}")
+        ids = [rng.randrange(MIN_TOKEN_ID, MAX_TOKEN_ID) for _ in range(lengths.prompt - 1)]
+        body = {
+            "model": model,
+            "prompt": [BOS, *ids],
+            "max_tokens": lengths.reply,
+            "ignore_eos": True,
+            **sampling,
+        }
+        response = await client.post(f"{server.url}/v1/completions", json=body)
+        response.raise_for_status()
+
+    async def send_all() -> float:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            started_s = time.perf_counter()
+            await asyncio.gather(*(send(client, *each) for each in enumerate(models)))
+            return time.perf_counter() - started_s
+
+    return asyncio.run(send_all())
 
 
-def batch_s(server: Server, models: Sequence[str], prompt: int, answer: int, seed: int, how: dict[str, object] = GREEDY) -> float:
-    """Seconds until all requests, sent at once, have `answer` tokens each."""
-
-    async def ask(client: httpx.AsyncClient, index: int, model: str) -> None:
-        dice = random.Random(f"{seed} {index}")
-        tokens = [2, *(dice.randrange(1000, 200_000) for _ in range(prompt - 1))]  # <bos>, then any
-        body = {"model": model, "prompt": tokens, "max_tokens": answer, "ignore_eos": True, **how}
-        reply = await client.post(f"{server.url}/v1/completions", json=body)
-        reply.raise_for_status()
-
-    async def ask_all() -> float:
-        async with httpx.AsyncClient(timeout=600) as client:
-            began_s = time.perf_counter()
-            await asyncio.gather(*(ask(client, index, model) for index, model in enumerate(models)))
-            return time.perf_counter() - began_s
-
-    return asyncio.run(ask_all())
+def decode_tokens_per_s(
+    server: Server, models: Sequence[str], seed: int, sampling: dict[str, object] = GREEDY
+) -> float:
+    """Measure the tokens per second after the first; the time for the prompts is subtracted."""
+    tokens = server.arm.reply_tokens
+    first_s = batch_s(server, models, Lengths(DECODE_PROMPT, 1), seed, sampling)
+    all_s = batch_s(server, models, Lengths(DECODE_PROMPT, tokens), seed, sampling)
+    return len(models) * (tokens - 1) / (all_s - first_s)
 
 
-def decode(server: Server, models: Sequence[str], answer: int, seed: int, how: dict[str, object] = GREEDY) -> float:
-    """Tokens a second after the first one: what the prompts take is measured apart and left out."""
-    first_s = batch_s(server, models, SHORT, 1, seed, how)
-    return len(models) * (answer - 1) / (batch_s(server, models, SHORT, answer, seed, how) - first_s)
+def prefill_tokens_per_s(server: Server, seed: int) -> float:
+    """Measure the prompt tokens per second."""
+    count = server.arm.prefill_prompts
+    took_s = batch_s(server, server.arm.models(count), Lengths(PREFILL_PROMPT, 1), seed)
+    return count * PREFILL_PROMPT / took_s
 
 
-def sample(server: Server, seed: int) -> None:
-    """Tokens a second of each kind, into the arm's samples."""
+def take_sample(server: Server, seed: int) -> None:
+    """Add the tokens per second of each kind of measurement to the arm's samples."""
     arm = server.arm
-    taken = {
-        "decode": decode(server, arm.models(REQUESTS), arm.answer, seed),
-        "prefill": arm.prompts * LONG / batch_s(server, arm.models(arm.prompts), LONG, 1, seed),
-        "single": decode(server, arm.models(1), arm.answer, seed),
+    models = arm.models(REQUESTS)
+    sample = {
+        "decode": decode_tokens_per_s(server, models, seed),
+        "prefill": prefill_tokens_per_s(server, seed),
+        "single": decode_tokens_per_s(server, arm.models(1), seed),
     }
     if arm.name in {"ours", "untouched"}:
-        taken["sampled"] = decode(server, arm.models(REQUESTS), arm.answer, seed, AS_SERVED)
+        sample["sampled"] = decode_tokens_per_s(server, models, seed, SAMPLED)
     if arm.name == "ours":
-        taken["bare"] = decode(server, ["base"] * REQUESTS, arm.answer, seed)
-    for name, value in taken.items():
+        sample["without adapter"] = decode_tokens_per_s(server, ["base"] * REQUESTS, seed)
+    for name, value in sample.items():
         arm.samples.setdefault(name, []).append(value)
-    console.print(f"{seed} {arm.name} " + ", ".join(f"{name} {value:.1f}" for name, value in taken.items()))
-
-
-def goals_of(arms: dict[str, Arm], bandwidths: Sequence[float], weights: Path) -> list[Goal]:
-    """A ratio is of neighbours in time. `bandwidths` are the bytes a second that the memory gave in each round."""
-    bounds = [bandwidth / weights_bytes(weights) for bandwidth in bandwidths]
-    found = [measured("one request, the bound of memory", bounds, None, "tok/s")]
-    if "ours" in arms:
-        shares = [one / bound for one, bound in zip(arms["ours"].samples["single"], bounds, strict=True)]
-        found.append(measured("an adapter, one request, decode, of the bound of memory", shares, 0.7, "x"))
-        less = bytes_read(weights) / weights_bytes(weights)
-        found.append(measured("the same, of the bound with the head in bytes", [less * share for share in shares], None, "x"))
-    for name, (mine, peer, measurement, goal) in RATIOS.items():
-        if {mine, peer} <= arms.keys():
-            against = "decode" if measurement == "bare" or mine == peer else measurement
-            pairs = zip(arms[mine].samples[measurement], arms[peer].samples[against], strict=True)
-            found.append(measured(name, [one / other for one, other in pairs], goal, "x"))
-    tokens = [(f"{name}: {measurement}", values) for name, arm in arms.items() for measurement, values in arm.samples.items()]
-    return found + [measured(name, values, None, "tok/s") for name, values in tokens]
+    values = ", ".join(f"{name} {value:.1f}" for name, value in sample.items())
+    console.print(f"{seed} {arm.name} {values}")
 
 
 def warm_up(server: Server) -> None:
-    """Loads the adapters, makes the kernels for each shape, then stops the arm until its turn."""
+    """Load the adapters and compile the kernels for each shape, then stop the arm."""
     wait_ready(server)
     with server.awake():
-        batch_s(server, server.arm.models(REQUESTS), SHORT, 3, 0)
-        batch_s(server, server.arm.models(2), LONG, 2, 0)
+        batch_s(server, server.arm.models(REQUESTS), Lengths(DECODE_PROMPT, 3), 0)
+        batch_s(server, server.arm.models(2), Lengths(PREFILL_PROMPT, 2), 0)
 
 
-def adapters(repeats: int, names: Sequence[str]) -> list[Goal]:
-    """The named arms, measured in turn. All start side by side: starting is mostly work on one core."""
+def measure_adapters(repeats: int, names: Sequence[str]) -> list[Goal]:
+    """Measure the named arms in turn.
+
+    All servers start at the same time, since a start is mostly work on one core.
+    """
     BENCH.mkdir(exist_ok=True)
     weights = materialize(ResponderConfig().base, console.print).folder
     bandwidths = []
     with ExitStack() as stack:
-        servers = [stack.enter_context(running(arm, weights)) for arm in ARMS if arm.name in names]
+        arms = [arm for arm in ARMS if arm.name in names]
+        servers = [stack.enter_context(running_server(arm, weights)) for arm in arms]
         for server in servers:
             warm_up(server)
             console.print(f"{server.arm.name} is ready")
@@ -128,15 +154,18 @@ def adapters(repeats: int, names: Sequence[str]) -> list[Goal]:
             bandwidths.append(read_bytes_per_s())
             for server in servers:
                 with server.awake():
-                    sample(server, repeat)
-    return goals_of({server.arm.name: server.arm for server in servers}, bandwidths, weights)
+                    take_sample(server, repeat)
+    return compare_arms({arm.name: arm for arm in arms}, bandwidths, weights)
 
 
-def main(repeats: int = 3, only: str = EVERY_ARM) -> None:
-    """`only` names the arms."""
-    found = adapters(repeats, only.split(","))
+def main(
+    repeats: Annotated[int, typer.Option(min=1, help="repeats of each arm")] = 3,
+    only: Annotated[str, typer.Option(help="arms, separated by commas")] = ALL_ARMS,
+) -> None:
+    """Measure the cost of six adapters."""
+    found = measure_adapters(repeats, only.split(","))
     goals.write(found, RESULT)
-    Console().print(goals.table(found, f"adapters on a CPU, {repeats} repeats"))
+    Console().print(goals.build_table(found, f"adapters on a CPU, {repeats} repeats"))
 
 
 if __name__ == "__main__":

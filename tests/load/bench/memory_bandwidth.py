@@ -1,4 +1,7 @@
-"""How fast this machine's memory is read, and so how fast one answer can be written at best: a token needs all weights once."""
+"""Memory bandwidth of this machine, which bounds the speed of one reply.
+
+A token reads every weight once.
+"""
 
 import json
 import time
@@ -7,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-READ_MIB = 512  # many times any cache
-TIMES = 5
+READ_MIB = 512  # much larger than any cache
+READS = 5
 
 
 @cache
@@ -17,21 +20,25 @@ def _numbers() -> torch.Tensor:
 
 
 def read_bytes_per_s() -> float:
-    """The best of some reads of memory by all of torch's threads: what disturbs only makes it slower."""
-    numbers, best_s = _numbers(), float("inf")
-    for _ in range(TIMES):
-        began_s = time.perf_counter()
+    """Measure the fastest of several reads of memory with all of torch's threads.
+
+    Disturbances only make a read slower.
+    """
+    numbers = _numbers()
+    best_s = float("inf")
+    for _ in range(READS):
+        started_s = time.perf_counter()
         numbers.sum()
-        best_s = min(best_s, time.perf_counter() - began_s)
+        best_s = min(best_s, time.perf_counter() - started_s)
     return READ_MIB * 2**20 / best_s
 
 
 def weights_bytes(weights: Path) -> int:
-    """What one token of one answer needs, once each (Gemma's embedding is its head too)."""
+    """Sum the bytes that one token of one reply reads. Gemma's embedding is also its LM head."""
     return sum(file.stat().st_size for file in weights.glob("*.safetensors"))
 
 
-def bytes_read(weights: Path) -> int:
-    """The same with the head in bytes, where the weights have two for each number."""
+def int8_head_bytes(weights: Path) -> int:
+    """Sum the same bytes with an int8 LM head instead of a bf16 one."""
     config = json.loads((weights / "config.json").read_text("utf-8"))
     return weights_bytes(weights) - int(config["vocab_size"]) * int(config["hidden_size"])

@@ -1,4 +1,7 @@
-"""The peer of the detector: a `transformers` pipeline behind FastAPI, as tutorials write it. `python pipeline_server.py FOLDER PORT`."""
+"""Peer of the detector: a `transformers` pipeline behind FastAPI, as tutorials build it.
+
+python transformers_server.py FOLDER PORT
+"""
 
 import sys
 
@@ -9,25 +12,28 @@ from transformers import pipeline
 
 
 class Texts(BaseModel):
+    """Body of a request."""
+
     text: list[str]
 
 
-def app(folder: str) -> FastAPI:
-    """Every default of the pipeline is left as it is."""
+def build_app(folder: str) -> FastAPI:
+    """Build the application with the pipeline's defaults."""
     classify = pipeline("text-classification", model=folder, top_k=None)
-    made = FastAPI()
+    app = FastAPI()
 
-    @made.post("/v1/detect")
+    @app.post("/v1/detect")
     def detect(body: Texts) -> list[list[dict[str, float | str]]]:
-        found: list[list[dict[str, float | str]]] = classify(body.text)
-        return found
+        scores: list[list[dict[str, float | str]]] = classify(body.text)
+        return scores
 
-    @made.get("/healthz")
-    def alive() -> str:
-        return "alive"
+    @app.get("/healthz")
+    def health() -> str:
+        return "ok"
 
-    return made
+    return app
 
 
 if __name__ == "__main__":
-    uvicorn.run(app(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    app = build_app(sys.argv[1])
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")

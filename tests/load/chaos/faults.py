@@ -1,6 +1,6 @@
-"""What may happen to a graph in production, one function each. It returns when the graph is whole again, and what it has seen happen.
+"""Faults of replicas and nodes. Each returns after the recovery and describes the effect.
 
-The load goes on meanwhile. Processes die by signal, as they would: nobody is told.
+The load goes on meanwhile. Processes die by a signal, without any notice to the rest of the graph.
 """
 
 import asyncio
@@ -9,81 +9,96 @@ import time
 
 import psutil
 
-from load.chaos.cluster import STAGES, Cluster, until
-from load.chaos.trial import Missed
-from serve.heartbeats import SILENT_S
+from load.chaos.cluster import DEPLOYMENTS, Cluster, wait_until
+from load.chaos.verdict import FaultMissed
+from load.harness.deployments import RESPONDER
 
-HANGS_S = SILENT_S + 4
+PAUSE_S = 14.0  # longer than the detector client waits before its hedge
 
 
-async def killed(cluster: Cluster, stage: str) -> str:
-    """One replica of the stage dies, and another takes its place."""
-    before = cluster.replicas(stage)
+async def kill_replica(cluster: Cluster, deployment: str) -> str:
+    """Kill one replica and wait for its replacement."""
+    before = cluster.replicas(deployment)
     victim = min(before)
     before[victim].kill()
-    await until_replaced(cluster, stage, {victim})
-    return f"{stage} {victim} of {len(before)} died, {newcomers(cluster, stage, before)} came"
+    await wait_replaced(cluster, deployment, {victim})
+    new = new_replicas(cluster, deployment, before)
+    return f"{deployment} {victim}, one of {len(before)}, died; {new} replaced it"
 
 
-async def node_removed(cluster: Cluster) -> str:
-    """A machine is lost with all that runs on it; later there is a new one."""
-    node = cluster.worker_with("Responder")
-    before = {stage: cluster.replicas(stage) for stage in STAGES}
+async def remove_node(cluster: Cluster) -> str:
+    """Remove a node with everything that runs on it, and add a new one after the recovery."""
+    node = cluster.worker_with(RESPONDER)
+    before = {name: cluster.replicas(name) for name in DEPLOYMENTS}
     await cluster.remove(node)
-    lost = [stage for stage in STAGES for pid in before[stage].keys() - cluster.replicas(stage).keys()]
-    if "Responder" not in lost:
-        raise Missed(f"the node's replicas are still there: {lost}")
-    await cluster.whole()
+    lost = [
+        name for name in DEPLOYMENTS for _ in before[name].keys() - cluster.replicas(name).keys()
+    ]
+    if RESPONDER not in lost:
+        raise FaultMissed(f"the node's replicas still run; only these were lost: {lost}")
+    await cluster.wait_healthy()
     cluster.add_worker()
-    return f"lost with it: {', '.join(sorted(lost))}"
+    return f"lost with the node: {', '.join(sorted(lost))}"
 
 
-async def hangs(cluster: Cluster, stage: str) -> str:
-    """A replica is stopped for longer than anybody waits for a sign of it, and then goes on as if nothing had been."""
-    victim = min(cluster.replicas(stage).values(), key=lambda process: process.pid)
+async def pause_replica(cluster: Cluster, deployment: str) -> str:
+    """Stop a replica for longer than its callers wait, then let it continue."""
+    victim = first_replica(cluster, deployment)
     victim.send_signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(HANGS_S)
+        await asyncio.sleep(PAUSE_S)
         if victim.status() != psutil.STATUS_STOPPED:
-            raise Missed(f"{victim.pid} did not hang")
+            raise FaultMissed(f"process {victim.pid} was not stopped for the whole time")
     finally:
         victim.send_signal(signal.SIGCONT)
-    await cluster.whole()
-    return f"{stage} {victim.pid} was stopped for {HANGS_S:.0f} s"
+    await cluster.wait_healthy()
+    return f"{deployment} {victim.pid} was stopped for {PAUSE_S:.0f} s"
 
 
-async def hangs_for_good(cluster: Cluster, stage: str) -> str:
-    """A replica that is stopped and stays so is replaced, since it misses its health checks."""
-    victim = min(cluster.replicas(stage).values(), key=lambda process: process.pid)
+async def hang_replica(cluster: Cluster, deployment: str) -> str:
+    """Stop a replica for good and wait until missed health checks have it replaced."""
+    victim = first_replica(cluster, deployment)
     victim.send_signal(signal.SIGSTOP)
-    began_s = time.monotonic()
-    await until_replaced(cluster, stage, {victim.pid})
-    return f"{stage} {victim.pid} was stopped, and replaced after {time.monotonic() - began_s:.0f} s"
+    started_s = time.monotonic()
+    await wait_replaced(cluster, deployment, {victim.pid})
+    took_s = time.monotonic() - started_s
+    return f"{deployment} {victim.pid} was stopped, and replaced after {took_s:.0f} s"
 
 
-async def engine_core_killed(cluster: Cluster) -> str:
-    """The process in which vLLM computes dies; its replica lives on, and must be replaced with it."""
-    [responder] = cluster.replicas("Responder").values()
-    [core] = [child for child in responder.children(recursive=True) if "EngineCore" in " ".join(child.cmdline())]
+async def kill_engine_core(cluster: Cluster) -> str:
+    """Kill the process in which vLLM computes; its replica survives and has to be replaced."""
+    [responder] = cluster.replicas(RESPONDER).values()
+    [core] = [
+        child
+        for child in responder.children(recursive=True)
+        if "EngineCore" in " ".join(child.cmdline())
+    ]
     core.kill()
-    await until_replaced(cluster, "Responder", {responder.pid})
-    return f"the engine of Responder {responder.pid} died, {newcomers(cluster, 'Responder', {responder.pid: responder})} came"
+    await wait_replaced(cluster, RESPONDER, {responder.pid})
+    new = new_replicas(cluster, RESPONDER, {responder.pid: responder})
+    return f"the engine of {RESPONDER} {responder.pid} died; {new} replaced the replica"
 
 
-async def until_replaced(cluster: Cluster, stage: str, victims: set[int]) -> None:
-    """Returns when the victims are gone and the graph is whole without them."""
+async def wait_replaced(cluster: Cluster, deployment: str, victims: set[int]) -> None:
+    """Wait until the victims are gone and the graph is healthy without them."""
+    count = len(cluster.replicas(deployment).keys() | victims)
 
-    async def others_are_there() -> bool:
-        there = cluster.replicas(stage).keys()
-        return not victims & there and len(there) >= wanted
+    async def are_replaced() -> bool:
+        pids = cluster.replicas(deployment).keys()
+        return not victims & pids and len(pids) >= count
 
-    wanted = len(cluster.replicas(stage).keys() | victims)
-    await until(others_are_there)
-    await cluster.whole()
+    await wait_until(are_replaced)
+    await cluster.wait_healthy()
 
 
-def newcomers(cluster: Cluster, stage: str, before: dict[int, psutil.Process]) -> str:
-    found = cluster.replicas(stage).keys() - before.keys()
-    if not found:
-        raise Missed(f"no new {stage} came")
-    return ", ".join(map(str, sorted(found)))
+def first_replica(cluster: Cluster, deployment: str) -> psutil.Process:
+    """Return the replica with the lowest process id."""
+    return min(cluster.replicas(deployment).values(), key=lambda process: process.pid)
+
+
+def new_replicas(cluster: Cluster, deployment: str, before: dict[int, psutil.Process]) -> str:
+    """List the process ids of new replicas. Raises FaultMissed if there are none."""
+    pids = cluster.replicas(deployment).keys() - before.keys()
+    if not pids:
+        raise FaultMissed(f"no new replica of {deployment} started")
+    return ", ".join(map(str, sorted(pids)))

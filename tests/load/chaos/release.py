@@ -1,4 +1,4 @@
-"""A release of an adapter on a running graph: published, promoted and rolled back while its persona is asked."""
+"""Client of the admin API that releases versions of one persona's adapter."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,41 +6,50 @@ from typing import Any
 
 import aiohttp
 
+from models.emotions import Emotion
 from models.manifest import AdapterManifest
 
-ADMIN = "/v1/admin/adapters"
+ADMIN_PATH = "/v1/admin/adapters"
 
 
 @dataclass(frozen=True)
-class Joy:
-    """The versions of joy that a graph has, changed over the admin API."""
+class AdapterReleases:
+    """Versions of a persona's adapter on a running graph."""
 
-    http: aiohttp.ClientSession
+    session: aiohttp.ClientSession
     url: str
+    persona: Emotion = Emotion.JOY
 
-    async def answers(self) -> str:
-        async with self.http.get(self.url + ADMIN) as reply:
-            return _answering(await reply.json())
+    async def promoted(self) -> str:
+        """Return the name of the promoted version."""
+        async with self.session.get(self.url + ADMIN_PATH) as response:
+            return self._promoted_in(await response.json())
 
     async def publish(self, folder: Path) -> str:
-        """The version in a folder; its name."""
+        """Publish the version in a folder, check that every replica has it, and return its name."""
         name = AdapterManifest.read(folder).versioned_name
         versions = await self._post("", folder=str(folder))
-        assert [row["resident"] for row in versions if row["name"] == name] == [versions[0]["replicas"]]
+        resident = [row["resident"] for row in versions if row["name"] == name]
+        assert resident == [versions[0]["replicas"]]
         return name
 
     async def promote(self, name: str) -> None:
-        assert _answering(await self._post("/promote", name=name)) == name
+        """Promote a published version."""
+        assert self._promoted_in(await self._post("/promote", name=name)) == name
 
     async def roll_back(self) -> str:
-        return _answering(await self._post("/rollback", persona="joy"))
+        """Roll back to the previous version and return its name."""
+        return self._promoted_in(await self._post("/rollback", persona=str(self.persona)))
 
     async def _post(self, path: str, **body: str) -> list[dict[str, Any]]:
-        async with self.http.post(self.url + ADMIN + path, json=body) as reply:
-            found: list[dict[str, Any]] = await reply.json()
-            assert reply.status == 200, found
-            return found
+        async with self.session.post(self.url + ADMIN_PATH + path, json=body) as response:
+            versions: list[dict[str, Any]] = await response.json()
+            assert response.status == 200, versions
+            return versions
 
-
-def _answering(versions: list[dict[str, Any]]) -> str:
-    return next(str(row["name"]) for row in versions if row["persona"] == "joy" and row["answers"])
+    def _promoted_in(self, versions: list[dict[str, Any]]) -> str:
+        return next(
+            str(row["name"])
+            for row in versions
+            if row["persona"] == self.persona and row["promoted"]
+        )

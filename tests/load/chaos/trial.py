@@ -1,4 +1,4 @@
-"""One fault in the middle of a load, and what is said of it: how each request ended, and whether the graph is whole again."""
+"""Trial of one fault under load: the end of each request, and the recovery of the graph."""
 
 import asyncio
 import itertools
@@ -8,140 +8,125 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from load.chaos.cluster import Cluster, until
-from load.harness.arrivals import Send, open_loop, session
-from load.harness.client import Check, ask
-from load.harness.outcomes import End, Outcome, counted
-from load.harness.workload import Asked, mixed
+from load.chaos.cluster import Cluster, wait_until
+from load.chaos.verdict import Fault, FaultMissed, Load, judge
+from load.harness.arrivals import Send, client_session, open_loop
+from load.harness.client import send_request
+from load.harness.outcomes import Outcome, count_ends
+from load.harness.workload import Request, synthetic_requests
 from serve.engine.scripted import SENTENCE
 
-BEFORE_S = 2.5  # of load, before most faults
-WINDOW_S = 2.5  # of load; there is one more when the graph is whole
-RECOVERS_S = 240.0
-CALMS_S = 15.0  # in which nothing runs any more once the last request has ended
-LATE_S = 5.0  # a client that is later than that did not ask as it should have
-OPENING = SENTENCE.partition(" ")[0]
-BEGUN = 200  # the status of a stream that ended with an error
-Strike = Callable[[Cluster], Awaitable[str]]
-
-
-class Missed(Exception):
-    """The fault did not bite: what should have changed did not."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """How many ask, what each asks for as its timeout, and what is right for an answer."""
-
-    rate_per_s: float
-    timeout_s: float
-    check: Check
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`spares`: every request must be answered, those included that were in the middle when it struck. `crowds`: some may be refused."""
-
-    name: str
-    strike: Strike
-    spares: bool = False
-    crowds: bool = False
-    load: Load | None = None  # another than the others'
-    prepare: Callable[[Cluster], Awaitable[object]] | None = None  # before anybody asks
-    before_s: float = BEFORE_S
+WINDOW_S = 2.5  # load is generated in windows; the last one starts when the graph has recovered
+RECOVERY_TIMEOUT_S = 240.0
+IDLE_TIMEOUT_S = 15.0  # after the last request has ended
+FIRST_WORD = SENTENCE.partition(" ")[0]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it. `troubles` are sentences; none is what should be."""
+    """Result of one fault."""
 
     fault: str
     outcomes: list[Outcome]
-    seen: str
-    in_the_middle: int
-    troubles: list[str]
+    observation: str  # the effect that the fault had
+    in_flight: int  # requests that were running when it struck
+    problems: list[str]  # empty if the graph kept its promises
 
     def row(self) -> dict[str, object]:
-        return dict([("fault", self.fault), ("sent", len(self.outcomes)), *counted(self.outcomes).items()])
+        """Build the row of the JSON file."""
+        row: dict[str, object] = {"fault": self.fault, "sent": len(self.outcomes)}
+        return row | {str(end): count for end, count in count_ends(self.outcomes).items()}
 
     @property
     def duplicated(self) -> int:
-        """Answers that begin twice; they are wrong, too."""
-        return sum(outcome.end == "wrong" and outcome.text.count(f"[{outcome.adapter}] {OPENING}") > 1 for outcome in self.outcomes)
+        """Number of replies that contain their beginning twice; they count as wrong, too."""
+        return sum(_begins_twice(outcome) for outcome in self.outcomes if outcome.end == "wrong")
 
 
-async def try_fault(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Trial:
-    """Load, then the fault, and load until the graph is whole and a little longer; then the graph must be as before."""
+def _begins_twice(outcome: Outcome) -> bool:
+    return outcome.text.count(f"[{outcome.adapter}] {FIRST_WORD}") > 1
+
+
+async def run_trial(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Trial:
+    """Generate load, inject the fault, and continue until the graph has recovered."""
     if fault.prepare:
         await fault.prepare(cluster)
-    async with session() as http:
-        send = partial(ask, http, cluster.url, timeout_s=load.timeout_s, check=load.check)
-        striking = asyncio.create_task(_struck(cluster, fault))
-        outcomes, late_s = await _asked_throughout(send, load.rate_per_s, seed, striking)
-        struck_s, seen, troubles = await striking
-        troubles += await _aftermath(cluster, partial(send, next(streams_and_wholes(seed))))
-    in_the_middle = sum(outcome.began_s < struck_s < outcome.ended_s for outcome in outcomes)
-    troubles += judged(fault, outcomes, in_the_middle, late_s)
-    return Trial(fault.name, outcomes, seen, in_the_middle, troubles)
+    async with client_session() as session:
+        send = partial(
+            send_request, session, cluster.url, timeout_s=load.timeout_s, check=load.check
+        )
+        injection = asyncio.create_task(_inject(cluster, fault))
+        outcomes, lateness_s = await _load_until_done(send, load.rate_per_s, seed, injection)
+        struck_s, observation, problems = await injection
+        probe = next(alternating_requests(seed))
+        problems += await _check_recovery(cluster, partial(send, probe))
+    in_flight = sum(one.started_s < struck_s < one.ended_s for one in outcomes)
+    problems += judge(fault, outcomes, in_flight, lateness_s)
+    return Trial(fault.name, outcomes, observation, in_flight, problems)
 
 
-async def _struck(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]]:
-    """When it struck, what it has seen, and what is wrong with that."""
+async def _inject(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]]:
+    """Inject the fault in the middle of replies.
+
+    Returns:
+        The time at which it struck, the observation, and the problems.
+    """
     await asyncio.sleep(fault.before_s)
-    await until(cluster.is_busy)  # a fault strikes in the middle of answers
+    await wait_until(cluster.is_busy)
     struck_s = time.monotonic()
     try:
-        async with asyncio.timeout(RECOVERS_S):
-            return struck_s, await fault.strike(cluster), []
+        async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+            return struck_s, await fault.inject(cluster), []
     except TimeoutError:
-        return struck_s, "", [f"the graph was not whole within {RECOVERS_S:.0f} s"]
-    except Missed as error:
-        return struck_s, "", [f"the fault did not bite: {error}"]
+        return struck_s, "", [f"the graph did not recover within {RECOVERY_TIMEOUT_S:.0f} s"]
+    except FaultMissed as error:
+        return struck_s, "", [f"the fault had no effect: {error}"]
 
 
-async def _asked_throughout(send: Send, rate_per_s: float, seed: int, striking: asyncio.Task[Any]) -> tuple[list[Outcome], float]:
-    """Every outcome, and how late the client was at most. An open loop has an end, so one follows another, without waiting for it."""
-    workload, last = streams_and_wholes(seed), False
+async def _load_until_done(
+    send: Send, rate_per_s: float, seed: int, injection: asyncio.Task[Any]
+) -> tuple[list[Outcome], float]:
+    """Generate load until the injection is done, and for one more window.
+
+    An open loop has a fixed length, so one follows another without waiting for its replies.
+
+    Returns:
+        The outcomes, and the client's greatest lateness.
+    """
+    requests = alternating_requests(seed)
     windows: list[asyncio.Task[tuple[list[Outcome], float]]] = []
-    while not last:
-        last = striking.done()
-        windows.append(asyncio.create_task(open_loop(send, workload, rate_per_s, WINDOW_S, seed + len(windows))))
+    is_last = False
+    while not is_last:
+        is_last = injection.done()
+        window = open_loop(send, requests, rate_per_s, WINDOW_S, seed + len(windows))
+        windows.append(asyncio.create_task(window))
         await asyncio.sleep(WINDOW_S)
-    found = await asyncio.gather(*windows)
-    return [outcome for window, _ in found for outcome in window], max(late_s for _, late_s in found)
+    results = await asyncio.gather(*windows)
+    outcomes = [outcome for window_outcomes, _ in results for outcome in window_outcomes]
+    return outcomes, max(lateness_s for _, lateness_s in results)
 
 
-def streams_and_wholes(seed: int) -> Iterator[Asked]:
-    """In turn."""
-    pairs = zip(mixed(seed, stream=True), mixed(seed + 1, stream=False), strict=True)
-    return itertools.chain.from_iterable(pairs)
+def alternating_requests(seed: int) -> Iterator[Request]:
+    """Alternate between streams and JSON documents."""
+    streams = synthetic_requests(seed, stream=True)
+    documents = synthetic_requests(seed + 1, stream=False)
+    return itertools.chain.from_iterable(zip(streams, documents, strict=True))
 
 
-async def _aftermath(cluster: Cluster, probe: Callable[[], Awaitable[Outcome]]) -> list[str]:
-    """What is wrong once all have their answers: something runs on, a stage is not healthy, or who asks now is not answered."""
+async def _check_recovery(
+    cluster: Cluster, send_probe: Callable[[], Awaitable[Outcome]]
+) -> list[str]:
+    """Check that nothing runs on, every deployment is healthy, and a new request succeeds."""
     try:
-        async with asyncio.timeout(CALMS_S):
-            await until(cluster.is_idle)
-            await cluster.whole()
+        async with asyncio.timeout(IDLE_TIMEOUT_S):
+            await wait_until(cluster.is_idle)
+            await cluster.wait_healthy()
     except TimeoutError:
-        return [f"answers are still generated {CALMS_S:.0f} s after the last request, or a stage is not healthy"]
-    outcome = await probe()
-    return [] if outcome.end == "ok" else [f"who asked afterwards was {outcome.end}: {outcome.problem}"]
-
-
-def judged(fault: Fault, outcomes: list[Outcome], in_the_middle: int, late_s: float) -> Iterator[str]:
-    """What is wrong with how the requests ended."""
-    if not in_the_middle:
-        yield "nothing was going on when it struck"
-    if late_s > LATE_S:
-        yield f"the client itself was {late_s:.1f} s late"
-    for outcome in outcomes:
-        if outcome.end not in _excused(fault, outcome):
-            yield f"{outcome.end} with {outcome.status} {outcome.problem}, which nothing excuses"
-
-
-def _excused(fault: Fault, outcome: Outcome) -> set[End]:
-    """How a request may end. Only a stream that had begun may fail, with an error that says so."""
-    failed: set[End] = {"failed_explicitly"} if outcome.status == BEGUN and not fault.spares else set()
-    refused: set[End] = {"refused"} if fault.crowds else set()
-    return failed | refused | {"ok"}
+        return [
+            f"{IDLE_TIMEOUT_S:.0f} s after the last request a reply is still generated,"
+            " or a deployment is not healthy"
+        ]
+    outcome = await send_probe()
+    if outcome.end == "ok":
+        return []
+    return [f"a request after the recovery was {outcome.end}: {outcome.error}"]

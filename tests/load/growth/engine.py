@@ -1,4 +1,4 @@
-"""How the real engine grows, asked directly: with adapters, with the prompt, with answers at once."""
+"""Measurements of the real engine: more adapters, longer prompts, more replies at once."""
 
 import asyncio
 import itertools
@@ -6,135 +6,139 @@ import os
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import aclosing
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from load.growth.running_engine import RunningEngine
 from load.harness.outcomes import percentile
-from load.harness.process_stats import by_kind
-from load.harness.workload import varied
-from models.manifest import Adapter
-from models.prompt import PromptEncoder, Turn
-from models.weights.cache import materialize
-from serve.capacity import derive_limits
-from serve.config import ResponderConfig
+from load.harness.process_stats import ENGINE, memory_by_kind
+from load.harness.workload import realistic_requests
+from models.prompt import Turn
 from serve.engine.protocol import Sampling
 from serve.engine.vllm_engine import VllmEngine
-from serve.adapters.validation import find_adapters
 
-TOKENS = 24
-AT_ONCE = 16  # while the number of adapters grows
-CONCURRENCIES = (1, 2, 4, 8, 16, 32)
-PROMPT_LENGTHS = (32, 64, 128, 256, 512)
-EARLIER_TOKENS, TURN_TOKENS = 120, 30  # of a conversation: two messages and their answers, and the next message
+REPLY_TOKENS = 24
+ADAPTER_REPLIES = 16  # at once, while the number of adapters grows
+PROMPT_COUNT = 3
+PROMPT_REPLY_TOKENS = 4
+HISTORY_TOKENS = 120  # of a conversation: two messages and their replies
+TURN_TOKENS = 30  # the next message
 BOS = 2
-LEAST_ID, GREATEST_ID = 1000, 200_000  # ordinary tokens of Gemma's vocabulary
+MIN_TOKEN_ID = 1000  # ordinary tokens of Gemma's vocabulary
+MAX_TOKEN_ID = 200_000
+
+# Chunks of one reply: seconds since the request started, and tokens received by then.
+Arrivals = list[tuple[float, int]]
 
 
-class Size(BaseModel):
-    """What was measured at one size. Times are medians of the answers; `tokens_per_s` is of all of them together."""
+class Measurement(BaseModel):
+    """Measurement at one size. Times are medians of the replies."""
 
     size: float
-    tokens_per_s: float
+    tokens_per_s: float = Field(description="of all replies together")
     ttft_ms: float
     tpot_ms: float
     memory_mib: float
 
 
-@dataclass(frozen=True)
-class Open:
-    """A running engine, its adapters' names, and what makes prompts."""
+async def measure_batch(running: RunningEngine, replies: int, size: float) -> Measurement:
+    """Measure this many ordinary prompts at once, each with another adapter.
 
-    engine: VllmEngine
-    names: tuple[str, ...]
-    encoder: PromptEncoder
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(100))
-
-
-@asynccontextmanager
-async def opened(config: ResponderConfig, adapters: int) -> AsyncIterator[Open]:
-    """An engine with as many adapters as asked for: the shipped ones over and over, under other names. Limits follow, as in the graph."""
-    base = materialize(config.base)
-    assert config.adapters
-    shipped = find_adapters(config.adapters, base)
-    copies = [_renamed(adapter, number) for number, adapter in enumerate(itertools.islice(itertools.cycle(shipped), adapters))]
-    encoder = PromptEncoder(base.folder / "tokenizer.json")
-    engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, derive_limits(config, [copy.manifest for copy in copies]))
-    await engine.start()
-    try:
-        for copy in copies:
-            await engine.load(copy)
-        yield Open(engine, tuple(copy.manifest.versioned_name for copy in copies), encoder)
-    finally:
-        await engine.stop()
+    A first round of two tokens warms up. No prompt is in the prefix cache.
+    """
+    choices = range(max(replies, len(running.adapters)))
+    numbers = random.Random(2).sample(choices, replies)
+    adapters = [running.adapters[number % len(running.adapters)] for number in numbers]
+    await _generate_batch(running, adapters, 2)
+    started_s = time.monotonic()
+    arrivals = await _generate_batch(running, adapters, REPLY_TOKENS)
+    return _measurement(size, arrivals, time.monotonic() - started_s)
 
 
-def _renamed(adapter: Adapter, number: int) -> Adapter:
-    return Adapter(adapter.manifest.model_copy(update={"content_hash": f"{number:064x}"[::-1]}), adapter.folder)
-
-
-async def at_once(here: Open, answers: int, size: float) -> Size:
-    """So many ordinary prompts at once, each with another adapter; a first round of two tokens warms up. None was there before."""
-    names = [here.names[number % len(here.names)] for number in random.Random(2).sample(range(max(answers, len(here.names))), answers)]
-    for tokens in (2, TOKENS):
-        prompts = [_unseen(here, asked.text) for asked in itertools.islice(varied(1), answers)]
-        began_s = time.monotonic()
-        timed = await asyncio.gather(*(_answer(here.engine, prompt, name, tokens) for prompt, name in zip(prompts, names, strict=True)))
-        took_s = time.monotonic() - began_s
-    return _size(size, timed, took_s)
-
-
-def _unseen(here: Open, text: str) -> list[int]:
-    """A number stands first, so that nothing is found in the prefix cache."""
-    return here.encoder.prompt("Joy", [Turn("user", f"{next(here.numbers)}. {text}")])
-
-
-async def with_prompt(here: Open, tokens: int) -> Size:
-    """One prompt after the other, of random tokens, so that nothing is found in the prefix cache."""
-    dice = random.Random(tokens)
-    prompts = [_random(dice, tokens) for _ in here.names[:3]]
-    began_s = time.monotonic()
-    timed = [await _answer(here.engine, prompt, name, 4) for prompt, name in zip(prompts, here.names, strict=False)]
-    return _size(tokens, timed, time.monotonic() - began_s)
-
-
-async def next_turn_ms(here: Open) -> float:
-    """TTFT of a turn of a conversation, of random tokens, whose earlier turns have been asked before."""
-    earlier = _random(random.Random(next(here.numbers)), EARLIER_TOKENS)
-    await _answer(here.engine, earlier, here.names[0], 1)
-    timed = await _answer(here.engine, [*earlier, *_random(random.Random(0), TURN_TOKENS)], here.names[0], 1)
-    return timed[0][0] * 1000
-
-
-def _random(dice: random.Random, tokens: int) -> list[int]:
-    return [BOS, *(dice.randrange(LEAST_ID, GREATEST_ID) for _ in range(tokens - 1))]
-
-
-async def _answer(engine: VllmEngine, prompt: list[int], name: str, tokens: int) -> list[tuple[float, int]]:
-    """When pieces came, since the request began, and how many tokens had come by then."""
-    began_s, count, found = time.monotonic(), 0, []
-    pieces = engine.generate(f"growth-{random.SystemRandom().getrandbits(64):x}", prompt, name, Sampling(tokens, temperature=0))
-    async with aclosing(pieces):
-        async for piece in pieces:
-            count += piece.tokens
-            found.append((time.monotonic() - began_s, count))
-    return found
-
-
-def _size(size: float, timed: Sequence[list[tuple[float, int]]], took_s: float) -> Size:
-    each_s = [(one[-1][0] - one[0][0]) / (one[-1][1] - one[0][1]) for one in timed if one[-1][1] > one[0][1]]
-    return Size(
-        size=size,
-        tokens_per_s=sum(one[-1][1] for one in timed) / took_s,
-        ttft_ms=percentile([one[0][0] for one in timed], 0.5) * 1000,
-        tpot_ms=percentile(each_s, 0.5) * 1000,
-        memory_mib=by_kind(os.getpid())["engine"],
+async def _generate_batch(
+    running: RunningEngine, adapters: Sequence[str], max_tokens: int
+) -> list[Arrivals]:
+    requests = itertools.islice(realistic_requests(1), len(adapters))
+    prompts = [_uncached_prompt(running, request.text) for request in requests]
+    return await asyncio.gather(
+        *(
+            _generate(running.engine, prompt, adapter, max_tokens)
+            for prompt, adapter in zip(prompts, adapters, strict=True)
+        )
     )
 
 
-def fitted(sizes: Sequence[Size]) -> tuple[float, float]:
-    """Milliseconds that a token takes alone, and that each answer beside it adds: a straight line through TPOT over answers at once."""
-    slope, least = statistics.linear_regression([size.size for size in sizes], [size.tpot_ms for size in sizes])
-    return max(least, 0.0), max(slope, 0.0)
+def _uncached_prompt(running: RunningEngine, text: str) -> list[int]:
+    """Begin with a new number, so that the prefix cache does not contain the prompt."""
+    return running.encoder.prompt("Joy", [Turn("user", f"{next(running.numbers)}. {text}")])
+
+
+async def measure_prompt(running: RunningEngine, tokens: int) -> Measurement:
+    """Measure prompts of random tokens, one after the other, none in the prefix cache."""
+    rng = random.Random(tokens)
+    adapters = running.adapters[:PROMPT_COUNT]
+    prompts = [_random_tokens(rng, tokens) for _ in adapters]
+    started_s = time.monotonic()
+    arrivals = [
+        await _generate(running.engine, prompt, adapter, PROMPT_REPLY_TOKENS)
+        for prompt, adapter in zip(prompts, adapters, strict=True)
+    ]
+    return _measurement(tokens, arrivals, time.monotonic() - started_s)
+
+
+async def next_turn_ttft_ms(running: RunningEngine) -> float:
+    """Measure the TTFT of a turn whose earlier turns are in the prefix cache."""
+    adapter = running.adapters[0]
+    history = _random_tokens(random.Random(next(running.numbers)), HISTORY_TOKENS)
+    await _generate(running.engine, history, adapter, 1)
+    prompt = [*history, *_random_tokens(random.Random(0), TURN_TOKENS)]
+    arrivals = await _generate(running.engine, prompt, adapter, 1)
+    return arrivals[0][0] * 1000
+
+
+def _random_tokens(rng: random.Random, count: int) -> list[int]:
+    return [BOS, *(rng.randrange(MIN_TOKEN_ID, MAX_TOKEN_ID) for _ in range(count - 1))]
+
+
+async def _generate(
+    engine: VllmEngine, prompt: list[int], adapter: str, max_tokens: int
+) -> Arrivals:
+    request_id = f"growth-{random.SystemRandom().getrandbits(64):x}"
+    started_s = time.monotonic()
+    tokens = 0
+    arrivals = []
+    chunks = engine.generate(request_id, prompt, adapter, Sampling(max_tokens, temperature=0))
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            tokens += chunk.tokens
+            arrivals.append((time.monotonic() - started_s, tokens))
+    return arrivals
+
+
+def _measurement(size: float, replies: Sequence[Arrivals], took_s: float) -> Measurement:
+    tpots_s = [
+        (reply[-1][0] - reply[0][0]) / (reply[-1][1] - reply[0][1])
+        for reply in replies
+        if reply[-1][1] > reply[0][1]
+    ]
+    return Measurement(
+        size=size,
+        tokens_per_s=sum(reply[-1][1] for reply in replies) / took_s,
+        ttft_ms=percentile([reply[0][0] for reply in replies], 0.5) * 1000,
+        tpot_ms=percentile(tpots_s, 0.5) * 1000,
+        memory_mib=memory_by_kind(os.getpid()).get(ENGINE, 0.0),
+    )
+
+
+def fit_token_time(measurements: Sequence[Measurement]) -> tuple[float, float]:
+    """Fit a straight line through TPOT over replies at once.
+
+    Returns:
+        Milliseconds that a token takes alone, and those that each concurrent reply adds.
+    """
+    slope, intercept = statistics.linear_regression(
+        [one.size for one in measurements], [one.tpot_ms for one in measurements]
+    )
+    return max(intercept, 0.0), max(slope, 0.0)

@@ -1,8 +1,10 @@
-"""How the graph grows with adapters, prompt length, answers at once and replicas: a plot each, and .bench/growth.json.
+"""Growth with adapters, prompt length, replies at once and replicas: plots and .bench/growth.json.
 
-real engine -> TPOT over answers at once -> a service-time model -> scripted engine in the real graph -> replicas
+real engine -> TPOT over replies at once -> service-time model -> scripted engine in the real graph
+-> replicas
 
-PYTHONPATH=tests .venv/bin/python -m load.growth.growth [--only adapters,prompt,concurrency,replicas]
+PYTHONPATH=tests .venv/bin/python -m load.growth.growth
+    [--only adapters,prompt,concurrency,replicas]
 """
 
 import asyncio
@@ -14,105 +16,128 @@ from typing import Annotated
 
 import typer
 
-from load.growth.engine import AT_ONCE, CONCURRENCIES, PROMPT_LENGTHS, Size, at_once, fitted, opened, with_prompt
-from load.growth.result import FASTER, USERS_EACH, Growths, draw, kept, write
-from load.harness.arrivals import closed_loop, session
-from load.harness.client import ask
-from load.harness.graph import LOCAL, console, running
-from load.harness.metrics import Window, latencies
-from load.harness.outcomes import Outcome, tokens_within
-from load.harness.process_stats import by_kind
-from load.harness.workload import Asked, mixed
-from load.sweep.arms import TIMEOUT_S
+from load.growth.engine import (
+    ADAPTER_REPLIES,
+    Measurement,
+    fit_token_time,
+    measure_batch,
+    measure_prompt,
+)
+from load.growth.result import (
+    FAST_FACTOR,
+    USERS_PER_REPLICA,
+    Growth,
+    draw_plots,
+    read_result,
+    write_result,
+)
+from load.growth.running_engine import running_engine
+from load.harness.arrivals import client_session, closed_loop
+from load.harness.client import send_request
+from load.harness.graph import LOCAL, console, running_graph
+from load.harness.metrics import latencies
+from load.harness.outcomes import Outcome, tokens_in_window
+from load.harness.process_stats import OTHER, memory_by_kind
+from load.harness.runs import Window
+from load.harness.workload import Request, synthetic_requests
 from serve.cli.config_file import read_config
-from serve.config import SCRIPTED, Replicas, ResponderConfig
+from serve.config import SCRIPTED, Replicas, ResponderConfig, ScriptedConfig
 from serve.engine import scripted
 
 ROOT = Path(__file__).parents[3]
 ADAPTERS = (6, 24, 96)
+PROMPT_TOKENS = (32, 64, 128, 256, 512)
+CONCURRENCIES = (1, 2, 4, 8, 16, 32)
 REPLICAS = (1, 2, 4, 8)
-LEAST_S = 3.0  # of warm-up; twice that is measured
-WORDS = scripted.TOKENS  # of a scripted answer
-GROWTHS = ("adapters", "prompt", "concurrency", "replicas")
+REPLICA_CPUS = 0.1
+MIN_WARMUP_S = 3.0  # the window is twice as long
+TIMEOUT_S = 60.0
+SEED = 3
+NAMES = ("adapters", "prompt", "concurrency", "replicas")
 
 
-async def of_engine(config: ResponderConfig, only: Sequence[str]) -> Growths:
-    """One engine a number of adapters; the first of them is asked for the rest too."""
-    found: Growths = {name: [] for name in only if name != "replicas"}
+async def measure_engine(config: ResponderConfig, only: Sequence[str]) -> Growth:
+    """Measure one engine for each number of adapters; the first also gives the other growths."""
+    growth: Growth = {}
     for adapters in ADAPTERS if "adapters" in only else ADAPTERS[:1]:
-        async with opened(config, adapters) as here:
+        async with running_engine(config, adapters) as running:
             if "adapters" in only:
-                _told(found, "adapters", await at_once(here, AT_ONCE, adapters))
+                _add(growth, "adapters", await measure_batch(running, ADAPTER_REPLIES, adapters))
             if adapters == ADAPTERS[0] and "prompt" in only:
-                for tokens in PROMPT_LENGTHS:
-                    _told(found, "prompt", await with_prompt(here, tokens))
+                for tokens in PROMPT_TOKENS:
+                    _add(growth, "prompt", await measure_prompt(running, tokens))
             if adapters == ADAPTERS[0] and "concurrency" in only:
-                for answers in CONCURRENCIES:
-                    _told(found, "concurrency", await at_once(here, answers, answers))
-    return found
+                for replies in CONCURRENCIES:
+                    _add(growth, "concurrency", await measure_batch(running, replies, replies))
+    return growth
 
 
-def _told(found: Growths, name: str, size: Size) -> None:
-    found[name].append(size)
-    console.print(f"{name} {size}")
+def _add(growth: Growth, name: str, measurement: Measurement) -> None:
+    growth.setdefault(name, []).append(measurement)
+    console.print(f"{name} {measurement}")
 
 
-def of_replicas(token_ms: float, beside_ms: float) -> list[Size]:
-    """The scripted engine with these times, in the real graph: as many users a replica at every size."""
-    found = []
-    for replicas in REPLICAS:
-        responder = ResponderConfig(
-            kind="scripted",
-            scripted_token_s=token_ms / 1000,
-            scripted_beside_s=beside_ms / 1000,
-            replicas=Replicas(minimum=replicas, maximum=replicas, cpus=0.1),
-        )
-        config = SCRIPTED.model_copy(update={"responder": responder})
-        with running(config) as graph:
-            found.append(asyncio.run(_closed(graph.url, replicas, WORDS * (token_ms + USERS_EACH * beside_ms) / 1000)))
-        console.print(f"replicas {found[-1]}")
-    return found
+def measure_replicas(token_ms: float, token_ms_per_running: float) -> list[Measurement]:
+    """Measure the real graph with a scripted engine that has these token times."""
+    schedule = ScriptedConfig(
+        token_s=token_ms / 1000, token_s_per_running=token_ms_per_running / 1000
+    )
+    reply_ms = scripted.TOKENS * (token_ms + USERS_PER_REPLICA * token_ms_per_running)
+    measurements = []
+    for count in REPLICAS:
+        replicas = Replicas(minimum=count, maximum=count, cpus=REPLICA_CPUS)
+        responder = ResponderConfig(kind="scripted", scripted=schedule, replicas=replicas)
+        with running_graph(SCRIPTED.model_copy(update={"responder": responder})) as graph:
+            measurements.append(asyncio.run(_measure_users(graph.url, count, reply_ms / 1000)))
+        console.print(f"replicas {measurements[-1]}")
+    return measurements
 
 
-async def _closed(url: str, replicas: int, answer_s: float) -> Size:
-    """Each user has an answer before what is measured, and more in it."""
-    warm_s, measure_s = max(LEAST_S, answer_s), max(2 * LEAST_S, 2 * answer_s)
-    async with session() as client:
+async def _measure_users(url: str, replicas: int, reply_s: float) -> Measurement:
+    """Simulate users long enough for each to get a reply before the window and one in it."""
+    warmup_s = max(MIN_WARMUP_S, reply_s)
+    measure_s = 2 * warmup_s
+    async with client_session() as session:
 
-        async def send(asked: Asked) -> Outcome:
-            return await ask(client, url, asked, TIMEOUT_S)
+        async def send(request: Request) -> Outcome:
+            return await send_request(session, url, request, TIMEOUT_S)
 
-        began_s = time.monotonic() + warm_s
-        outcomes = await closed_loop(send, mixed(3), USERS_EACH * replicas, warm_s + measure_s)
-    times = latencies(Window(from_s=began_s, to_s=began_s + measure_s).began(outcomes))
-    memory = by_kind(os.getpid())
-    return Size(
+        from_s = time.monotonic() + warmup_s
+        users = USERS_PER_REPLICA * replicas
+        requests = synthetic_requests(SEED)
+        outcomes = await closed_loop(send, requests, users, warmup_s + measure_s)
+    window = Window(from_s=from_s, to_s=from_s + measure_s)
+    times = latencies(window.started(outcomes))
+    memory = memory_by_kind(os.getpid())
+    return Measurement(
         size=replicas,
-        tokens_per_s=tokens_within(outcomes, began_s, began_s + measure_s) / measure_s,
+        tokens_per_s=tokens_in_window(outcomes, window.from_s, window.to_s) / measure_s,
         ttft_ms=times["median_ttft_ms"],
         tpot_ms=times["median_tpot_ms"],
-        memory_mib=sum(mib for kind, mib in memory.items() if kind != "other"),
+        memory_mib=sum(mib for kind, mib in memory.items() if kind != OTHER),
     )
 
 
 def main(
-    only: Annotated[str, typer.Option(help="which growths, with commas")] = ",".join(GROWTHS),
-    out: Annotated[Path, typer.Option(help="the JSON file; what it holds of other growths is kept")] = ROOT / ".bench" / "growth.json",
-    docs: Annotated[Path, typer.Option(help="where the plots go")] = ROOT / "docs",
+    only: Annotated[str, typer.Option(help="growths, separated by commas")] = ",".join(NAMES),
+    out: Annotated[Path, typer.Option(help="JSON file; it keeps its other growths")] = ROOT
+    / ".bench"
+    / "growth.json",
+    docs: Annotated[Path, typer.Option(help="folder of the plots")] = ROOT / "docs",
 ) -> None:
     """Measure how the graph grows."""
     names = only.split(",")
-    found: Growths = kept(out)
+    growth = read_result(out)
     if set(names) - {"replicas"}:
-        found |= asyncio.run(of_engine(read_config(LOCAL).responder, names))
-        write(found, out)
+        growth |= asyncio.run(measure_engine(read_config(LOCAL).responder, names))
+        write_result(growth, out)
     if "replicas" in names:
-        token_ms, beside_ms = fitted(found["concurrency"])
-        console.print(f"a token takes {token_ms:.1f} ms and {beside_ms:.2f} ms for each answer that is written")
-        found["replicas"] = of_replicas(token_ms, beside_ms)
-        found["fast"] = of_replicas(token_ms / FASTER, beside_ms / FASTER)
-        write(found, out)
-    draw(found, docs)
+        token_ms, per_running_ms = fit_token_time(growth["concurrency"])
+        console.print(f"a token takes {token_ms:.1f} ms and {per_running_ms:.2f} ms per reply")
+        growth["replicas"] = measure_replicas(token_ms, per_running_ms)
+        growth["fast"] = measure_replicas(token_ms / FAST_FACTOR, per_running_ms / FAST_FACTOR)
+        write_result(growth, out)
+    draw_plots(growth, docs)
 
 
 if __name__ == "__main__":

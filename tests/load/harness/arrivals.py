@@ -1,4 +1,4 @@
-"""When requests are sent: at a rate, whether or not earlier ones are done (open loop), or as so many users who wait (closed loop)."""
+"""Load generators: open loop (requests at a rate) and closed loop (users who wait for a reply)."""
 
 import asyncio
 import random
@@ -8,48 +8,58 @@ from collections.abc import Awaitable, Callable, Iterator
 import aiohttp
 
 from load.harness.outcomes import Outcome
-from load.harness.workload import Asked
+from load.harness.workload import Request
 
-Send = Callable[[Asked], Awaitable[Outcome]]
-
-
-def session() -> aiohttp.ClientSession:
-    """As many connections as there are requests; each has its own deadline instead of the session's."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None))
+Send = Callable[[Request], Awaitable[Outcome]]
 
 
-async def open_loop(send: Send, workload: Iterator[Asked], rate_per_s: float, duration_s: float, seed: int) -> tuple[list[Outcome], float]:
-    """Poisson arrivals for a while, then waits for all of them. Also how late the client itself was at most, in seconds.
+def client_session() -> aiohttp.ClientSession:
+    """Open a session without a limit on connections; every request has its own deadline."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
 
-    A client that is late measures itself: discard a run whose lateness is not small against the times that it measured.
+
+async def open_loop(
+    send: Send, requests: Iterator[Request], rate_per_s: float, duration_s: float, seed: int
+) -> tuple[list[Outcome], float]:
+    """Send requests with Poisson arrivals for a while, then wait for all replies.
+
+    Returns:
+        The outcomes, and the client's greatest lateness in seconds. Discard a run whose lateness is
+        not small compared to the latencies in it: such a client has measured itself.
     """
-    dice, late_s, tasks = random.Random(seed), 0.0, []
-    began_s = time.monotonic()
-    due_s = began_s + dice.expovariate(rate_per_s)
-    while due_s < began_s + duration_s:
+    rng = random.Random(seed)
+    lateness_s = 0.0
+    tasks = []
+    started_s = time.monotonic()
+    due_s = started_s + rng.expovariate(rate_per_s)
+    while due_s < started_s + duration_s:
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-        late_s = max(late_s, time.monotonic() - due_s)
-        tasks.append(asyncio.ensure_future(send(next(workload))))
-        due_s += dice.expovariate(rate_per_s)
-    return list(await asyncio.gather(*tasks)), late_s
+        lateness_s = max(lateness_s, time.monotonic() - due_s)
+        tasks.append(asyncio.ensure_future(send(next(requests))))
+        due_s += rng.expovariate(rate_per_s)
+    return list(await asyncio.gather(*tasks)), lateness_s
 
 
-async def closed_loop(send: Send, workload: Iterator[Asked], users: int, duration_s: float) -> list[Outcome]:
-    """So many users for a while, each asking again as soon as the answer is there."""
+async def closed_loop(
+    send: Send, requests: Iterator[Request], users: int, duration_s: float
+) -> list[Outcome]:
+    """Simulate users for a while; each sends its next request when the last one has ended."""
     end_s = time.monotonic() + duration_s
 
-    async def one() -> list[Outcome]:
-        mine = []
+    async def run_user() -> list[Outcome]:
+        outcomes = []
         while time.monotonic() < end_s:
-            mine.append(await send(next(workload)))
-        return mine
+            outcomes.append(await send(next(requests)))
+        return outcomes
 
-    return [outcome for mine in await asyncio.gather(*(one() for _ in range(users))) for outcome in mine]
+    per_user = await asyncio.gather(*(run_user() for _ in range(users)))
+    return [outcome for outcomes in per_user for outcome in outcomes]
 
 
-async def asked_until(ended: asyncio.Event, send: Send, asked: Asked) -> list[Outcome]:
-    """One user, who asks the same over and over. The last answer is waited for."""
-    found = []
-    while not ended.is_set():
-        found.append(await send(asked))
-    return found
+async def repeat_until(stop: asyncio.Event, send: Send, request: Request) -> list[Outcome]:
+    """Send one request again and again until `stop` is set, and wait for the last reply."""
+    outcomes = []
+    while not stop.is_set():
+        outcomes.append(await send(request))
+    return outcomes

@@ -1,135 +1,143 @@
-"""Asks as a user's program would, over HTTP, and writes down how it ended: never an exception, always an outcome."""
+"""HTTP client for `/v1/respond` that turns every reply or failure into an outcome.
+
+It never raises: a load test has to count failures, not to stop at the first one.
+"""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
 from load.harness.outcomes import End, Outcome
-from load.harness.workload import Asked
+from load.harness.reply_checks import Check, accept_any
+from load.harness.workload import Request
 
-GRACE_S = 5.0  # after its deadline, in which an answer must have come to an end of some kind
-Check = Callable[[Asked, str, str | None], str | None]  # what is wrong with a text and its adapter, if anything
-
-
-def anything(_asked: Asked, _text: str, _adapter: str | None) -> str | None:
-    return None
-
-
-def by_its_persona(asked: Asked, _text: str, adapter: str | None) -> str | None:
-    """The adapter is of the emotion that the message names."""
-    if adapter is None or not adapter.startswith(f"{asked.emotion}@"):
-        return f"{adapter} answered {asked.emotion}"
-    return None
-
-
-def as_scripted(asked: Asked, text: str, adapter: str | None) -> str | None:
-    """The scripted engine says which adapter it was asked for, then its sentence, and the adapter again."""
-    from serve.engine.scripted import script
-
-    expected = " ".join(script(adapter).split()[: asked.max_tokens])
-    wrong = by_its_persona(asked, text, adapter)
-    if wrong:
-        return wrong
-    return None if text.strip() == expected else "other text than was generated"
+GRACE_S = 5.0  # after its deadline a request must end in some way within this time
+REJECTED = {429, 503}
+PROBLEM_PREFIX = "urn:face-your-emotions:"
 
 
 @dataclass
-class _Seen:
-    """What has come of one answer so far."""
+class _Reply:
+    """State of one reply while it arrives."""
 
-    asked: Asked
-    began_s: float = field(default_factory=time.monotonic)
+    request: Request
+    started_s: float = field(default_factory=time.monotonic)
     status: int | None = None
     retry_after_s: float | None = None
     emotion_at_s: float | None = None
-    tokens_at_s: list[float] = field(default_factory=list)
+    chunks_at_s: list[float] = field(default_factory=list)
     text: str = ""
-    done: dict[str, Any] | None = None
-    problem: str | None = None
+    done: dict[str, Any] | None = None  # data of the final event, or the whole JSON document
+    error: str | None = None
 
-    def ended(self, end: End, problem: str | None = None) -> Outcome:
+    def outcome(self, end: End, error: str | None = None) -> Outcome:
         done = self.done or {}
+        usage = done.get("usage", {})
         return Outcome(
-            emotion=self.asked.emotion,
+            emotion=self.request.emotion,
             end=end,
-            began_s=self.began_s,
+            started_s=self.started_s,
             ended_s=time.monotonic(),
             status=self.status,
-            problem=problem or self.problem,
+            error=error or self.error,
             retry_after_s=self.retry_after_s,
             emotion_at_s=self.emotion_at_s,
-            tokens_at_s=tuple(self.tokens_at_s),
-            prompt_tokens=done.get("usage", {}).get("prompt_tokens", 0),
-            completion_tokens=done.get("usage", {}).get("completion_tokens", 0),
+            chunks_at_s=tuple(self.chunks_at_s),
+            prompt_tokens=usage.get("prompt_tokens", 0),
+            completion_tokens=usage.get("completion_tokens", 0),
             detected=(done.get("emotion") or {}).get("label"),
             adapter=done.get("adapter"),
             timings_ms=done.get("timings_ms", {}),
-            asked=self.asked.text,
-            probe=self.asked.probe,
+            message=self.request.text,
+            probe=self.request.probe,
             text=self.text,
         )
 
 
-async def ask(session: aiohttp.ClientSession, url: str, asked: Asked, timeout_s: float, check: Check = anything) -> Outcome:
-    """One message to `/v1/respond` of the server at `url`, with a deadline of `timeout_s`."""
-    seen = _Seen(asked)
+async def send_request(
+    session: aiohttp.ClientSession,
+    url: str,
+    request: Request,
+    timeout_s: float,
+    check: Check = accept_any,
+) -> Outcome:
+    """Send one message to `/v1/respond` of the server at `url`, with a deadline of `timeout_s`."""
+    reply = _Reply(request)
+    headers = {"x-request-timeout-ms": str(round(timeout_s * 1000))}
     try:
-        async with asyncio.timeout(timeout_s + GRACE_S):
-            headers = {"x-request-timeout-ms": str(round(timeout_s * 1000))}
-            async with session.post(f"{url}/v1/respond", json=asked.own_body(), headers=headers) as reply:
-                return await _read(reply, seen, check)
+        async with (
+            asyncio.timeout(timeout_s + GRACE_S),
+            session.post(
+                f"{url}/v1/respond", json=request.respond_body(), headers=headers
+            ) as response,
+        ):
+            reply.status = response.status
+            return await _read(response, reply, check)
     except TimeoutError:
-        return seen.ended("hung", "no end within deadline and grace")
+        return reply.outcome("hung", "no end within the deadline and the grace")
     except aiohttp.ClientError as error:
-        return seen.ended("lost", type(error).__name__)
+        return reply.outcome(end_of_error(error, reply.status), type(error).__name__)
 
 
-async def _read(reply: aiohttp.ClientResponse, seen: _Seen, check: Check) -> Outcome:
-    seen.status = reply.status
-    if reply.status != 200:
-        return await _refusal(reply, seen)
-    if seen.asked.stream:
-        async for event, data in events(reply.content):
-            _take(event, data, seen)
+def end_of_error(error: aiohttp.ClientError, status: int | None) -> End:
+    """Tell a body that was cut, which the client sees as an error, from a lost connection.
+
+    A chunked body without its last chunk, or one shorter than its length, has failed explicitly.
+    """
+    cut = isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError)
+    return "failed_explicitly" if cut and status is not None else "lost"
+
+
+async def _read(response: aiohttp.ClientResponse, reply: _Reply, check: Check) -> Outcome:
+    if response.status != 200:
+        return await _read_error(response, reply)
+    if reply.request.stream:
+        async for event, data in read_events(response.content):
+            _record(event, data, reply)
     else:
-        seen.done = await reply.json()
-        seen.text = seen.done["text"]
-    if seen.problem:
-        return seen.ended("failed_explicitly")
-    if seen.done is None:
-        return seen.ended("lost", "the stream ended without a last event")
-    wrong = check(seen.asked, seen.text, seen.done.get("adapter"))
-    return seen.ended("wrong", wrong) if wrong else seen.ended("ok")
+        reply.done = await response.json()
+        reply.text = reply.done["text"]
+    if reply.error:
+        return reply.outcome("failed_explicitly")
+    if reply.done is None:
+        return reply.outcome("lost", "the stream ended without its final event")
+    wrong = check(reply.request, reply.text, reply.done.get("adapter"))
+    return reply.outcome("wrong", wrong) if wrong else reply.outcome("ok")
 
 
-async def _refusal(reply: aiohttp.ClientResponse, seen: _Seen) -> Outcome:
-    after = reply.headers.get("retry-after")
-    seen.retry_after_s = float(after) if after else None
-    if reply.content_type != "application/problem+json":
-        return seen.ended("lost", f"{reply.status} that is not ours: {reply.content_type}")
-    seen.problem = str((await reply.json(content_type=None))["type"]).removeprefix("urn:face-your-emotions:")
-    return seen.ended("refused" if reply.status in {429, 503} else "failed_explicitly")
+async def _read_error(response: aiohttp.ClientResponse, reply: _Reply) -> Outcome:
+    retry_after = response.headers.get("retry-after")
+    reply.retry_after_s = float(retry_after) if retry_after else None
+    if response.content_type != "application/problem+json":
+        error = f"status {response.status} without a problem document: {response.content_type}"
+        return reply.outcome("lost", error)
+    reply.error = _slug(await response.json(content_type=None))
+    return reply.outcome("rejected" if response.status in REJECTED else "failed_explicitly")
 
 
-def _take(event: str, data: dict[str, Any], seen: _Seen) -> None:
+def _record(event: str, data: dict[str, Any], reply: _Reply) -> None:
     if event == "emotion":
-        seen.emotion_at_s = time.monotonic()
+        reply.emotion_at_s = time.monotonic()
     elif event == "delta":
-        seen.tokens_at_s.append(time.monotonic())
-        seen.text += data["text"]
+        reply.chunks_at_s.append(time.monotonic())
+        reply.text += data["text"]
     elif event == "done":
-        seen.done = data
+        reply.done = data
     elif event == "error":
-        seen.problem = str(data["type"]).removeprefix("urn:face-your-emotions:")
+        reply.error = _slug(data)
 
 
-async def events(stream: aiohttp.StreamReader) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """Names and data of server-sent events, as this server writes them: one line of each, then an empty one."""
+def _slug(problem: dict[str, Any]) -> str:
+    return str(problem["type"]).removeprefix(PROBLEM_PREFIX)
+
+
+async def read_events(stream: aiohttp.StreamReader) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """Parse the name and data of server-sent events that have one line of each."""
     event = ""
     async for raw in stream:
         line = raw.decode().rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""The graph that a load test asks: started as `make serve` starts it, on loopback, and ended on the way out."""
+"""Graph under load: started on loopback as `make serve` starts it, and stopped at the end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,34 +8,47 @@ from pathlib import Path
 
 from rich.console import Console
 
+from load.harness.deployments import RESPONDER
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
 from serve.cli.weights import fetch_weights
 from serve.config import ServeConfig
 from serve.ray_compat import set_ray_environment
 
-HOST, PORT = "127.0.0.1", 8765
+HOST = "127.0.0.1"
+PORT = 8765
 LOCAL = Path(__file__).parents[3] / "deploy" / "local.yaml"
+STATS_TIMEOUT_S = 10
 console = Console(highlight=False, width=200)
 
 
 @dataclass(frozen=True)
-class Running:
-    """Where the graph is, and how many answers its responder has under way at the moment."""
+class RunningGraph:
+    """Running graph."""
 
     url: str
-    running: Callable[[], int]
+    count_running: Callable[[], int]  # replies that its responder generates at the moment
 
 
 @contextmanager
-def running(config: ServeConfig, port: int = PORT) -> Iterator[Running]:
-    """The graph of a configuration, once every stage has answered."""
-    set_ray_environment()  # before Ray is imported: what is measured is what `make serve` starts
-    from ray import serve
-
+def running_graph(config: ServeConfig, port: int = PORT) -> Iterator[RunningGraph]:
+    """Run the graph of a configuration; the block is entered once every deployment is ready."""
+    # Before Ray is imported, so that the load test measures the settings of `make serve`.
+    set_ray_environment()
     fetch_weights(config)
     with serving(config, HOST, port):
         wait_ready(HOST, port, threading.Event())
-        responder = serve.get_deployment_handle("Responder", APP_NAME)
-        responder._init(_run_router_in_separate_loop=True)  # there is no event loop here
-        responder = responder.options(_by_reference=True)
-        yield Running(f"http://{HOST}:{port}", lambda: int(responder.stats.remote().result(timeout_s=10).running))
+        yield RunningGraph(f"http://{HOST}:{port}", _running_counter())
+
+
+def _running_counter() -> Callable[[], int]:
+    from ray import serve
+
+    responder = serve.get_deployment_handle(RESPONDER, APP_NAME)
+    # The caller has no event loop, so the handle's router needs one of its own.
+    responder._init(_run_router_in_separate_loop=True)  # type: ignore[no-untyped-call]
+    responder = responder.options(_by_reference=True)
+
+    def count_running() -> int:
+        return int(responder.stats.remote().result(timeout_s=STATS_TIMEOUT_S).running)
+
+    return count_running

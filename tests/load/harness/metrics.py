@@ -1,133 +1,120 @@
-"""The figures of one measured run, under the names of `vllm bench serve` where they mean the same.
+"""Metrics of one measured run, with the names of `vllm bench serve` where they mean the same.
 
-A run has a warm-up, a window and a tail. Times are of the requests that began in the window, throughputs of what ended or was written in
-it, so that neither an empty server at the beginning nor an emptying one at the end is measured.
+A run has a warm-up, a window and a tail. Latencies are of the requests that started in the window,
+throughputs of what ended or was written in it. So neither the empty server at the beginning nor the
+emptying one at the end is measured.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
-
-from load.harness.outcomes import Outcome, counted, goodput, percentile, tokens_within
+from load.harness.outcomes import Outcome, count_ends, goodput, percentile, tokens_in_window
+from load.harness.runs import Metrics, Objective, Window
 from models.emotions import LABELS
 
-Mode = Literal["rate", "concurrency"]
-SHARES = (0.5, 0.9, 0.95, 0.99)
-STAGES = ("queue", "detect", "first_token", "generate")
-LATE_SHARE, LATE_MS, CLIENT_CORES = 0.05, 5.0, 0.9  # beyond these a client has measured itself
-Figures = dict[str, float]
+PERCENTILES = (0.5, 0.9, 0.95, 0.99)
+PHASES = ("queue", "detect", "first_token", "generate")  # of `timings_ms` in the server's reply
+# A client beyond one of these limits has measured itself.
+MAX_LATENESS_MS = 5.0
+MAX_LATENESS_SHARE = 0.05  # of the median latency
+MAX_CLIENT_CORES = 0.9
 
 
-class Objective(BaseModel):
-    """What an answer must keep to count as good. A detection must come within `ttft_ms`."""
+def run_metrics(
+    outcomes: Sequence[Outcome],
+    window: Window,
+    objective: Objective,
+    lateness_s: float,
+    client_cores: float,
+) -> Metrics:
+    """Compute all metrics of a run.
 
-    model_config = ConfigDict(frozen=True)
-
-    ttft_ms: float
-    tpot_ms: float
-
-    def met_by(self, one: Outcome) -> bool:
-        first_s, each_s = one.ttft_s, one.tpot_s
-        return one.end == "ok" and first_s is not None and first_s * 1000 <= self.ttft_ms and (each_s or 0) * 1000 <= self.tpot_ms
-
-
-class Window(BaseModel):
-    """Seconds of `time.monotonic`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    from_s: float
-    to_s: float
-
-    def began(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
-        return [one for one in outcomes if self.from_s <= one.began_s < self.to_s]
-
-    def ended(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
-        return [one for one in outcomes if self.from_s <= one.ended_s < self.to_s and one.end == "ok"]
-
-
-class Run(BaseModel):
-    """One level of one arm, once. `level` is a rate in requests a second, or so many users."""
-
-    arm: str
-    mode: Mode
-    level: float
-    repeat: int
-    figures: Figures
-    ends: dict[str, int]
-    stages_ms: dict[str, Figures]
-    personas: dict[str, Figures]
-
-    def flat(self) -> dict[str, object]:
-        """As `vllm bench serve` writes it: every figure at the top."""
-        own = self.model_dump(exclude={"figures"})
-        return own | {"request_rate" if self.mode == "rate" else "max_concurrency": self.level} | self.figures
-
-
-def figures_of(outcomes: Sequence[Outcome], window: Window, objective: Objective, late_s: float, client_cores: float) -> Figures:
-    """Everything that is one number. `late_s` is how late the client was at most, `client_cores` the CPU that its process took."""
-    began, ended = window.began(outcomes), window.ended(outcomes)
-    duration_s = window.to_s - window.from_s
-    ends = counted(began)
-    wrote = tokens_within([one for one in outcomes if one.end == "ok"], window.from_s, window.to_s)
-    read = sum(one.prompt_tokens for one in ended)
-    return {
-        "duration": duration_s,
+    Args:
+        outcomes: All requests of the run, also those outside the window.
+        window: The measured part.
+        objective: Limits that decide about goodput and attainment.
+        lateness_s: The client's greatest lateness.
+        client_cores: CPU cores used by the client's process.
+    """
+    started = window.started(outcomes)
+    ends = count_ends(started)
+    metrics: Metrics = {
+        "duration": window.duration_s,
         "completed": ends["ok"],
-        "failed": len(began) - ends["ok"] - ends["refused"],
-        "refused": ends["refused"],
-        "offered": len(began) / duration_s,
-        "total_input_tokens": read,
-        "total_output_tokens": wrote,
-        "request_throughput": len(ended) / duration_s,
-        "request_goodput": goodput(outcomes, objective.met_by, window.from_s, window.to_s),
-        "output_throughput": wrote / duration_s,
-        "total_token_throughput": (read + wrote) / duration_s,
-        "client_late_ms": late_s * 1000,
+        "failed": len(started) - ends["ok"] - ends["rejected"],
+        "rejected": ends["rejected"],
+        "offered": len(started) / window.duration_s,
+        "client_lateness_ms": lateness_s * 1000,
         "client_cores": client_cores,
-        **({"slo_attainment": sum(map(objective.met_by, began)) / len(began)} if began else {}),
-        **latencies([one for one in began if one.end == "ok"]),
+    }
+    if started:
+        metrics["slo_attainment"] = sum(map(objective.met_by, started)) / len(started)
+    metrics |= throughputs(outcomes, window, objective)
+    return metrics | latencies([one for one in started if one.end == "ok"])
+
+
+def throughputs(outcomes: Sequence[Outcome], window: Window, objective: Objective) -> Metrics:
+    """Compute requests and tokens per second within the window."""
+    completed = window.completed(outcomes)
+    ok = [one for one in outcomes if one.end == "ok"]
+    written = tokens_in_window(ok, window.from_s, window.to_s)
+    read = sum(one.prompt_tokens for one in completed)
+    return {
+        "total_input_tokens": read,
+        "total_output_tokens": written,
+        "request_throughput": len(completed) / window.duration_s,
+        "request_goodput": goodput(outcomes, objective.met_by, window.from_s, window.to_s),
+        "output_throughput": written / window.duration_s,
+        "total_token_throughput": (read + written) / window.duration_s,
     }
 
 
-def latencies(outcomes: Sequence[Outcome]) -> Figures:
-    """Time to the first token, per output token, between pieces, and end to end."""
-    found: Figures = {}
-    found |= summary("ttft_ms", [one.ttft_s for one in outcomes])
-    found |= summary("tpot_ms", [one.tpot_s for one in outcomes])
-    found |= summary("itl_ms", [gap for one in outcomes for gap in one.itls_s])
-    return found | summary("e2el_ms", [one.total_s for one in outcomes])
+def latencies(outcomes: Sequence[Outcome]) -> Metrics:
+    """Summarize time to first token, per output token, between chunks, and end to end."""
+    metrics: Metrics = {}
+    metrics |= summarize("ttft_ms", [one.ttft_s for one in outcomes])
+    metrics |= summarize("tpot_ms", [one.tpot_s for one in outcomes])
+    metrics |= summarize("itl_ms", [gap for one in outcomes for gap in one.itls_s])
+    return metrics | summarize("e2el_ms", [one.total_s for one in outcomes])
 
 
-def summary(name: str, values_s: Sequence[float | None]) -> Figures:
-    """`mean_`, `median_`, `std_` and the percentiles of some times; nothing where there are none."""
-    known = [value * 1000 for value in values_s if value is not None]
-    if not known:
+def summarize(name: str, values_s: Sequence[float | None]) -> Metrics:
+    """Compute mean, median, standard deviation and percentiles in ms; empty without values."""
+    known_ms = [value * 1000 for value in values_s if value is not None]
+    if not known_ms:
         return {}
-    found = {f"mean_{name}": statistics.fmean(known), f"median_{name}": percentile(known, 0.5), f"std_{name}": statistics.pstdev(known)}
-    return found | {f"p{share * 100:.0f}_{name}": percentile(known, share) for share in SHARES}
+    metrics = {
+        f"mean_{name}": statistics.fmean(known_ms),
+        f"median_{name}": percentile(known_ms, 0.5),
+        f"std_{name}": statistics.pstdev(known_ms),
+    }
+    return metrics | {f"p{p * 100:.0f}_{name}": percentile(known_ms, p) for p in PERCENTILES}
 
 
-def stages_of(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
-    """The server's own split, of the answers that have one."""
-    found = {stage: [one.timings_ms[stage] / 1000 for one in outcomes if stage in one.timings_ms] for stage in STAGES}
-    return {stage: summary("ms", values) for stage, values in found.items() if values}
+def phase_latencies(outcomes: Sequence[Outcome]) -> dict[str, Metrics]:
+    """Summarize the server's own phases, of the replies that report them."""
+    phases = {
+        phase: [one.timings_ms[phase] / 1000 for one in outcomes if phase in one.timings_ms]
+        for phase in PHASES
+    }
+    return {phase: summarize("ms", values) for phase, values in phases.items() if values}
 
 
-def personas_of(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
-    """Of each persona that answered: the one that was detected, or the one that the client chose."""
-    found = {}
+def persona_latencies(outcomes: Sequence[Outcome]) -> dict[str, Metrics]:
+    """Summarize latencies by persona: the detected one, or the one that the client chose."""
+    metrics = {}
     for label in LABELS:
-        mine = [one for one in outcomes if one.end == "ok" and (one.detected or one.emotion) == label]
-        if mine:
-            found[label.value] = {"completed": len(mine)} | latencies(mine)
-    return found
+        replies = [
+            one for one in outcomes if one.end == "ok" and (one.detected or one.emotion) == label
+        ]
+        if replies:
+            metrics[label.value] = {"completed": len(replies)} | latencies(replies)
+    return metrics
 
 
-def is_saturated(figures: Figures) -> bool:
-    """Whether the client was too slow for what it measured: late against the first token, or short of its one core."""
-    late_ms = figures["client_late_ms"]
-    late = late_ms > LATE_MS and late_ms > LATE_SHARE * figures.get("median_e2el_ms", float("inf"))
-    return late or figures["client_cores"] > CLIENT_CORES
+def is_saturated(metrics: Metrics) -> bool:
+    """Decide whether the client was too slow: late compared to the latencies, or out of CPU."""
+    lateness_ms = metrics["client_lateness_ms"]
+    limit_ms = MAX_LATENESS_SHARE * metrics.get("median_e2el_ms", float("inf"))
+    is_late = lateness_ms > MAX_LATENESS_MS and lateness_ms > limit_ms
+    return is_late or metrics["client_cores"] > MAX_CLIENT_CORES

@@ -1,78 +1,127 @@
-"""Asks for a streamed chat completion, of the graph or of a bare vLLM server, and writes down how it went."""
+"""HTTP client for streamed chat completions of the graph or of `vllm serve`."""
 
 import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from load.harness.outcomes import Outcome
-from load.harness.workload import Asked
+from load.harness.client import end_of_error
+from load.harness.outcomes import End, Outcome
+from load.harness.workload import Request
 from models.personas import builtin_personas
 from models.prompt import PERSONA_STOP, USER, one_line
 
-Body = Callable[[Asked], dict[str, Any]]
+BuildBody = Callable[[Request], dict[str, Any]]
 TIMEOUT_S = 120
+FINAL_EVENT = "[DONE]"
 
 
-def of_graph(asked: Asked) -> dict[str, Any]:
-    """The graph detects the emotion."""
-    return _sampled(asked) | {"model": asked.persona or "auto", "messages": [{"role": "user", "content": asked.text}]}
-
-
-def of_bare(asked: Asked) -> dict[str, Any]:
-    """The client knows the persona and renders the prompt, of the same tokens."""
-    prompt = f"{USER}: {one_line(asked.text)}\n{builtin_personas()[asked.emotion].name}:"
-    return _sampled(asked) | {"model": str(asked.emotion), "messages": [{"role": "user", "content": prompt}]}
-
-
-def _sampled(asked: Asked) -> dict[str, Any]:
-    """The same dice on both sides, and the stop that the graph adds by itself."""
-    return {
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "max_tokens": asked.max_tokens,
-        "stop": [PERSONA_STOP],
-        "temperature": asked.temperature,
-        "top_p": 0.8,
-        "seed": asked.seed,
+def graph_body(request: Request) -> dict[str, Any]:
+    """Build the body for the graph, which detects the emotion itself."""
+    return _sampling(request) | {
+        "model": request.persona or "auto",
+        "messages": [{"role": "user", "content": request.text}],
     }
 
 
-async def complete(session: aiohttp.ClientSession, url: str, asked: Asked, body: Body) -> Outcome:
-    """One completion. Whatever is not a whole answer counts as lost here: a benchmark with any is not one."""
-    began_s, tokens_at_s, usage, text, problem = time.monotonic(), [], {}, "", None
-    status = None
+def vllm_body(request: Request) -> dict[str, Any]:
+    """Build the body for `vllm serve`: the client chooses the persona and renders the prompt.
+
+    Both servers then read the same tokens.
+    """
+    persona = builtin_personas()[request.emotion].name
+    prompt = f"{USER}: {one_line(request.text)}\n{persona}:"
+    return _sampling(request) | {
+        "model": str(request.emotion),
+        "messages": [{"role": "user", "content": prompt}],
+    }
+
+
+def _sampling(request: Request) -> dict[str, Any]:
+    """Build the same sampling for both servers, with the stop that the graph adds by itself."""
+    return {
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": request.max_tokens,
+        "stop": [PERSONA_STOP],
+        "temperature": request.temperature,
+        "top_p": 0.8,
+        "seed": request.seed,
+    }
+
+
+@dataclass
+class _Completion:
+    """State of one completion while it arrives."""
+
+    chunks_at_s: list[float] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=dict)
+    text: str = ""
+    done: bool = False
+
+    def record(self, data: str) -> None:
+        if data == FINAL_EVENT:
+            self.done = True
+        if not data.startswith("{"):
+            return
+        chunk = json.loads(data)
+        self.usage = chunk.get("usage") or self.usage
+        text = chunk["choices"][0]["delta"].get("content") if chunk.get("choices") else None
+        if text:
+            self.chunks_at_s.append(time.monotonic())
+            self.text += text
+
+
+async def send_completion(
+    session: aiohttp.ClientSession, url: str, request: Request, build_body: BuildBody
+) -> Outcome:
+    """Send one request to `/v1/chat/completions` of the server at `url`.
+
+    An error status counts as lost here: a benchmark with failures in it is discarded as a whole.
+    """
+    completion = _Completion()
+    started_s = time.monotonic()
+    status: int | None = None
+    error: str | None = None
+    end: End = "lost"
     try:
-        async with asyncio.timeout(TIMEOUT_S), session.post(f"{url}/v1/chat/completions", json=body(asked)) as reply:
-            status = reply.status
-            if status != 200:
-                problem = (await reply.text())[:200]
-            async for raw in reply.content:
-                line = raw.decode()
-                if not line.startswith("data: {"):
-                    continue
-                chunk = json.loads(line.removeprefix("data: "))
-                usage = chunk.get("usage") or usage
-                piece = chunk["choices"][0]["delta"].get("content") if chunk.get("choices") else None
-                if piece:
-                    tokens_at_s.append(time.monotonic())
-                    text += piece
-    except (TimeoutError, aiohttp.ClientError) as error:
-        problem = type(error).__name__
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            session.post(f"{url}/v1/chat/completions", json=build_body(request)) as response,
+        ):
+            status = response.status
+            if status == 200:
+                await _read(response, completion)
+                end = "ok" if completion.done and completion.usage else "lost"
+            else:
+                error = (await response.text())[:200]
+    except TimeoutError:
+        error = f"no end within {TIMEOUT_S} s"
+    except aiohttp.ClientError as raised:
+        end = end_of_error(raised, status)
+        error = type(raised).__name__
     return Outcome(
-        emotion=asked.emotion,
-        end="ok" if usage and not problem else "lost",
-        began_s=began_s,
+        emotion=request.emotion,
+        end=end,
+        started_s=started_s,
         ended_s=time.monotonic(),
         status=status,
-        problem=problem,
-        tokens_at_s=tuple(tokens_at_s),
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        completion_tokens=usage.get("completion_tokens", 0),
-        asked=asked.text,
-        probe=asked.probe,
-        text=text,
+        error=error,
+        chunks_at_s=tuple(completion.chunks_at_s),
+        prompt_tokens=completion.usage.get("prompt_tokens", 0),
+        completion_tokens=completion.usage.get("completion_tokens", 0),
+        message=request.text,
+        probe=request.probe,
+        text=completion.text,
     )
+
+
+async def _read(response: aiohttp.ClientResponse, completion: _Completion) -> None:
+    async for raw in response.content:
+        line = raw.decode().rstrip("\r\n")
+        if line.startswith("data: "):
+            completion.record(line.removeprefix("data: "))

@@ -1,17 +1,17 @@
-"""A port for a server that listens only later, as Serve's proxy does, some seconds after it was chosen."""
+"""Choice of a port for a server that binds it only some seconds later, as Serve's proxy does."""
 
 import random
 import socket
 
-# Below those that Linux gives to whoever asks for any (32768 on), of which Ray's processes take dozens meanwhile.
-CHOSEN = range(20_000, 30_000)
+# Below Linux's ephemeral ports (32768 and up), of which Ray's processes take dozens meanwhile.
+PORT_RANGE = range(20_000, 30_000)
 
 
 def free_port() -> int:
-    """A port of loopback on which nobody listens."""
-    dice = random.SystemRandom()
+    """Pick a random loopback port that is not in use."""
+    rng = random.SystemRandom()
     while True:
-        port = dice.choice(CHOSEN)
+        port = rng.choice(PORT_RANGE)
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:

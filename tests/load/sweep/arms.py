@@ -1,4 +1,4 @@
-"""What is asked: the graph, its detector alone, a bare `vllm serve`, and the graph with nothing in it."""
+"""Arms of the load test: the graph, its detector, `vllm serve`, and a graph without work."""
 
 import asyncio
 import time
@@ -10,98 +10,137 @@ from typing import Literal
 
 import aiohttp
 
-from load.bench.vllm_server import bare
+from load.bench.vllm_server import vllm_server
 from load.harness.arrivals import Send
-from load.harness.client import ask
-from load.harness.graph import PORT, running
-from load.harness.openai_client import complete, of_bare
+from load.harness.client import REJECTED, end_of_error, send_request
+from load.harness.graph import PORT, running_graph
+from load.harness.openai_client import send_completion, vllm_body
 from load.harness.outcomes import Outcome
-from load.harness.workload import Asked
-from serve.config import SCRIPTED, ResponderConfig, ServeConfig
+from load.harness.workload import Request
+from serve.config import SCRIPTED, ResponderConfig, ScriptedConfig, ServeConfig
 
-ArmName = Literal["graph", "detector", "bare", "no-op"]
-ARMS: tuple[ArmName, ...] = ("graph", "detector", "bare", "no-op")
+ArmName = Literal["graph", "detector", "vllm", "no-op"]
+ARMS: tuple[ArmName, ...] = ("graph", "detector", "vllm", "no-op")
 TIMEOUT_S = 60.0
-NO_OP = SCRIPTED.model_copy(update={"responder": ResponderConfig(kind="scripted", scripted_token_s=0)})
+NO_OP = SCRIPTED.model_copy(
+    update={"responder": ResponderConfig(kind="scripted", scripted=ScriptedConfig(token_s=0))}
+)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """`sender` makes what sends over a session. `seconds` says how long its windows are, as a share of an answering arm's."""
+    """Server to measure and the way to send it a request."""
 
     name: ArmName
     url: str
-    sender: Callable[[aiohttp.ClientSession], Send]
-    share: float = 1.0
+    make_send: Callable[[aiohttp.ClientSession], Send]
+    duration_share: float = 1.0  # of the plan's durations; a fast arm needs less time
 
 
-def answering(name: ArmName, url: str, share: float = 1.0) -> Arm:
-    """A graph, asked over its own API, which says how long each stage took."""
+def respond_arm(name: ArmName, url: str, duration_share: float = 1.0) -> Arm:
+    """Build an arm that uses `/v1/respond`, whose replies report the phases of each request."""
 
-    def sender(client: aiohttp.ClientSession) -> Send:
-        async def send(asked: Asked) -> Outcome:
-            return await ask(client, url, asked, TIMEOUT_S)
-
-        return send
-
-    return Arm(name, url, sender, share)
-
-
-def detecting(url: str, share: float) -> Arm:
-    def sender(client: aiohttp.ClientSession) -> Send:
-        async def send(asked: Asked) -> Outcome:
-            return await detect(client, url, asked)
+    def make_send(session: aiohttp.ClientSession) -> Send:
+        async def send(request: Request) -> Outcome:
+            return await send_request(session, url, request, TIMEOUT_S)
 
         return send
 
-    return Arm("detector", url, sender, share)
+    return Arm(name, url, make_send, duration_share)
 
 
-def peer(url: str) -> Arm:
-    """`vllm serve`, whose client chooses the persona and renders the prompt."""
+def detector_arm(url: str, duration_share: float) -> Arm:
+    """Build an arm that uses `/v1/detect`."""
 
-    def sender(client: aiohttp.ClientSession) -> Send:
-        async def send(asked: Asked) -> Outcome:
-            return await complete(client, url, asked, of_bare)
+    def make_send(session: aiohttp.ClientSession) -> Send:
+        async def send(request: Request) -> Outcome:
+            return await send_detection(session, url, request)
 
         return send
 
-    return Arm("bare", url, sender)
+    return Arm("detector", url, make_send, duration_share)
 
 
-async def detect(client: aiohttp.ClientSession, url: str, asked: Asked) -> Outcome:
-    """One text; its answer counts as its first token."""
-    seen = Outcome(emotion=asked.emotion, end="lost", began_s=time.monotonic(), ended_s=0, asked=asked.text)
+def vllm_arm(url: str) -> Arm:
+    """Build an arm that uses `vllm serve`; the client chooses the persona."""
+
+    def make_send(session: aiohttp.ClientSession) -> Send:
+        async def send(request: Request) -> Outcome:
+            return await send_completion(session, url, request, vllm_body)
+
+        return send
+
+    return Arm("vllm", url, make_send)
+
+
+async def send_detection(session: aiohttp.ClientSession, url: str, request: Request) -> Outcome:
+    """Classify one text; the detection counts as its first token."""
+    outcome = Outcome(
+        emotion=request.emotion,
+        end="lost",
+        started_s=time.monotonic(),
+        ended_s=0,
+        message=request.text,
+    )
+    status: int | None = None
     try:
-        async with asyncio.timeout(TIMEOUT_S), client.post(f"{url}/v1/detect", json={"text": asked.text}) as reply:
-            body, now_s = await reply.json(content_type=None), time.monotonic()
-            if reply.status != 200:
-                end = "refused" if reply.status in {429, 503} else "failed_explicitly"
-                return seen.model_copy(update={"end": end, "ended_s": now_s, "status": reply.status, "problem": str(body)[:200]})
-    except (TimeoutError, aiohttp.ClientError) as error:
-        return seen.model_copy(update={"ended_s": time.monotonic(), "problem": type(error).__name__})
-    label = body["results"][0]["label"]
-    return seen.model_copy(update={"end": "ok", "ended_s": now_s, "status": 200, "tokens_at_s": (now_s,), "detected": label})
+        async with (
+            asyncio.timeout(TIMEOUT_S),
+            session.post(f"{url}/v1/detect", json={"text": request.text}) as response,
+        ):
+            status = response.status
+            body = await response.json(content_type=None)
+            found = _detection_fields(status, body)
+    except TimeoutError as error:
+        found = {"error": type(error).__name__}
+    except aiohttp.ClientError as error:
+        found = {"end": end_of_error(error, status), "error": type(error).__name__}
+    now_s = time.monotonic()
+    if found.get("end") == "ok":
+        found["chunks_at_s"] = (now_s,)
+    return outcome.model_copy(update={"ended_s": now_s, "status": status} | found)
+
+
+def _detection_fields(status: int, body: dict[str, list[dict[str, str]]]) -> dict[str, object]:
+    if status == 200:
+        return {"end": "ok", "detected": body["results"][0]["label"]}
+    end = "rejected" if status in REJECTED else "failed_explicitly"
+    return {"end": end, "error": str(body)[:200]}
 
 
 @contextmanager
-def started(names: tuple[ArmName, ...], config: ServeConfig, fast_share: float, log: Path, port: int = PORT) -> Iterator[list[Arm]]:
-    """The arms of one server: the graph and its detector, or one of the others."""
-    if names == ("bare",):
-        with bare(config.responder, port + 1, log) as found:
-            yield [peer(found.url)]
+def running_arms(
+    names: tuple[ArmName, ...],
+    config: ServeConfig,
+    fast_share: float,
+    log: Path,
+    port: int = PORT,
+) -> Iterator[list[Arm]]:
+    """Run one server and yield its arms.
+
+    Args:
+        names: One group of `server_groups`.
+        config: Configuration of the graph.
+        fast_share: `duration_share` of the arms that reply within milliseconds.
+        log: Log file of `vllm serve`.
+        port: Port of the graph; `vllm serve` takes the next one.
+    """
+    if names == ("vllm",):
+        with vllm_server(config.responder, port + 1, log) as server:
+            yield [vllm_arm(server.url)]
         return
-    with running(NO_OP if names == ("no-op",) else config, port) as graph:
-        made = {
-            "graph": answering("graph", graph.url),
-            "detector": detecting(graph.url, fast_share),
-            "no-op": answering("no-op", graph.url, fast_share),
+    with running_graph(NO_OP if names == ("no-op",) else config, port) as graph:
+        arms = {
+            "graph": respond_arm("graph", graph.url),
+            "detector": detector_arm(graph.url, fast_share),
+            "no-op": respond_arm("no-op", graph.url, fast_share),
         }
-        yield [made[name] for name in names]
+        yield [arms[name] for name in names]
 
 
-def servers(names: tuple[ArmName, ...]) -> list[tuple[ArmName, ...]]:
-    """Which arms run on which server, in the order in which they are started."""
-    together: tuple[ArmName, ...] = tuple(name for name in ("graph", "detector") if name in names)
-    alone: tuple[ArmName, ...] = ("bare", "no-op")
-    return [group for group in (together, *((name,) for name in alone if name in names)) if group]
+def server_groups(names: tuple[ArmName, ...]) -> list[tuple[ArmName, ...]]:
+    """Group the arms by the server that they share, in the order in which servers start."""
+    shared: tuple[ArmName, ...] = tuple(name for name in ("graph", "detector") if name in names)
+    own_server: tuple[ArmName, ...] = ("vllm", "no-op")
+    groups = [shared, *((name,) for name in own_server if name in names)]
+    return [group for group in groups if group]

@@ -1,4 +1,4 @@
-"""The page of `make load`: one file of HTML that needs nothing beside it. Answers are untrusted text: everything is escaped."""
+"""HTML page of the load test: one self-contained file. Replies are untrusted, so all is escaped."""
 
 import math
 from collections.abc import Iterator
@@ -8,92 +8,119 @@ from statistics import fmean
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from load.harness.metrics import Figures
-from load.sweep import plots as load_plots
+from load.harness.runs import Metrics
+from load.sweep import plots
 from load.sweep.knee import Point
 from load.sweep.result import ArmResult, LoadResult, quantiles
 
 TEMPLATES = Path(__file__).parent / "templates"
-SPREAD = {"request_throughput", "request_goodput", "output_throughput"}  # whose repeats are shown beside the median
-COLUMNS = (  # heading, figure
+# Metrics whose repeats are shown next to the median.
+WITH_SPREAD = {"request_throughput", "request_goodput", "output_throughput"}
+COLUMNS = (  # heading, metric
     ("offered /s", "offered"),
     ("achieved /s", "request_throughput"),
     ("goodput /s", "request_goodput"),
     ("meet", "slo_attainment"),
     ("tok/s", "output_throughput"),
-    ("refused", "refused"),
+    ("rejected", "rejected"),
     ("failed", "failed"),
-    ("late, ms", "client_late_ms"),
+    ("lateness, ms", "client_lateness_ms"),
     ("client, cores", "client_cores"),
 )
-TIMES = tuple((kind, [f"{share}_{kind}_ms" for share in ("p50", "p90", "p95", "p99")]) for kind in ("ttft", "tpot", "itl", "e2el"))
-MIB_SHOWN, CORES_SHOWN = 60.0, 0.03
+TIMES = tuple(
+    (heading, [f"{share}_{name}_ms" for share in ("p50", "p90", "p95", "p99")])
+    for heading, name in (
+        ("TTFT", "ttft"),
+        ("TPOT", "tpot"),
+        ("ITL", "itl"),
+        ("end to end", "e2el"),
+    )
+)
+PERSONA_METRICS = tuple(
+    f"{share}_{name}_ms" for name in ("ttft", "tpot", "e2el") for share in ("median", "p99")
+)
+# A kind of process below these values is not drawn by itself.
+MIN_MIB = 60.0
+MIN_CORES = 0.03
 
 
 def write_page(result: LoadResult, file: Path) -> Path:
-    """Writes it and returns where it is."""
+    """Write the page and return its path."""
     file.write_text(render(result), "utf-8")
     return file
 
 
 def render(result: LoadResult) -> str:
+    """Render the page."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"number": number}
+    environment.filters |= {"number": format_number}
     environment.globals |= {
-        "plots": load_plots,
-        "of_arms": of_arms,
+        "plots": plots,
+        "points_of": points_of,
         "cell": cell,
-        "personas": personas,
-        "peaks": peaks,
+        "personas": persona_rows,
+        "processes": process_rows,
         "quantiles": quantiles,
+        "cores": attrgetter("cores"),
+        "memory": attrgetter("memory_mib"),
     }
-    environment.globals |= {"cores": attrgetter("cores"), "memory": attrgetter("memory_mib")}
     return environment.get_template("load.html.j2").render(
-        result=result, columns=COLUMNS, times=TIMES, mib_shown=MIB_SHOWN, cores_shown=CORES_SHOWN
+        result=result, columns=COLUMNS, times=TIMES, min_mib=MIN_MIB, min_cores=MIN_CORES
     )
 
 
-def of_arms(result: LoadResult, *names: str) -> list[Point]:
-    return [point for point in result.points if point.arm in names]
+def points_of(result: LoadResult, *arms: str) -> list[Point]:
+    """Select the points of some arms."""
+    return [point for point in result.points if point.arm in arms]
 
 
-def number(value: float) -> str:
-    """Three digits, and no more zeros than a reader needs."""
+def format_number(value: float) -> str:
+    """Format with three significant digits and without trailing zeros; a dash for NaN."""
     if math.isnan(value):
         return "–"
     if abs(value) >= 100 or value == round(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def cell(point: Point, name: str) -> str:
-    """The median of the repeats, and for what matters most from where to where they went."""
-    if name not in point.figures:
+    """Format the median of a metric, with the spread of the most important ones."""
+    if name not in point.metrics:
         return "–"
-    found = point.figures[name]
+    found = point.metrics[name]
     if name == "slo_attainment":
         return f"{found.value:.0%}"
-    text = number(found.value)
-    low, high = number(found.low), number(found.high)
-    return text if low == high or name not in SPREAD else f"{text} ({low} to {high})"
+    text = format_number(found.value)
+    low = format_number(found.low)
+    high = format_number(found.high)
+    return text if low == high or name not in WITH_SPREAD else f"{text} ({low} to {high})"
 
 
-def personas(arm: ArmResult) -> Iterator[tuple[str, Figures]]:
-    """Of each persona over all levels: how many answers, and the mean over the runs of what each run gave."""
+def persona_rows(arm: ArmResult) -> Iterator[tuple[str, Metrics]]:
+    """Yield each persona with its number of replies and the means of its runs' metrics."""
     for persona in sorted({name for run in arm.runs for name in run.personas}):
         runs = [run.personas[persona] for run in arm.runs if persona in run.personas]
-        names = ("median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "p99_tpot_ms", "median_e2el_ms", "p99_e2el_ms")
-        found = {name: fmean(run[name] for run in runs if name in run) for name in names if any(name in run for run in runs)}
-        yield persona, {"completed": sum(run["completed"] for run in runs)} | found
+        metrics = {"completed": sum(run["completed"] for run in runs)}
+        for name in PERSONA_METRICS:
+            values = [run[name] for run in runs if name in run]
+            if values:
+                metrics[name] = fmean(values)
+        yield persona, metrics
 
 
-def peaks(arm: ArmResult) -> list[tuple[str, float, float, float]]:
-    """Each kind of process: mean and greatest cores, greatest memory in MiB; the largest first."""
-    kinds = {kind for sample in arm.samples for kind in sample.memory_mib}
-    found = []
-    for kind in kinds:
+def process_rows(arm: ArmResult) -> list[tuple[str, float, float, float]]:
+    """List each kind of process: mean cores, peak cores, peak MiB; the largest first."""
+    rows = []
+    for kind in {kind for sample in arm.samples for kind in sample.memory_mib}:
         cores = [sample.cores.get(kind, 0.0) for sample in arm.samples]
-        found.append((kind, fmean(cores), max(cores), max(sample.memory_mib.get(kind, 0.0) for sample in arm.samples)))
-    return sorted(found, key=lambda row: -row[3])
+        mib = max(sample.memory_mib.get(kind, 0.0) for sample in arm.samples)
+        rows.append((kind, fmean(cores), max(cores), mib))
+    return sorted(rows, key=lambda row: -row[3])

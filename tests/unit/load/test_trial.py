@@ -1,42 +1,70 @@
-"""What a trial says of requests: which ends are excused by a fault, and which by none."""
+"""Verdict on a trial: the ends of requests that a fault allows."""
 
-from load.chaos.trial import LATE_S, Fault, Trial, judged
+from typing import Any
+
+import pytest
+
+from load.chaos.trial import Trial
+from load.chaos.verdict import MAX_LATENESS_S, Fault, judge
 from load.harness.outcomes import End, Outcome
 from models.emotions import Emotion
 
 
-async def nothing(_: object) -> str:
+async def no_effect(_: object) -> str:
     return ""
 
 
-HURTS, SPARES = Fault("hurts", nothing), Fault("spares", nothing, spares=True)
+HARMFUL = Fault("harmful", no_effect)
+HARMLESS = Fault("harmless", no_effect, harmless=True)
+CROWDED = Fault("crowded", no_effect, harmless=True, may_reject=True)
 
 
-def outcome(end: End, status: int = 200, text: str = "") -> Outcome:
-    return Outcome(emotion=Emotion.JOY, end=end, began_s=0, ended_s=1, status=status, adapter="joy@1", text=text)
+def outcome(end: End, status: int = 200, **more: Any) -> Outcome:
+    return Outcome(
+        emotion=Emotion.JOY, end=end, started_s=0, ended_s=1, status=status, adapter="joy@1", **more
+    )
 
 
-def test_only_a_stream_that_had_begun_may_end_with_an_error() -> None:
-    assert list(judged(HURTS, [outcome("ok"), outcome("failed_explicitly")], 1, 0)) == []
-    for fault, found in [
-        (HURTS, outcome("failed_explicitly", 502)),
-        (HURTS, outcome("refused", 429)),
-        (HURTS, outcome("lost")),
-        (HURTS, outcome("wrong")),
-        (HURTS, outcome("hung")),
-        (SPARES, outcome("failed_explicitly")),
-    ]:
-        assert len(list(judged(fault, [found], 1, 0))) == 1, found
-    crowds = Fault("crowds", nothing, spares=True, crowds=True)
-    assert list(judged(crowds, [outcome("refused", 429)], 1, 0)) == []
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (HARMFUL, outcome("ok")),
+        (HARMFUL, outcome("failed_explicitly")),
+        (HARMLESS, outcome("ok")),
+        (CROWDED, outcome("rejected", 429)),
+    ],
+)
+def test_accepts_ends_that_the_fault_allows(fault: Fault, found: Outcome) -> None:
+    assert list(judge(fault, [found], in_flight=1, lateness_s=0)) == []
 
 
-def test_a_fault_that_hits_nobody_or_a_client_that_is_late_proves_nothing() -> None:
-    assert list(judged(HURTS, [outcome("ok")], 0, 0)) == ["nothing was going on when it struck"]
-    assert list(judged(HURTS, [outcome("ok")], 1, 2 * LATE_S)) == ["the client itself was 10.0 s late"]
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (HARMFUL, outcome("failed_explicitly", 502)),
+        (HARMFUL, outcome("rejected", 429)),
+        (HARMFUL, outcome("lost")),
+        (HARMFUL, outcome("wrong")),
+        (HARMFUL, outcome("hung")),
+        (HARMLESS, outcome("failed_explicitly")),
+    ],
+)
+def test_reports_other_ends(fault: Fault, found: Outcome) -> None:
+    assert len(list(judge(fault, [found], in_flight=1, lateness_s=0))) == 1
 
 
-def test_text_that_came_twice_is_counted() -> None:
+def test_reports_a_fault_without_requests_in_flight() -> None:
+    [problem] = judge(HARMFUL, [outcome("ok")], in_flight=0, lateness_s=0)
+    assert "in flight" in problem
+
+
+def test_reports_a_late_client() -> None:
+    [problem] = judge(HARMFUL, [outcome("ok")], in_flight=1, lateness_s=2 * MAX_LATENESS_S)
+    assert "late" in problem
+
+
+def test_counts_duplicated_text() -> None:
     twice = outcome("wrong", text="[joy@1] I hear [joy@1] I hear you")
-    trial = Trial("hurts", [twice, outcome("wrong", text="[fear@1]")], "", 1, [])
-    assert (trial.duplicated, trial.row()["wrong"]) == (1, 2)
+    trial = Trial("harmful", [twice, outcome("wrong", text="[fear@1]")], "", 1, [])
+    assert trial.duplicated == 1
+    assert trial.row()["wrong"] == 2

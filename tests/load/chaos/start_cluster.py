@@ -1,0 +1,62 @@
+"""Start and stop of the cluster: one head with the proxy, several workers, and the application."""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from load.chaos.cluster import HOST, WORKER_CPUS, Cluster
+from load.harness.ports import free_port
+from serve.config import ServeConfig
+from serve.ray_compat import set_http_environment, set_ray_environment
+
+WORKERS = 2
+EXIT_TIMEOUT_S = 10.0
+SERVE_LOGGING = {"log_level": "WARNING", "enable_access_log": False}
+
+
+@asynccontextmanager
+async def run_cluster(config: ServeConfig) -> AsyncIterator[Cluster]:
+    """Run the graph on a cluster that looks like production; no process is left behind."""
+    folder = tempfile.mkdtemp(prefix="fye-")
+    # Both before Ray is imported.
+    set_ray_environment()
+    set_http_environment(config.http, Path(folder), free_port())
+    import ray
+    from ray import serve
+    from ray.cluster_utils import Cluster as Nodes
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    port = free_port()
+    before = set(psutil.Process().children(recursive=True))
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(WORKERS):
+            nodes.add_node(num_cpus=WORKER_CPUS)
+        ray.init(address=nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+        serve.start(
+            proxy_location="HeadOnly",
+            http_options={"host": HOST, "port": port},
+            logging_config=SERVE_LOGGING,
+        )
+        cluster = Cluster(nodes, config, port)
+        await cluster.deploy(config)
+        yield cluster
+    finally:
+        await asyncio.to_thread(serve.shutdown)
+        ray.shutdown()
+        nodes.shutdown()  # type: ignore[no-untyped-call]
+        kill_leftovers(set(psutil.Process().children(recursive=True)) - before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_leftovers(processes: set[psutil.Process]) -> None:
+    """Kill the processes that outlive their node, such as one stopped by SIGSTOP."""
+    _, alive = psutil.wait_procs(processes, timeout=EXIT_TIMEOUT_S)
+    for process in alive:
+        process.kill()

@@ -1,0 +1,63 @@
+"""Description of a fault, and the verdict on how the requests during it ended."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from load.chaos.cluster import Cluster
+from load.harness.outcomes import End, Outcome
+from load.harness.reply_checks import Check
+
+BEFORE_S = 2.5  # seconds of load before most faults
+MAX_LATENESS_S = 5.0  # a client with more lateness did not send its nominal load
+STREAM_STATUS = 200  # status of a stream that ends with an error
+# Injects a fault, returns once the graph has recovered, and describes the effect.
+Inject = Callable[[Cluster], Awaitable[str]]
+
+
+class FaultMissed(Exception):
+    """The fault had no effect: what should have changed did not."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Load during a fault."""
+
+    rate_per_s: float
+    timeout_s: float  # of each request
+    check: Check
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Fault and the requests that may fail because of it."""
+
+    name: str
+    inject: Inject
+    harmless: bool = False  # every request succeeds, also those in flight when the fault strikes
+    may_reject: bool = False  # requests may be rejected
+    load: Load | None = None  # instead of the usual load
+    prepare: Callable[[Cluster], Awaitable[object]] | None = None  # before the load starts
+    before_s: float = BEFORE_S
+
+
+def judge(
+    fault: Fault, outcomes: list[Outcome], in_flight: int, lateness_s: float
+) -> Iterator[str]:
+    """Yield every problem with how the requests ended, or with the trial itself."""
+    if not in_flight:
+        yield "no request was in flight when the fault struck"
+    if lateness_s > MAX_LATENESS_S:
+        yield f"the client itself was {lateness_s:.1f} s late"
+    for outcome in outcomes:
+        if outcome.end not in _allowed_ends(fault, outcome):
+            yield f"unexpected end: {outcome.end} with status {outcome.status}, {outcome.error}"
+
+
+def _allowed_ends(fault: Fault, outcome: Outcome) -> set[End]:
+    """List the allowed ends. Only a stream that has started may fail, and only explicitly."""
+    allowed: set[End] = {"ok"}
+    if outcome.status == STREAM_STATUS and not fault.harmless:
+        allowed.add("failed_explicitly")
+    if fault.may_reject:
+        allowed.add("rejected")
+    return allowed
