@@ -1,4 +1,4 @@
-"""The whole graph on real Ray, with the scripted engine: started once for this folder, and gone when the folder is done."""
+"""Fixtures: the whole graph on real Ray with the scripted engine, started once for this folder."""
 
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -7,34 +7,36 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.running_graph import Graph
 
 from load.harness.ports import free_port
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
-from serve.config import SCRIPTED, ResponderConfig
+from serve.config import SCRIPTED, ResponderConfig, ScriptedConfig
 from serve.ray_compat import set_ray_environment
+from support.running_graph import Graph
 
 HOST = "127.0.0.1"
-TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to leave in the middle
-CONFIG = SCRIPTED.model_copy(update={"responder": ResponderConfig(kind="scripted", scripted_token_s=TOKEN_S)})
+TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to disconnect in between
+RESPONDER = ResponderConfig(kind="scripted", scripted=ScriptedConfig(token_s=TOKEN_S))
+CONFIG = SCRIPTED.model_copy(update={"responder": RESPONDER})
 OPEN = ExitStack()
 
 
 @pytest.fixture(scope="session")
 def graph() -> Graph:
-    from ray import serve  # before the environment is set: only what it starts is to be tuned, so that a test needs no event loop
-
     set_ray_environment()
+    from ray import serve
+
     port = free_port()
     OPEN.enter_context(serving(CONFIG, HOST, port))
     wait_ready(HOST, port, threading.Event())
     responder = serve.get_deployment_handle("Responder", APP_NAME)
-    return Graph(f"http://{HOST}:{port}", lambda: int(responder.stats.remote().result(timeout_s=10).running))
+    url = f"http://{HOST}:{port}"
+    return Graph(url, lambda: int(responder.stats.remote().result(timeout_s=10).running))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """A session's fixture would keep Ray until the end, and the end-to-end tests connect to a Ray of their own."""
+    """Stop the graph after this folder: the end-to-end tests start a Ray of their own."""
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
         OPEN.close()
 

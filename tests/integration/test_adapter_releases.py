@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from support.running_graph import Graph, kill_replica
 from typer.testing import CliRunner
 
 from models.emotions import Emotion
@@ -15,13 +14,14 @@ from models.manifest import AdapterManifest
 from serve.adapters.registry import SYNC_INTERVAL_S
 from serve.cli.adapters import app
 from serve.engine.scripted import TOKENS, script
-from support.fakes import write_adapter
+from support.adapters import write_adapter
+from support.running_graph import Graph, kill_replica
 
 ADMIN = "/v1/admin/adapters"
 
 
 def answering(versions: list[dict[str, Any]]) -> str:
-    return next(version["name"] for version in versions if version["persona"] == "joy" and version["answers"])
+    return next(version["name"] for version in versions if version["persona"] == "joy" and version["promoted"])
 
 
 async def asked(client: httpx.AsyncClient, tokens: int = 4) -> str:
@@ -53,7 +53,7 @@ async def test_a_version_is_swapped_and_swapped_back_under_load(graph: Graph, as
             load.create_task(under_load(async_client, seen, tokens, enough))
         published = (await async_client.post(ADMIN, json={"folder": str(fresh)})).json()
         new, old = published[-1]["name"], answering(published)
-        assert (published[-1]["answers"], published[-1]["resident"], published[-1]["replicas"]) == (False, 1, 1)
+        assert (published[-1]["promoted"], published[-1]["resident"], published[-1]["replicas"]) == (False, 1, 1)
         assert await asked(async_client) == old
         promoted = await async_client.post(f"{ADMIN}/promote", json={"name": new})
         assert answering(promoted.json()) == new

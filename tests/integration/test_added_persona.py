@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from support.running_graph import Graph
 
 from models.emotions import LABELS
-from support.fakes import write_adapter
+from support.adapters import write_adapter
+from support.running_graph import Graph
 
 ADMIN = "/v1/admin/adapters"
 CALM = {"text": "much anger", "emotion": "calm", "max_tokens": 4}
@@ -59,7 +59,7 @@ async def rolled_back_amid_an_answer(client: httpx.AsyncClient, version: str) ->
         while not (await anext(lines)).startswith("event: delta"):
             pass
         back = await client.post(f"{ADMIN}/rollback", json={"persona": "calm"})
-        assert [row["answers"] for row in back.json() if row["name"] == version] == [False]
+        assert [row["promoted"] for row in back.json() if row["name"] == version] == [False]
         *_, last = [line async for line in lines if line.startswith("data: ")]
     done = json.loads(last.removeprefix("data: "))
     assert (done["adapter"], done["usage"]["completion_tokens"]) == (version, 12)

@@ -10,11 +10,11 @@ import aiohttp
 import httpx
 import psutil
 import pytest
-from support.running_graph import Graph, wait_for_running
 
 from serve.capacity import derive_gates
 from serve.cli.local_cluster import APP_NAME
 from serve.config import ServeConfig
+from support.running_graph import Graph, wait_for_running
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
 BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
@@ -49,7 +49,7 @@ async def test_a_late_stream_ends_with_an_error_that_says_so(graph: Graph, async
 
 
 async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph, async_client: httpx.AsyncClient) -> None:
-    limit, _ = derive_gates(ServeConfig()).answers
+    limit = derive_gates(ServeConfig()).answers.admitted
     body = {"text": "much joy", "max_tokens": 5}
     replies = await asyncio.gather(*(async_client.post(OWN, json=body) for _ in range(limit + 40)))
     refused = [reply for reply in replies if reply.status_code == 429]

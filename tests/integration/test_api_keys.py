@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.running_graph import Graph
 from typer.testing import CliRunner
 
 from serve.__main__ import app
 from serve.api.auth import new_secret, sha256_of
-from serve.config import SCRIPTED, DetectorConfig, IngressConfig, KeysConfig, Replicas, ResponderConfig, ServeConfig
+from serve.config import SCRIPTED, DetectorConfig, KeysConfig, Replicas, ResponderConfig, ServeConfig
+from support.running_graph import Graph
 
 APP = "keyed"
 FREE = Replicas(cpus=0)  # beside the graph of the other tests
@@ -53,7 +53,7 @@ def url(graph: Graph, file: Path) -> Iterator[str]:
 
     detector = DetectorConfig(kind="scripted", harm="off", replicas=FREE)
     responder = ResponderConfig(kind="scripted", replicas=FREE)
-    parts = {"ingress": IngressConfig(replicas=FREE), "detector": detector, "responder": responder, "api_keys": KeysConfig(file=file)}
+    parts = {"detector": detector, "responder": responder, "api_keys": KeysConfig(file=file)}
     config: ServeConfig = SCRIPTED.model_copy(update=parts)
     serve.run(build(config), name=APP, route_prefix=f"/{APP}")
     yield f"{graph.url}/{APP}"

@@ -17,7 +17,7 @@ from support.server_process import ROOT, start_server
 
 STOP_S = 30
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)
-STAGES = 4  # Ingress, Detector, Responder, AdapterController
+DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -44,7 +44,7 @@ def check_loopback(processes: list[psutil.Process]) -> None:
         if socket_.status == psutil.CONN_LISTEN
     ]
     replicas = [name for _, name in listening if name.startswith("ray::Serve")]
-    assert len(replicas) > 2 * STAGES, "each has Ray's port and one for other replicas, and the ingress one more"
+    assert len(replicas) > 2 * DEPLOYMENTS, "each has a port of Ray and one for other replicas"
     assert [found for found in listening if not is_loopback(found[0])] == []
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 import httpx
 import pytest
-from support.running_graph import Graph, wait_for_running
 
 from serve.engine.scripted import script
+from support.running_graph import Graph, wait_for_running
 
 FREE_S = 1.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"

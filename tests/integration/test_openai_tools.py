@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.running_graph import Graph
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
+
+from support.running_graph import Graph
 
 BENCH = (
     "from vllm.benchmarks.serve import add_cli_args, main\n"

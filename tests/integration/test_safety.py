@@ -4,13 +4,13 @@ import json
 
 import httpx
 import pytest
-from support.running_graph import Graph
 
 from models.detector.harm import Category
-from serve.pipeline.safety import calm_answer
+from serve.pipeline.safety import safety_reply
+from support.running_graph import Graph
 
 TEXT = "so much joy, and self-harm"
-CALM = calm_answer(Category.SELF_HARM, None)
+CALM = safety_reply(Category.SELF_HARM, None)
 MARK = {"category": "self-harm", "action": "calm-answer"}
 
 

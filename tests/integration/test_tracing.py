@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from support.running_graph import Graph
 
-from serve.config import SCRIPTED, DetectorConfig, IngressConfig, Replicas, ResponderConfig, ServeConfig, TracingConfig
-from support.otlp_collector import Collector, CollectedSpan, run_collector
+from serve.config import SCRIPTED, DetectorConfig, Replicas, ResponderConfig, ServeConfig, TracingConfig
+from support.otlp_collector import CollectedSpan, Collector, run_collector
+from support.running_graph import Graph
 
 SECRET = "what-the-user-wrote"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CHAT = "/v1/chat/completions"
-NAMES = ("request", "detect", "batch", "respond", "generate")
+NAMES = ("request", "detect", "batch", "generate")
 FREE = Replicas(cpus=0)  # beside the graph of the other tests
 APP = "traced"
 
@@ -20,7 +20,6 @@ APP = "traced"
 def config(endpoint: str) -> ServeConfig:
     return SCRIPTED.model_copy(
         update={
-            "ingress": IngressConfig(replicas=FREE),
             "detector": DetectorConfig(kind="scripted", harm=False, replicas=FREE),
             "responder": ResponderConfig(kind="scripted", replicas=FREE),
             "tracing": TracingConfig(endpoint=endpoint),
@@ -50,11 +49,10 @@ def traced(graph: Graph, collector: Collector) -> Iterator[httpx.Client]:
 def check_parents(spans: dict[str, CollectedSpan], root: str) -> None:
     parents = {name: next((other for other, span in spans.items() if span.id == spans[name].parent), None) for name in spans}
     assert spans["request"].parent == root
-    assert parents == {"request": None, "detect": "request", "batch": "detect", "respond": "request", "generate": "respond"}
+    assert parents == {"request": None, "detect": "request", "batch": "detect", "generate": "request"}
     assert {name: span.service for name, span in spans.items()} == {
-        "request": "ingress",
-        "detect": "ingress",
-        "respond": "ingress",
+        "request": "responder",
+        "detect": "responder",
         "batch": "detector",
         "generate": "responder",
     }
@@ -90,7 +88,7 @@ def test_what_nobody_needs_to_know_is_not_detected(traced: httpx.Client, collect
     body = {"text": SECRET, "emotion": "joy", "max_tokens": 2}
     reply = traced.post("/v1/respond", json=body, headers={"x-request-id": "chosen"})
     assert (reply.json()["persona"], reply.json()["timings_ms"]["detect"]) == ("joy", 0)
-    collector.wait_for("request", "respond", "generate", trace=trace_of(collector, "chosen"))
+    collector.wait_for("request", "generate", trace=trace_of(collector, "chosen"))
 
 
 def test_texts_that_are_only_detected_are_a_trace_too(traced: httpx.Client, collector: Collector) -> None:

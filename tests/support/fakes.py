@@ -1,33 +1,21 @@
-"""Fake deployments and adapters for the unit tests of `serve`."""
+"""Fake detector and generator for the unit tests of `serve`."""
 
-import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
-from safetensors.numpy import save_file
 
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
-from models.manifest import Adapter, AdapterManifest, adapter_hash
-from models.personas import PERSONA_FILE
 from models.prompt import Turn
 from serve.detector.protocol import Detection, Scores
-from serve.engine.protocol import Sampling
-from serve.pipeline.messages import Message
-from serve.responder.replica import Ask, Piece
+from serve.engine.protocol import Sampling, TextChunk
+from serve.pipeline.messages import Message, RequestContext
+from serve.responder.generator import Generation
+from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
-PERSONA_TOML = """\
-name = "{0}"
-voice = "even"
-colour = "#88aacc"
-emoji = "~"
-instruction = "{0} is an even-tempered friend."
-"""
-ANSWER = (Piece("Oh"), Piece(" no"), Piece("", "stop", 5, 2))
+CHUNKS = (TextChunk("Oh", 1), TextChunk(" no", 1), TextChunk("", 0, "stop"))
+PROMPT_TOKENS = 5
 
 
 def scores(best: Emotion) -> Scores:
@@ -36,21 +24,21 @@ def scores(best: Emotion) -> Scores:
 
 
 @dataclass
-class FakeDeployments:
-    """Detector and responder that return fixed results and record their requests."""
+class FakeStages:
+    """Detector and generator that return fixed results and record their requests."""
 
-    chunks: tuple[Piece, ...] = ANSWER
+    chunks: tuple[TextChunk, ...] = CHUNKS
     emotion: Emotion = Emotion.FEAR  # of every text
-    # Raised by the responder after its chunks, or by the detector if there are no chunks.
+    # Raised by the generator after its chunks, or by the detector if there are no chunks.
     error: Exception | None = None
     harm: Category | None = None
     harmful_text: str | None = None  # the only text with that harm; None means all texts
     classified_texts: list[list[str]] = field(default_factory=list)
     traces: list[Carrier] = field(default_factory=list)
-    requests: list[Ask] = field(default_factory=list)
-    closed: bool = False  # whether a reply's generator was closed
+    requests: list[GenerationRequest] = field(default_factory=list)
+    closed: bool = False  # whether the chunks' generator was closed
 
-    async def read(self, texts: list[str], trace: Carrier) -> list[Detection]:
+    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
         """Classify texts."""
         self.classified_texts.append(texts)
         self.traces.append(trace)
@@ -62,9 +50,13 @@ class FakeDeployments:
         harm = self.harm if self.harmful_text in {None, text} else None
         return Detection(scores(self.emotion), harm, "fake")
 
-    async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-        """Stream the chunks of a reply."""
-        self.requests.append(ask)
+    def generate(self, request: GenerationRequest) -> Generation:
+        """Start a text."""
+        self.requests.append(request)
+        adapter = f"{request.persona}@fake" if request.persona else None
+        return Generation(adapter, PROMPT_TOKENS, self._generate())
+
+    async def _generate(self) -> AsyncGenerator[TextChunk]:
         try:
             for chunk in self.chunks:
                 yield chunk
@@ -74,52 +66,15 @@ class FakeDeployments:
             self.closed = True
 
 
-def message(*texts: str, emotion: str | None = None, bare: bool = False) -> Message:
+def context(timeout_s: float = 60) -> RequestContext:
+    """Build the context of a request that has just arrived."""
+    now_s = time.monotonic()
+    return RequestContext("m-1", now_s, now_s + timeout_s)
+
+
+def message(*texts: str, persona: str | None = None, bare: bool = False) -> Message:
     """Build a conversation whose turns alternate, beginning with the user's."""
     turns = tuple(
         Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts)
     )
-    now_s = time.monotonic()
-    return Message("m-1", turns, Sampling(max_tokens=9), now_s, now_s + 60, emotion, bare)
-
-
-def adapter(persona: str = Emotion.JOY, rank: int = 8, folder: Path = Path("nowhere")) -> Adapter:
-    """Build an adapter that has a manifest but no files."""
-    sha = "0123456789ab" + "0" * 52
-    manifest = AdapterManifest(
-        content_hash=sha,
-        base="tiny",
-        base_hash=sha,
-        training_data_hash=sha,
-        metrics={},
-        name=str(persona),
-        persona=persona,
-        rank=rank,
-        alpha=2 * rank,
-        target_modules=("q_proj",),
-        prompt_version="friend-1",
-    )
-    return Adapter(manifest, folder)
-
-
-def write_adapter(
-    folder: Path, persona: str, persona_toml: str | None = PERSONA_TOML, rank: int = 8
-) -> None:
-    """Write a valid PEFT folder with a matching manifest.
-
-    An added persona gets the persona file as well, unless `persona_toml` is None.
-    """
-    folder.mkdir(parents=True)
-    config = {"r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"], "bias": "none"}
-    (folder / "adapter_config.json").write_text(json.dumps(config))
-    save_file(_lora_tensors(rank), folder / "adapter_model.safetensors")
-    if persona not in LABELS and persona_toml is not None:
-        (folder / PERSONA_FILE).write_text(persona_toml.format(persona.capitalize()))
-    manifest = adapter(persona, rank).manifest
-    manifest.model_copy(update={"content_hash": adapter_hash(folder)}).write(folder)
-
-
-def _lora_tensors(rank: int) -> dict[str, np.ndarray]:
-    module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
-    shapes = {"A": (rank, 8), "B": (8, rank)}
-    return {f"{module}_{side}.weight": np.ones(shape, np.float32) for side, shape in shapes.items()}
+    return Message(context(), turns, Sampling(max_tokens=9), persona, bare)

@@ -1,6 +1,6 @@
-"""HTTP application on fake deployments, and a client for it."""
+"""HTTP application on a fake responder, and a client for it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,18 +9,19 @@ from httpx_sse import EventSource
 from ray.serve._private.http_util import RequestIdMiddleware
 
 from serve.adapters.controller import configured_releases
-from serve.adapters.registry import ControllerStatus
 from serve.adapters.persona_cache import PersonaCache
-from serve.adapters.registry import Releases
+from serve.adapters.registry import ControllerStatus, Releases
+from serve.api.app import make_http_app
 from serve.api.auth import KeyRing
-from serve.api.routes import make_http_app
-from serve.config import IngressConfig, ResponderConfig
+from serve.config import HttpConfig, ResponderConfig
+from serve.deadline import deadline
 from serve.detector.protocol import Detection
 from serve.errors import AdapterRefused
-from serve.pipeline.ingress import this_ingress
-from serve.pipeline.messages import Event, Message, Texts
-from serve.pipeline.respond import answer
-from support.fakes import FakeDeployments
+from serve.pipeline.answer import Answer, AnswerWriter
+from serve.pipeline.messages import Message, RequestContext
+from serve.pipeline.replica import this_responder
+from serve.pipeline.respond import respond
+from support.fakes import FakeStages
 
 
 class Remote:
@@ -30,53 +31,53 @@ class Remote:
         self.remote = method
 
 
-class FakeController:
-    """Adapter controller with the scripted engine's versions that rejects every change."""
-
-    def __init__(self, releases: Releases | None = None) -> None:
-        self._releases = releases or configured_releases(ResponderConfig(kind="scripted"), None)
-        self.status = Remote(self._status)
-        self.publish = Remote(self._reject)
-        self.promote = Remote(self._reject)
-        self.rollback = Remote(self._reject)
-
-    async def _status(self) -> ControllerStatus:
-        return ControllerStatus(self._releases)
-
-    async def _reject(self, _change: object) -> None:
-        raise AdapterRefused("no responder replica reconciles with this controller")
-
-
 @dataclass
-class FakeIngress(FakeDeployments):
-    """Ingress on fake deployments that records its requests."""
+class FakeResponder(FakeStages):
+    """Responder on fake stages that records its requests and rejects changes of adapters."""
 
-    directory: FakeController = field(default_factory=FakeController)
+    releases: Releases = field(
+        default_factory=lambda: configured_releases(ResponderConfig(kind="scripted"), None)
+    )
     messages: list[Message] = field(default_factory=list)
-    deadlines_s: list[float] = field(default_factory=list)
+    contexts: list[RequestContext] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.characters = PersonaCache(self.directory.status.remote)
+        self.personas = PersonaCache(self.adapter_status)
 
-    def answer(self, message: Message) -> AsyncGenerator[Event]:
+    async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
         """Run the pipeline."""
         self.messages.append(message)
-        return answer(self, message)
+        answer = Answer(message)
+        async with deadline(message.context.deadline_s):
+            await respond(answer, writer, self.classify, self, safety=True)  # type: ignore[arg-type]
+        return answer
 
-    async def detect(self, asked: Texts) -> list[Detection]:
+    async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:
         """Classify texts."""
-        self.deadlines_s.append(asked.deadline_s)
-        return await self.read(list(asked.texts), asked.trace)
+        self.contexts.append(context)
+        return await self.classify(texts, context.trace)
 
-    async def probe(self) -> None:
-        """Check readiness. Raises the configured error."""
+    async def probe(self) -> dict[str, str]:
+        """Return the engine's operators. Raises the configured error."""
         if self.error:
             raise self.error
+        return {"lora": "active"}
+
+    async def adapter_status(self) -> ControllerStatus:
+        """Return the versions."""
+        return ControllerStatus(self.releases)
+
+    async def publish_adapter(self, folder: str) -> ControllerStatus:
+        """Reject the change."""
+        raise AdapterRefused("no responder replica reconciles with this controller")
+
+    promote_adapter = publish_adapter
+    roll_back_adapter = publish_adapter
 
 
 def http_client(
-    ingress: FakeIngress,
-    limits: IngressConfig | None = None,
+    responder: FakeResponder,
+    config: HttpConfig | None = None,
     keys: KeyRing | None = None,
     on_loopback: bool = True,
 ) -> httpx.AsyncClient:
@@ -84,8 +85,8 @@ def http_client(
 
     The client holds no connection, so it does not have to be closed.
     """
-    app = make_http_app(limits or IngressConfig(), keys, on_loopback)
-    app.dependency_overrides[this_ingress] = lambda: ingress
+    app = make_http_app(config or HttpConfig(), keys, on_loopback)
+    app.dependency_overrides[this_responder] = lambda: responder
     transport = httpx.ASGITransport(RequestIdMiddleware(app), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 

@@ -120,20 +120,20 @@ class ChunkWriter:
         self._head = _head(answer, self._model, "chat.completion.chunk")
         await self._stream.start(answer)
         extra = {} if answer.message.bare else _emotion(answer)
-        await self._chunk({"role": "assistant", "content": ""}, **extra)
+        await self._chunk({"role": "assistant", "content": ""}, extra=extra)
 
     async def safety(self, answer: Answer) -> None:
         """Write why no persona answers."""
-        await self._chunk({}, **_safety(answer))
+        await self._chunk({}, extra=_safety(answer))
 
     async def text(self, answer: Answer, text: str) -> None:
         """Write a part of the text."""
         usage = {"usage": _usage(answer)} if self._usage_so_far else {}
-        await self._chunk({"content": text}, **usage)
+        await self._chunk({"content": text}, extra=usage)
 
     async def done(self, answer: Answer) -> None:
         """Write the finish reason, the usage if asked for, and the end."""
-        await self._chunk({}, answer.finish_reason, system_fingerprint=answer.adapter)
+        await self._chunk({}, answer.finish_reason, {"system_fingerprint": answer.adapter})
         if self._usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": _usage(answer)})
@@ -146,10 +146,13 @@ class ChunkWriter:
         await self._stream.send("[DONE]")
 
     async def _chunk(
-        self, delta: dict[str, str], finish_reason: str | None = None, **extra: Any
+        self,
+        delta: dict[str, str],
+        finish_reason: str | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        chunk = self._head | extra | {"choices": [choice]}
+        chunk = self._head | (extra or {}) | {"choices": [choice]}
         await self._stream.send(json.dumps(chunk, ensure_ascii=False))
 
 
