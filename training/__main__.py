@@ -1,4 +1,8 @@
-"""Commands: `python -m training detector`, `personas`, `lint-personas`, `evaluate` and `publish`. `--help` explains each."""
+"""Command line of training: `python -m training COMMAND`; `--help` describes each command.
+
+Each command imports what it needs when it runs: Unsloth must be imported before transformers, and
+`--help` needs neither.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +16,44 @@ from models.manifest import ARTIFACTS
 if TYPE_CHECKING:
     from training.recipe import PersonaRecipe
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Produces and measures detectors and persona adapters.")
-Data = Annotated[Path | None, typer.Option(help="folder with the public sets; without it they come from the hub", exists=True)]
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Train, evaluate and publish detectors and persona adapters.",
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="folder of the public data sets; default: download them", exists=True),
+]
 Recipe = Annotated[str, typer.Option(help="a name in training/recipes, or a TOML file")]
-Run = Annotated[Path, typer.Option(help="folder of the run; an interrupted one is resumed")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="field=value, laid over the recipe; may be given often")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="print the plan: rows, tokens, steps, parameters, memory, time")]
-Measure = Annotated[bool, typer.Option("--measure", help="with --dry-run: time real steps instead of estimating")]
+Run = Annotated[Path, typer.Option(help="folder of the run; an interrupted run is resumed")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="field=value that replaces a field of the recipe; repeatable"),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="print the plan: rows, tokens, steps, parameters, memory, time"),
+]
+Measure = Annotated[
+    bool, typer.Option("--measure", help="with --dry-run: time real steps instead of estimating")
+]
+Parallel = Annotated[
+    bool,
+    typer.Option(
+        "--parallel",
+        help="one Ray task per persona, with the recipe's worker_cpus and worker_gpus",
+    ),
+]
+Detectors = Annotated[
+    list[Path] | None,
+    typer.Option(help="folder of a detector; repeatable; default: all that ship", exists=True),
+]
+Adapters = Annotated[
+    Path,
+    typer.Option(help="folder with an adapter per persona: a run, or those that ship", exists=True),
+]
 
 
 @app.command()
@@ -26,7 +61,7 @@ def detector(
     recipe: Recipe = "detector-mpnet-base",
     data: Data = None,
     run: Run = Path("runs/detector"),
-    overrides: Set = None,
+    overrides: Overrides = None,
     dry_run: DryRun = False,
     measure: Measure = False,
 ) -> None:
@@ -35,7 +70,8 @@ def detector(
 
     chosen = DetectorRecipe.read(recipe, overrides or ())
     if dry_run:
-        from training.jobs.plan import plan_detector, print_plan
+        from training.jobs.plan import plan_detector
+        from training.jobs.plan_table import print_plan
 
         print_plan(plan_detector(chosen, data, measure))
     elif chosen.workers > 1:
@@ -50,15 +86,15 @@ def detector(
 
 @app.command()
 def personas(
-    persona: Annotated[list[Emotion] | None, typer.Argument(help="which; default: all six")] = None,
+    persona: Annotated[
+        list[Emotion] | None, typer.Argument(help="personas to train; default: all six")
+    ] = None,
     recipe: Recipe = "personas-gemma-3-270m",
     run: Run = Path("runs/personas"),
-    overrides: Set = None,
+    overrides: Overrides = None,
     dry_run: DryRun = False,
     measure: Measure = False,
-    parallel: Annotated[
-        bool, typer.Option("--parallel", help="one Ray task a persona, with the recipe's worker_cpus and worker_gpus")
-    ] = False,
+    parallel: Parallel = False,
 ) -> None:
     """Train the persona adapters."""
     from training.personas.unsloth import import_unsloth
@@ -67,7 +103,8 @@ def personas(
     chosen = PersonaRecipe.read(recipe, overrides or ())
     import_unsloth(chosen)
     if dry_run:
-        from training.jobs.plan import plan_personas, print_plan
+        from training.jobs.plan import plan_personas
+        from training.jobs.plan_table import print_plan
 
         print_plan(plan_personas(chosen, persona or LABELS, measure))
         return
@@ -75,58 +112,67 @@ def personas(
         typer.echo(folder)
 
 
-def _train_personas(recipe: "PersonaRecipe", run: Path, who: list[Emotion], parallel: bool) -> list[Path]:
+def _train_personas(
+    recipe: "PersonaRecipe", run: Path, chosen: list[Emotion], parallel: bool
+) -> list[Path]:
     if parallel:
         from training.jobs.distributed import train_personas_parallel
 
-        return train_personas_parallel(recipe, run, who)
+        return train_personas_parallel(recipe, run, chosen)
     from training.personas.train import train_personas
 
-    return train_personas(recipe, run, who)
+    return train_personas(recipe, run, chosen)
 
 
 @app.command()
 def lint_personas() -> None:
-    """Check the persona pairs: duplicates, echoes, length, forbidden phrases, harm, leakage, counts, vocabulary."""
+    """Check the persona pairs against the rules of the linter."""
     from training.datasets.lint.runner import lint_personas, print_findings
     from training.errors import LintError
 
     findings = lint_personas()
     print_findings(findings)
     if findings:
-        raise LintError(f"{len(findings)} findings")
+        raise LintError(f"{len(findings)} findings in the persona pairs: fix the lines listed")
 
 
 @app.command()
 def evaluate(
     data: Data = None,
-    detector: Annotated[
-        list[Path] | None, typer.Option(help="folder of a detector, may be given often; default: the shipped ones", exists=True)
-    ] = None,
-    adapters: Annotated[Path, typer.Option(help="folder with an adapter for each persona: a run, or what ships", exists=True)] = ARTIFACTS
-    / "adapters",
+    detector: Detectors = None,
+    adapters: Adapters = ARTIFACTS / "adapters",
     base: Annotated[str, typer.Option(help="base weights of the adapters")] = "gemma-3-270m",
     judge: Annotated[Path, typer.Option(help="folder of the judge")] = ARTIFACTS / "judge",
-    out: Annotated[Path, typer.Option(help="where report.json and report.html go")] = Path("runs/evaluation"),
-    personas: Annotated[bool, typer.Option(help="measure the personas too, which takes some ten minutes on two CPU cores")] = True,
+    out: Annotated[Path, typer.Option(help="folder of the report")] = Path("runs/evaluation"),
+    personas: Annotated[
+        bool, typer.Option(help="measure the personas too: about ten minutes on two CPU cores")
+    ] = True,
 ) -> None:
-    """Measure detectors and personas, and write one report."""
+    """Measure detectors and personas, and write one report as JSON and HTML."""
     from training.evaluation.evaluate import evaluate, shipped_detectors
+    from training.evaluation.personas import PersonaArtifacts
 
-    evaluate(data, detector or shipped_detectors(), adapters if personas else None, base, judge, out)
-
-
-@app.command()
-def harm(detector: Annotated[Path, typer.Argument(help="a detector's artefact, which gets the probe", exists=True)]) -> None:
-    """Fit the probe that tells messages of harm on a detector's features, and measure it."""
-    from training.detector.harm_probe import train_harm
-
-    train_harm(detector)
+    artifacts = PersonaArtifacts(base, adapters, judge) if personas else None
+    evaluate(data, detector or shipped_detectors(), artifacts, out)
 
 
 @app.command()
-def publish(run: Annotated[Path, typer.Argument(help="a finished run's folder", exists=True)]) -> None:
-    """Copy a run's artefacts into models/artifacts/, each with its model card."""
+def harm(
+    detector: Annotated[
+        Path, typer.Argument(help="folder of the detector that gets the probe", exists=True)
+    ],
+) -> None:
+    """Fit the probe that finds messages about harm, on the features of a detector."""
+    from training.detector.harm_probe import train_harm_probe
+
+    train_harm_probe(detector)
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run", exists=True)],
+) -> None:
+    """Copy the artefacts of a run into models/artifacts/, each with its model card."""
     from training.runs.publish import publish_run
 
     for folder in publish_run(run):
@@ -134,7 +180,7 @@ def publish(run: Annotated[Path, typer.Argument(help="a finished run's folder", 
 
 
 def main() -> None:
-    """Errors that this project raises on purpose are one line on the terminal."""
+    """Run a command, and print an error of this project as one line."""
     try:
         app()
     except FyeError as error:

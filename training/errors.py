@@ -1,34 +1,43 @@
-"""Errors of training. A branch of the tree in `models.errors`; the statuses are never sent, for training answers no request.
+"""Errors of training, one branch of the tree in `models.errors`.
 
-FyeError                        500
-└── TrainingError               500
-    ├── RecipeError             422   a recipe or an override that says something impossible
-    ├── LeakError               500   a text of an evaluation split stands in the training data
-    ├── BackendError            503   a backend that this machine does not have
-    └── LintError               422   training data that breaks a rule of the linter
+FyeError
+└── TrainingError        a training that failed for a reason of its own
+    ├── RecipeError      a recipe file or an override that is not valid
+    ├── LeakError        training data that contains a text of an evaluation split
+    ├── BackendError     a training backend that this machine cannot run
+    └── LintError        training data that breaks a rule of the linter
+
+To add an error, subclass TrainingError and give it a `type` slug of its own.
 """
 
 from models.errors import FyeError
 
 
 class TrainingError(FyeError):
+    """Base class of the errors of training."""
+
     type = "training"
 
 
 class RecipeError(TrainingError):
-    status = 422
+    """A recipe file or an override that is not valid."""
+
     type = "recipe"
 
 
 class LeakError(TrainingError):
+    """Training data that contains a text of an evaluation split."""
+
     type = "leak"
 
 
 class BackendError(TrainingError):
-    status = 503
+    """A training backend that this machine cannot run."""
+
     type = "backend"
 
 
 class LintError(TrainingError):
-    status = 422
+    """Training data that breaks a rule of the linter."""
+
     type = "lint"

@@ -14,6 +14,7 @@ from models.schema import FrozenModel
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
+PairSet = Literal["literary", "plain"]
 
 
 class _Recipe(FrozenModel):
@@ -153,6 +154,10 @@ class PersonaRecipe(_Recipe):
     A stage shared by all personas comes first, then a stage for each persona.
     """
 
+    pairs: PairSet = Field(
+        default="literary",
+        description="set of persona pairs to train on, see training/data/README.md",
+    )
     backend: Literal["auto", "peft", "unsloth"] = Field(
         default="auto", description="auto: Unsloth if it and a GPU are available, else PEFT"
     )

@@ -1,4 +1,4 @@
-"""The training commands on tiny models: they write what `models` loads, and a killed run goes on where it was."""
+"""Training commands on tiny models: their artefacts load, and a killed run resumes."""
 
 import json
 import re
@@ -21,7 +21,8 @@ TIMEOUT_S = 300
 
 
 def detector_arguments(data: Path, base: Path, run: Path) -> tuple[str, ...]:
-    return ("detector", "--recipe", "detector-minilm-l6", "--data", str(data), "--run", str(run), "--set", f"base={base}")
+    folders = ("--data", str(data), "--run", str(run))
+    return ("detector", "--recipe", "detector-minilm-l6", *folders, "--set", f"base={base}")
 
 
 def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -36,6 +37,7 @@ def finish(log: Path, *arguments: str) -> str:
 
 
 def kill_when(pattern: str, folder: Path, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Kill the process as soon as a file in `folder` matches the pattern."""
     deadline_s = time.monotonic() + TIMEOUT_S
     while not list(folder.glob(pattern)):
         assert process.poll() is None, log.read_text()
@@ -51,36 +53,43 @@ def first_step(log: str, title: str) -> int:
     return int(found[1])
 
 
-def test_a_killed_detector_run_goes_on_and_its_artefact_loads(tmp_path: Path, data: Path) -> None:
-    base, run, log = tiny_bert(tmp_path / "tiny-bert"), tmp_path / "run", tmp_path / "log.txt"
+def test_killed_detector_run_resumes_and_its_artefact_loads(tmp_path: Path, data: Path) -> None:
+    base = tiny_bert(tmp_path / "tiny-bert")
+    run = tmp_path / "run"
+    log = tmp_path / "log.txt"
     arguments = (*detector_arguments(data, base, run), "--set", "epochs=2")
     kill_when("checkpoint-100/trainer_state.json", run, start(log, *arguments), log)
     assert first_step(finish(log, *arguments), "detector") > 100
     classifier = TransformerClassifier(run / "artifact")
-    scores = classifier.scores(["unsplit joy line", "a longer text than the other one, to be padded to"])
+    texts = ["unsplit joy line", "a longer text than the other one, to be padded to"]
+    scores = classifier.scores(texts)
     assert scores.shape == (2, 6)
     assert scores.sum(-1).tolist() == pytest.approx([1, 1], abs=1e-5)
     assert "emotion_val_macro_f1" in json.loads((run / "metrics.json").read_text())["metrics"]
     assert (run / "loss.png").stat().st_size > 1000
 
 
-def test_a_killed_persona_run_goes_on_and_its_adapter_loads(tmp_path: Path) -> None:
-    base, run, log = tiny_gemma(tmp_path / "tiny-gemma"), tmp_path / "run", tmp_path / "log.txt"
+def test_killed_persona_run_resumes_and_its_adapter_loads(tmp_path: Path) -> None:
+    base = tiny_gemma(tmp_path / "tiny-gemma")
+    run = tmp_path / "run"
+    log = tmp_path / "log.txt"
     arguments = ("personas", "fear", "--run", str(run), "--set", f"base={base}")
     kill_when("shared/checkpoint-*/trainer_state.json", run, start(log, *arguments), log)
     assert first_step(finish(log, *arguments), "shared") > 10
     adapter = load_adapter(run / "fear" / "adapter", weights_sha256(base), PROMPT_VERSION)
     assert adapter.manifest.metrics["held_out_nll"] > 0
-    assert json.loads((adapter.folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(base.resolve())
+    config = json.loads((adapter.folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base.resolve())
     assert "step" not in finish(log, *arguments), "a finished run was trained again"
 
 
-def test_the_same_seed_gives_the_same_loss_curve(tmp_path: Path, data: Path) -> None:
+def test_same_seed_gives_the_same_loss_curve(tmp_path: Path, data: Path) -> None:
     base = tiny_bert(tmp_path / "tiny-bert")
     curves = []
     for name in ("one", "two"):
         run = tmp_path / name
-        finish(tmp_path / "log.txt", *detector_arguments(data, base, run), "--set", "epochs=0.5", "--set", "seed=7")
+        arguments = detector_arguments(data, base, run)
+        finish(tmp_path / "log.txt", *arguments, "--set", "epochs=0.5", "--set", "seed=7")
         history = json.loads((run / "metrics.json").read_text())["history"]
         curves.append([row["loss"] for row in history if "loss" in row])
     assert curves[0] == curves[1]

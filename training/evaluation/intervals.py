@@ -1,9 +1,9 @@
 """95 % intervals by the percentile bootstrap, and McNemar's exact test.
 
-The bootstrap is that of Efron 1979, https://doi.org/10.1214/aos/1176344552. A rate or an F1 depends
-on a resample of rows only through its counts, and these are multinomial. So counts are drawn instead
-of rows. Rows are taken to be independent. If all rows agree, the interval has no width: a bootstrap
-knows only the rows it has.
+The bootstrap is that of Efron 1979, https://doi.org/10.1214/aos/1176344552. A rate or an F1
+depends on a resample of rows only through its counts, and these are multinomial. So counts are
+drawn instead of rows. Rows are taken to be independent. If all rows agree, the interval has no
+width: a bootstrap knows only the rows it has.
 """
 
 import numpy as np

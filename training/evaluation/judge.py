@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.detector.transformer import Classifier
+from models.detector.transformer import TransformerClassifier
 from models.emotions import LABELS, Emotion
-from training.datasets.persona_pairs import pairs
+from training.datasets.persona_pairs import held_out_pairs
 from training.datasets.sources import Example
 from training.evaluation.intervals import accuracy_interval
 from training.report.schema import Interval, JudgeReport
@@ -21,7 +21,7 @@ class Judge:
     """A classifier that labels answers with one of the six emotions."""
 
     def __init__(self, folder: Path) -> None:
-        self.classifier = Classifier(folder)
+        self.classifier = TransformerClassifier(folder)
 
     def scores(self, texts: Sequence[str]) -> list[list[float]]:
         """Return scores `(len(texts), 6)`. An empty answer is scored as an empty text."""
@@ -57,5 +57,5 @@ def _accuracy(judge: Judge, rows: list[Example]) -> Interval:
 
 
 def _written_hit_rate(judge: Judge, persona: Emotion) -> Interval:
-    answers = [pair.answer for pair in pairs(persona, held_out=True)]
+    answers = [pair.answer for pair in held_out_pairs(persona)]
     return accuracy_interval(judge.hits(answers, persona))

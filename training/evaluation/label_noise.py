@@ -1,8 +1,9 @@
-"""How many of a detector's mistakes stand where the labels themselves disagree about the word that decides.
+"""Label noise: count a detector's errors on texts whose most informative word has two labels.
 
-training rows -> how often each word stands under each label -> a text's most telling word -> is that word given two labels?
+training rows -> labels of each word -> most informative word of a text -> does it have two labels?
 
-In a set that was labelled by its words, what the word's labels disagree about is not to be learnt: it bounds every detector.
+If a set was labelled by its words, the labels of an ambiguous word cannot be learned. They limit
+the accuracy of every detector on that set.
 """
 
 import math
@@ -10,46 +11,63 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from training.datasets.sources import Example
-from training.report.schema import AmbiguousWords
+from training.report.schema import LabelNoise
 
-LEAST_TEXTS = 5  # with the word; below that its shares say little
-SECOND_SHARE = 0.25  # of a word's texts that carry its second label, from which the word is ambiguous
+MIN_TEXTS = 5  # that contain the word; with fewer its label shares are unreliable
+MIN_SECOND_SHARE = 0.25  # of a word's texts with its second label, from which it is ambiguous
 
 
-class LabelsOfWords:
-    """How often each word stands under each label, over the rows of a training split."""
+class WordLabelCounts:
+    """Number of texts per word and label, over the rows of a training split."""
 
     def __init__(self, rows: Sequence[Example]) -> None:
-        self.words: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self.counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
         for row in rows:
             for word in set(row.text.split()):
-                self.words[word][row.label] += 1
-        counts = Counter(row.label for row in rows)
-        self.shares = {label: count / len(rows) for label, count in sorted(counts.items())}
+                self.counts[word][row.label] += 1
+        totals = Counter(row.label for row in rows)
+        self.label_shares = {label: total / len(rows) for label, total in sorted(totals.items())}
 
-    def of_most_telling(self, text: str) -> Counter[int]:
-        """The labels of the word whose shares lie furthest from the set's own (Kullback-Leibler); empty where no word is common enough."""
-        known = [self.words[word] for word in sorted(set(text.split())) if self.words[word].total() >= LEAST_TEXTS]
-        return max(known, key=self._divergence, default=Counter())
+    def most_informative(self, text: str) -> Counter[int]:
+        """Return the label counts of the text's most informative word.
+
+        It is the word whose label shares differ most from those of the split (Kullback-Leibler).
+        The result is empty if no word is frequent enough.
+        """
+        candidates = [self.counts[word] for word in sorted(set(text.split()))]
+        frequent = [counts for counts in candidates if counts.total() >= MIN_TEXTS]
+        return max(frequent, key=self._divergence, default=Counter())
 
     def _divergence(self, counts: Counter[int]) -> float:
-        """In nats, with half a text more under each label, so that a rare word does not stand above all."""
-        shares = {label: (counts[label] + 0.5) / (counts.total() + 0.5 * len(self.shares)) for label in self.shares}
-        return sum(share * math.log(share / self.shares[label]) for label, share in shares.items())
+        """Return the divergence from the shares of the split, in nats.
+
+        Half a text is added under each label, so that rare words do not always win.
+        """
+        total = counts.total() + 0.5 * len(self.label_shares)
+        shares = {label: (counts[label] + 0.5) / total for label in self.label_shares}
+        return sum(
+            share * math.log(share / self.label_shares[label]) for label, share in shares.items()
+        )
 
 
-def ambiguous_words(words: LabelsOfWords, rows: Sequence[Example], predicted: Sequence[int]) -> AmbiguousWords:
-    """Where the mistakes of these predictions stand."""
-    found = [(words.of_most_telling(row.text), row.label, guess) for row, guess in zip(rows, predicted, strict=True)]
-    unclear = [(counts, label, guess) for counts, label, guess in found if is_ambiguous(counts)]
-    mistakes = sum(label != guess for _, label, guess in unclear)
-    return AmbiguousWords(
-        rows=len(unclear),
+def label_noise(
+    words: WordLabelCounts, rows: Sequence[Example], predicted: Sequence[int]
+) -> LabelNoise:
+    """Count the errors of `predicted` in rows with an ambiguous word, and elsewhere."""
+    informative = [words.most_informative(row.text) for row in rows]
+    results = list(zip(informative, rows, predicted, strict=True))
+    ambiguous = [each for each in results if is_ambiguous(each[0])]
+    mistakes = sum(row.label != guess for _, row, guess in ambiguous)
+    return LabelNoise(
+        rows=len(ambiguous),
         mistakes=mistakes,
-        mistakes_of_commonest_label=sum(counts.most_common(1)[0][0] != label for counts, label, _ in unclear),
-        mistakes_elsewhere=sum(label != guess for _, label, guess in found) - mistakes,
+        mistakes_of_commonest_label=sum(
+            counts.most_common(1)[0][0] != row.label for counts, row, _ in ambiguous
+        ),
+        mistakes_elsewhere=sum(row.label != guess for _, row, guess in results) - mistakes,
     )
 
 
 def is_ambiguous(counts: Counter[int]) -> bool:
-    return len(counts) > 1 and counts.most_common(2)[1][1] >= SECOND_SHARE * counts.total()
+    """Tell if a word's second label has at least `MIN_SECOND_SHARE` of its texts."""
+    return len(counts) > 1 and counts.most_common(2)[1][1] >= MIN_SECOND_SHARE * counts.total()

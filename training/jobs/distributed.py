@@ -1,12 +1,15 @@
-"""Trains on Ray: the personas side by side as independent tasks, or one detector on several workers with data parallelism.
+"""Train on Ray: personas in parallel tasks, or one detector on several workers.
 
-    personas: shared stage -> one task a persona, with the CPUs and GPUs that the recipe states -> the adapters of a serial run
-    detector: TorchTrainer -> `recipe.workers` processes, each with its own rows of every step -> one artefact
+    personas: shared stage -> one task per persona, with the CPUs and GPUs of the recipe
+              -> the adapters of a serial run
+    detector: TorchTrainer -> `recipe.workers` data-parallel processes -> one artefact
 
-Ray is local, on loopback, and gone afterwards. With the environment variable RAY_ADDRESS it is that cluster: then `run`, the data
-and base weights given by path must lie on storage that all nodes share, and FYE_CACHE and HF_TOKEN must be set on the nodes.
+By default Ray runs on this machine only, listens on loopback and stops at the end. If the variable
+RAY_ADDRESS names a cluster, the run, the data and base weights given by path must be on storage
+that all nodes share, and FYE_CACHE and HF_TOKEN must be set on the nodes.
 
-Nothing heavy is imported up here: a task's process must be able to import Unsloth before anything else.
+This module imports nothing heavy at module level: a task's process must be able to import Unsloth
+before anything else.
 """
 
 import json
@@ -16,74 +19,88 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from models.emotions import LABELS, Emotion
-from training.jobs.ray_runtime import follow, new_board, open_ray, reporter
+from training.jobs.ray_runtime import open_ray, start_board, step_reporter, wait_for_tasks
 from training.personas.unsloth import import_unsloth
 from training.recipe import DetectorRecipe, PersonaRecipe
 
 if TYPE_CHECKING:
     from transformers import Trainer
 
-
 SHARED = "shared"
 
 
-def train_personas_parallel(recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS) -> list[Path]:
-    """The adapters' folders, as from `train_personas`. Begun again, it keeps what is finished and goes on with the rest.
+def train_personas_parallel(
+    recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS
+) -> list[Path]:
+    """Train one persona per Ray task, and return the folders of the adapters.
 
-    One failed persona stops no other. Raises TrainingError, when all have ended, with what failed and why; RecipeError, LeakError.
+    A resumed run keeps the personas that are finished. A persona that fails does not stop the
+    others. Raises RecipeError, LeakError, and, when all tasks have ended, TrainingError with the
+    personas that failed and the reasons.
     """
     from training.personas.train import open_personas_run
     from training.runs.progress import ProgressTable
 
-    run, personas = run.resolve(), list(dict.fromkeys(chosen))
-    open_personas_run(recipe, run)
+    run = run.resolve()
+    personas = list(dict.fromkeys(chosen))
     shared = {SHARED: "all six"} if recipe.shared_epochs else {}
-    with open_ray(recipe, workers=1) as ray, ProgressTable({**shared, **dict.fromkeys(personas, "own")}) as table:
-        task = ray.remote(num_cpus=recipe.worker_cpus, num_gpus=recipe.worker_gpus, max_calls=1, max_retries=0)(_train_persona)
-        board = new_board(ray)
+    rows: dict[str, str] = {**shared, **{persona: "own" for persona in personas}}
+    open_personas_run(recipe, run)
+    with open_ray(recipe, workers=1) as ray, ProgressTable(rows) as table:
+        resources = {"num_cpus": recipe.worker_cpus, "num_gpus": recipe.worker_gpus}
+        task = ray.remote(**resources, max_calls=1, max_retries=0)(_train_stage_task)
+        board = start_board(ray)
         for titles in (list(shared), personas):
-            follow({title: task.remote(recipe, run, title, board) for title in titles}, board, table)
+            tasks = {title: task.remote(recipe, run, title, board) for title in titles}
+            wait_for_tasks(tasks, board, table)
     return [run / persona / "adapter" for persona in chosen]
 
 
 def train_detector_distributed(recipe: DetectorRecipe, data: Path | None, run: Path) -> Path:
-    """The artefact's folder, as from `train_detector`, which every worker calls: an epoch has 1/workers of the steps.
+    """Train a detector on several workers, and return the folder of the artefact.
 
-    Raises TrainingError with what the first failed worker said.
+    Every worker calls `train_detector`; an epoch has 1/workers of the steps. Raises RecipeError,
+    and TrainingError with the reason of the first worker that failed.
     """
     from training.runs.progress import ProgressTable
 
     run = run.resolve()
-    with open_ray(recipe, recipe.workers) as ray, ProgressTable({recipe.part: f"{recipe.workers} workers"}) as table:
-        board = new_board(ray)
-        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_fit_detector)
-        follow({recipe.part: task.remote(recipe, data and data.resolve(), run, board)}, board, table)
+    data = data and data.resolve()
+    title: str = recipe.part
+    rows = {title: f"{recipe.workers} workers"}
+    with open_ray(recipe, recipe.workers) as ray, ProgressTable(rows) as table:
+        board = start_board(ray)
+        task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(_train_detector_task)
+        wait_for_tasks({title: task.remote(recipe, data, run, board)}, board, table)
     return run / "artifact"
 
 
-def _train_persona(recipe: PersonaRecipe, run: Path, title: Any, board: Any) -> str:
-    """In a task's process: one stage of one persona, or the shared one. Returns what it measures."""
+def _train_stage_task(recipe: PersonaRecipe, run: Path, title: Any, board: Any) -> str:
+    """Train the shared stage or one persona, in the process of a task. Returns its measure."""
     import_unsloth(recipe)
     from training.personas.train import train_persona, train_shared
     from training.runs.progress import quiet_libraries
 
     quiet_libraries()
-    report = reporter(board, title)
+    report = step_reporter(board, title)
     report(None)
     if title == SHARED:
         train_shared(recipe, run, report)
     else:
         train_persona(recipe, run, title, report)
-    return _measured(run / title, "held_out_nll", "NLL")
+    return _measure(run / title, "held_out_nll", "NLL")
 
 
-def _measured(folder: Path, metric: str, name: str) -> str:
+def _measure(folder: Path, metric: str, name: str) -> str:
     file = folder / "metrics.json"
-    return f"{name} {json.loads(file.read_text('utf-8'))['metrics'][metric]:.3f}" if file.exists() else ""
+    if not file.exists():
+        return ""
+    metrics = json.loads(file.read_text("utf-8"))["metrics"]
+    return f"{name} {metrics[metric]:.3f}"
 
 
-def _fit_detector(recipe: DetectorRecipe, data: Path | None, run: Path, board: Any) -> str:
-    """In a task's process, which waits for the workers. Returns what the detector measures."""
+def _train_detector_task(recipe: DetectorRecipe, data: Path | None, run: Path, board: Any) -> str:
+    """Start the workers and wait for them, in the process of a task. Returns the measure."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
@@ -99,31 +116,46 @@ def _fit_detector(recipe: DetectorRecipe, data: Path | None, run: Path, board: A
         run_config=RunConfig(name="ray", storage_path=str(run)),
     )
     trainer.fit()
-    return _measured(run, "emotion_val_macro_f1", "macro-F1")
+    return _measure(run, "emotion_val_macro_f1", "macro-F1")
 
 
 def _train_on_worker(config: dict[str, Any]) -> None:
-    """In a worker of the TorchTrainer, whose torch.distributed group is there. Rank 0 alone opens the run and writes its results."""
+    """Train in a worker of the TorchTrainer, inside its torch.distributed group.
+
+    Only rank 0 opens the run and writes its results. The others work in a temporary folder, in
+    which a link leads to the checkpoint to resume from.
+    """
     from ray.train import get_context
-    from ray.train.huggingface.transformers import prepare_trainer
     from transformers.trainer_utils import get_last_checkpoint
 
     from training.detector.train import train_detector
-    from training.runs.progress import ProgressLine
 
-    recipe, run, board = config["recipe"], config["run"], config["board"]
-    leads = get_context().get_world_rank() == 0
+    run = config["run"]
+    is_leader = get_context().get_world_rank() == 0
 
     def prepare(trainer: "Trainer") -> "Trainer":
-        trainer.remove_callback(ProgressLine)
-        if leads:
-            trainer.add_callback(ProgressLine(recipe.part, reporter(board, recipe.part)))
-        trainer.args.output_dir = str(run)  # where each rank's random state is kept
-        trainer.accelerator.rng_types = ["torch"]  # one order of an epoch for all ranks; else, from the second on, they share rows
-        return prepare_trainer(trainer)
+        return _prepare_trainer(trainer, config, is_leader)
 
     with TemporaryDirectory() as scratch:
-        last = get_last_checkpoint(str(run)) if run.is_dir() else None
-        if last:
-            (Path(scratch) / Path(last).name).symlink_to(last)
-        train_detector(recipe, config["data"], run if leads else Path(scratch), prepare)
+        checkpoint = get_last_checkpoint(str(run)) if run.is_dir() else None
+        if checkpoint:
+            (Path(scratch) / Path(checkpoint).name).symlink_to(checkpoint)
+        folder = run if is_leader else Path(scratch)
+        train_detector(config["recipe"], config["data"], folder, prepare)
+
+
+def _prepare_trainer(trainer: "Trainer", config: dict[str, Any], is_leader: bool) -> "Trainer":
+    """Fit a trainer to its worker: progress of the leader, common order of the rows."""
+    from ray.train.huggingface.transformers import prepare_trainer
+
+    from training.runs.progress import ProgressLine
+
+    title = config["recipe"].part
+    trainer.remove_callback(ProgressLine)
+    if is_leader:
+        trainer.add_callback(ProgressLine(title, step_reporter(config["board"], title)))
+    # Each rank saves its random state here.
+    trainer.args.output_dir = str(config["run"])
+    # All ranks draw the same order of an epoch. Otherwise they share rows from the second epoch on.
+    trainer.accelerator.rng_types = ["torch"]
+    return prepare_trainer(trainer)

@@ -1,4 +1,4 @@
-"""Ray for training: a Ray of its own or a cluster's, tasks that report their progress, and the failures of those that end badly."""
+"""Ray for training: start or join a cluster, and follow tasks that report their progress."""
 
 import logging
 import os
@@ -17,34 +17,46 @@ if TYPE_CHECKING:
 POLL_S = 0.5
 LOCAL_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what has Ray's own ports listen on loopback alone
+    # Ray's own ports listen on loopback only.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
 }
 WORKER_ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who reserves no GPU sees none, and trains on the CPU as the recipe says
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths stay what they are
+    # A worker that reserves no GPU sees none, and trains on the CPU as its recipe says.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # Relative paths keep their meaning.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
 
-class Board:
-    """A small actor: the last step of each task, None for one that has only begun."""
+class ProgressBoard:
+    """Ray actor that holds the last step of each task.
+
+    The step is None for a task that has started but made no step yet.
+    """
 
     def __init__(self) -> None:
         self._steps: dict[str, Step | None] = {}
 
     def put(self, title: str, step: "Step | None") -> None:
+        """Store the last step of a task."""
         self._steps[title] = step
 
     def steps(self) -> dict[str, "Step | None"]:
+        """Return the last steps by the titles of their tasks."""
         return self._steps
 
 
-def new_board(ray: Any) -> Any:
-    return ray.remote(num_cpus=0)(Board).remote()
+def start_board(ray: Any) -> Any:
+    """Start a ProgressBoard, and return its handle."""
+    return ray.remote(num_cpus=0)(ProgressBoard).remote()
 
 
-def reporter(board: Any, title: str) -> Callable[["Step | None"], None]:
-    """Writes a task's steps on the board, and waits until they stand there: else the last ones are lost when its process ends."""
+def step_reporter(board: Any, title: str) -> Callable[["Step | None"], None]:
+    """Return a function that stores the steps of the task `title` on the board.
+
+    It waits for the board: otherwise the last steps are lost when the process ends.
+    """
     import ray
 
     return lambda step: ray.get(board.put.remote(title, step))
@@ -52,49 +64,65 @@ def reporter(board: Any, title: str) -> Callable[["Step | None"], None]:
 
 @contextmanager
 def open_ray(recipe: DetectorRecipe | PersonaRecipe, workers: int) -> Iterator[Any]:
-    """A Ray of its own, or the cluster of RAY_ADDRESS. Raises RecipeError if this machine is too small for `workers` at once."""
+    """Start a local Ray, or join the cluster of RAY_ADDRESS, and shut it down at the end.
+
+    Raises RecipeError if this machine is too small for `workers` at the same time.
+    """
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         for name, value in LOCAL_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        _fetch(recipe.base)
+        _fetch_base(recipe.base)
     import ray  # reads the environment
 
-    environment = {"env_vars": WORKER_ENVIRONMENT}
-    ray.init(address or "local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+    ray.init(
+        address or "local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": WORKER_ENVIRONMENT},
+    )
     try:
         if not address:
-            _check_room(recipe, workers, ray.cluster_resources())  # type: ignore[no-untyped-call]
+            resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+            _check_resources(recipe, workers, resources)
         yield ray
     finally:
         ray.shutdown()
 
 
-def _fetch(base: str) -> None:
-    """Before the tasks, where progress can be seen."""
+def _fetch_base(base: str) -> None:
+    """Fetch the base weights before the tasks start, while the terminal shows the progress."""
     from training.runs.progress import console
 
     materialize(base, console.print)
 
 
-def _check_room(recipe: DetectorRecipe | PersonaRecipe, workers: int, have: Mapping[str, float]) -> None:
-    """Ray would wait forever. Raises RecipeError."""
+def _check_resources(
+    recipe: DetectorRecipe | PersonaRecipe, workers: int, available: Mapping[str, float]
+) -> None:
+    """Raise RecipeError if the workers need more than is available: Ray would wait forever."""
     for kind, field in (("CPU", "worker_cpus"), ("GPU", "worker_gpus")):
-        need = getattr(recipe, field) * workers
-        if need > have.get(kind, 0):
-            raise RecipeError(f"{need:g} {kind}s are asked for at once, and there are {have.get(kind, 0):g}: --set {field}=...")
+        needed = getattr(recipe, field) * workers
+        if needed > available.get(kind, 0):
+            raise RecipeError(
+                f"the recipe needs {needed:g} {kind}s for {workers} workers, but Ray has "
+                f"{available.get(kind, 0):g}: lower it with --set {field}=NUMBER"
+            )
 
 
-def follow(tasks: Mapping[str, Any], board: Any, table: "ProgressTable") -> None:
-    """Shows progress until all tasks, by title, have ended. Raises TrainingError if any failed."""
+def wait_for_tasks(tasks: Mapping[str, Any], board: Any, table: "ProgressTable") -> None:
+    """Show the progress of the tasks, by title, until all have ended.
+
+    Raises TrainingError with the titles and reasons of those that failed.
+    """
     import ray
 
-    running, failed = {task: title for title, task in tasks.items()}, {}
+    running = {task: title for title, task in tasks.items()}
+    failed: dict[str, Exception] = {}
     while running:
         ended, _ = ray.wait(list(running), timeout=POLL_S)
-        for title, step in ray.get(board.steps.remote()).items():
-            if title in running.values():
-                table.step(title, step)
+        _show_steps(ray.get(board.steps.remote()), set(running.values()), table)
         for task in ended:
             title = running.pop(task)
             try:
@@ -103,11 +131,20 @@ def follow(tasks: Mapping[str, Any], board: Any, table: "ProgressTable") -> None
                 failed[title] = error
                 table.end(title, "failed")
     if failed:
-        raise TrainingError("; ".join(f"{title} failed: {_why(error)}" for title, error in failed.items())) from next(iter(failed.values()))
+        reasons = [f"{title} failed: {_reason(error)}" for title, error in failed.items()]
+        raise TrainingError("; ".join(reasons)) from next(iter(failed.values()))
 
 
-def _why(error: Exception) -> str:
-    """The task's own error, or that of the first worker of a distributed training that failed."""
+def _show_steps(
+    steps: Mapping[str, "Step | None"], running: set[str], table: "ProgressTable"
+) -> None:
+    for title, step in steps.items():
+        if title in running:
+            table.step(title, step)
+
+
+def _reason(error: Exception) -> str:
+    """Return the error of the task, or of the first failed worker of a distributed training."""
     cause = getattr(error, "cause", error)
     first = next(iter(getattr(cause, "worker_failures", {}).values()), cause)
     return f"{type(first).__name__}: {first}"

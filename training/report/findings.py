@@ -1,134 +1,147 @@
-"""What a report's numbers say, in sentences: each a fact, or a target that is met or missed."""
+"""Findings: sentences that follow from a report's numbers.
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+Each is a fact, or a target that is met or missed.
+"""
+
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from models.emotions import LABELS, Emotion
-from training.report.format import ADAPTER, EMOTION_TEST, SETS, interval, number, ordered, points, title
-from training.report.schema import AmbiguousWords, DetectorOnSet, DetectorReport, Interval, PersonasReport, Published, Report
-
-GAIN_TARGET = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What every adapter, or a detector on a set, should reach (`at_least`), or stay under."""
-
-    what: str
-    limit: float
-    measure: Callable[[Any], float]
-    at_least: bool = True
-
-    def met(self, value: float) -> bool:
-        return value >= self.limit if self.at_least else value <= self.limit
-
-
-TARGETS = (
-    Target("hit rate", 0.80, attrgetter("hit_rate.value")),
-    Target("share of answers that end by themselves", 0.97, attrgetter("stop_rate")),
-    Target("share of answers that echo the message", 0.01, attrgetter("echo_rate"), at_least=False),
-    Target("distinct-2", 0.6, attrgetter("distinct_2")),
+from training.report.format import (
+    ADAPTER,
+    EMOTION_TEST,
+    SETS,
+    interval,
+    number,
+    ordered,
+    points,
+    set_title,
 )
-
-
-DETECTOR_TARGETS = {
-    "ordinary_fresh": (Target("accuracy", 0.90, attrgetter("accuracy.value")),),
-    EMOTION_TEST: (
-        Target("accuracy", 0.935, attrgetter("accuracy.value")),
-        Target("macro-F1", 0.90, attrgetter("macro_f1.value")),
-        Target("calibration error", 0.03, attrgetter("ece_after"), at_least=False),
-    ),
-    "goemotions_dev_strict": (Target("macro-F1", 0.84, attrgetter("macro_f1.value")),),
-}
+from training.report.schema import (
+    DetectorReport,
+    DetectorSetResult,
+    Interval,
+    LabelNoise,
+    PersonasReport,
+    Published,
+    Report,
+)
+from training.report.targets import DETECTOR_TARGETS, GAIN_TARGET, PERSONA_TARGETS, Target
 
 
 class Finding(NamedTuple):
-    """A sentence that follows from the numbers; `met` is None where there is no target."""
+    """A sentence about the numbers."""
 
     text: str
-    met: bool | None = None
+    met: bool | None = None  # if a target is met; None for a fact
 
 
 def findings(report: Report) -> Iterator[Finding]:
-    """What the numbers say, in sentences."""
+    """Yield the findings of a report: targets of the first detector, detectors, personas."""
     for detector in report.detectors[:1]:
         yield from _detector_targets(detector)
     for detector in report.detectors:
-        yield from _detector_findings(detector, report)
+        yield from _detector_facts(detector, report.published)
     if report.personas:
-        yield from _target_findings(report.personas)
-        yield from _gain_findings(report.personas)
+        yield from _persona_targets(report.personas)
+        yield from _gain_targets(report.personas)
 
 
 def _detector_targets(detector: DetectorReport) -> Iterator[Finding]:
     for name, targets in DETECTOR_TARGETS.items():
-        for target in targets if name in detector.sets else ():
-            value = target.measure(detector.sets[name])
-            words = "at least" if target.at_least else "at most"
-            text = f"{detector.name}: {target.what} on {name} {words} {target.limit:g}: {number(value)}."
-            yield Finding(text, target.met(value))
+        if name in detector.sets:
+            for target in targets:
+                yield _detector_target(detector.name, name, target, detector.sets[name])
 
 
-def _detector_findings(detector: DetectorReport, report: Report) -> Iterator[Finding]:
+def _detector_target(
+    detector: str, set_name: str, target: Target, result: DetectorSetResult
+) -> Finding:
+    value = target.measure(result)
+    limit = f"{'at least' if target.at_least else 'at most'} {target.limit:g}"
+    text = f"{detector}: {target.name} on {set_name} {limit}: {number(value)}."
+    return Finding(text, target.is_met(value))
+
+
+def _detector_facts(detector: DetectorReport, published: Sequence[Published]) -> Iterator[Finding]:
     sets = ordered(detector.sets)
-    for name, found in sets[:1]:
-        worst = min(LABELS, key=lambda label: found.per_class_f1[label])
+    for name, result in sets[:1]:
+        worst = min(LABELS, key=lambda label: result.per_class_f1[label])
         yield Finding(
-            f"{detector.name}: on {title(name)} it is right in {interval(found.accuracy)} of {found.rows:,} rows; "
-            f"{worst} is its weakest emotion, with an F1 of {number(found.per_class_f1[worst])}."
+            f"{detector.name}: on {set_title(name)} it is right in {interval(result.accuracy)} "
+            f"of {result.rows:,} rows; {worst} is its weakest emotion, "
+            f"with an F1 of {number(result.per_class_f1[worst])}."
         )
-    ours = next((found for name, found in sets if title(name) == SETS[EMOTION_TEST]), None)
-    if ours:
-        yield from _published_findings(detector.name, ours, report.published)
-    if ours and ours.ambiguous:
-        yield _ambiguous_finding(detector.name, ours.ambiguous)
+    test = next((result for name, result in sets if set_title(name) == SETS[EMOTION_TEST]), None)
+    if test:
+        yield from _published_facts(detector.name, test, published)
+    if test and test.ambiguous:
+        yield _label_noise_fact(detector.name, test.ambiguous)
 
 
-def _published_findings(name: str, ours: DetectorOnSet, published: Sequence[Published]) -> Iterator[Finding]:
-    """The highest figure of each kind: what a model card says of itself is often of the validation split."""
+def _published_facts(
+    name: str, result: DetectorSetResult, published: Sequence[Published]
+) -> Iterator[Finding]:
+    """Compare with the highest figure of each status.
+
+    Self-reported figures are often those of the validation split.
+    """
     for status in sorted({figure.status for figure in published}):
-        best = max((figure for figure in published if figure.status == status), key=attrgetter("accuracy"))
-        side = "above" if best.accuracy > ours.accuracy.high else "below" if best.accuracy < ours.accuracy.low else "within"
+        figures = [figure for figure in published if figure.status == status]
+        best = max(figures, key=attrgetter("accuracy"))
         yield Finding(
-            f"{name}: the highest {status} accuracy on emotion/test, {number(best.accuracy)} of {best.model}, "
-            f"is {side} our interval {interval(ours.accuracy)}."
+            f"{name}: the highest {status} accuracy on emotion/test, {number(best.accuracy)} "
+            f"of {best.model}, is {_side(best.accuracy, result.accuracy)} our interval "
+            f"{interval(result.accuracy)}."
         )
 
 
-def _ambiguous_finding(name: str, found: AmbiguousWords) -> Finding:
+def _side(value: float, estimate: Interval) -> str:
+    if value > estimate.high:
+        return "above"
+    return "below" if value < estimate.low else "within"
+
+
+def _label_noise_fact(name: str, noise: LabelNoise) -> Finding:
+    mistakes = noise.mistakes + noise.mistakes_elsewhere
     return Finding(
-        f"{name}: {found.mistakes} of its {found.mistakes + found.mistakes_elsewhere} mistakes on emotion/test stand in the "
-        f"{found.rows} rows whose most telling word carries two labels in the training split. To say that word's commonest label "
-        f"is a mistake in {found.mistakes_of_commonest_label} of them."
+        f"{name}: {noise.mistakes} of its {mistakes} mistakes on emotion/test are in the "
+        f"{noise.rows} rows whose most informative word has two labels in the training split. "
+        f"Always predicting that word's most common label would be wrong in "
+        f"{noise.mistakes_of_commonest_label} of these rows."
     )
 
 
-def _target_findings(personas: PersonasReport) -> Iterator[Finding]:
-    for target in TARGETS:
+def _persona_targets(personas: PersonasReport) -> Iterator[Finding]:
+    for target in PERSONA_TARGETS:
         values = {each.persona: target.measure(each.arms[ADAPTER]) for each in personas.personas}
-        hits = sum(map(target.met, values.values()))
+        hits = sum(map(target.is_met, values.values()))
         worst = (min if target.at_least else max)(values, key=values.__getitem__)
-        words = ("at least", "lowest") if target.at_least else ("at most", "highest")
+        limit = f"{'at least' if target.at_least else 'at most'} {target.limit:g}"
+        extreme = "lowest" if target.at_least else "highest"
         yield Finding(
-            f"{target.what.capitalize()} {words[0]} {target.limit:g}: {hits} of {len(values)} personas "
-            f"({words[1]}: {worst}, {number(values[worst])}).",
+            f"{target.name.capitalize()} {limit}: {hits} of {len(values)} personas "
+            f"({extreme}: {worst}, {number(values[worst])}).",
             hits == len(values),
         )
 
 
-def _gain_findings(personas: PersonasReport) -> Iterator[Finding]:
-    """One sentence for each arm that the adapters are compared with."""
+def _gain_targets(personas: PersonasReport) -> Iterator[Finding]:
+    """Yield one finding for each arm that the adapters are compared with."""
     gains: dict[str, dict[Emotion, Interval]] = {}
     for each in personas.personas:
         for comparison in each.comparisons:
             gains.setdefault(comparison.against, {})[each.persona] = comparison.gain
-    for against, found in gains.items():
-        hits = sum(gain.value >= GAIN_TARGET and gain.low > 0 for gain in found.values())
-        worst = min(found, key=lambda persona: found[persona].value)
-        yield Finding(
-            f"Hit rate at least {100 * GAIN_TARGET:.0f} points over “{against}”, interval clear of zero: {hits} of {len(found)} personas "
-            f"(smallest gain: {worst}, {points(found[worst])} points).",
-            hits == len(found),
-        )
+    for against, by_persona in gains.items():
+        yield _gain_target(against, by_persona)
+
+
+def _gain_target(against: str, gains: dict[Emotion, Interval]) -> Finding:
+    hits = sum(gain.value >= GAIN_TARGET and gain.low > 0 for gain in gains.values())
+    worst = min(gains, key=lambda persona: gains[persona].value)
+    return Finding(
+        f"Hit rate at least {100 * GAIN_TARGET:.0f} points over “{against}”, interval above zero: "
+        f"{hits} of {len(gains)} personas (smallest gain: {worst}, {points(gains[worst])} points).",
+        hits == len(gains),
+    )

@@ -1,4 +1,7 @@
-"""The report's plots, as SVG that stands in the page itself. Text stays text: it takes the page's font, and can be searched."""
+"""Plots of the report, as SVG elements inside the page.
+
+Text stays text: it has the font of the page and can be searched.
+"""
 
 import io
 
@@ -9,7 +12,10 @@ from matplotlib.figure import Figure
 
 from training.report.schema import ArmReport, Bin, Interval
 
-INK, ACCENT, PALE, GRID = "#22303c", "#0f766e", "#99d3cc", "#d5dde3"
+INK = "#22303c"
+ACCENT = "#0f766e"
+PALE = "#99d3cc"
+GRID = "#d5dde3"
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -26,20 +32,25 @@ STYLE = {
 
 
 def reliability_diagram(bins: list[Bin]) -> Markup:
-    """How often the detector was right against how sure it was; the area of a dot is the bin's share of the rows."""
+    """Plot accuracy against confidence; the area of a dot is the bin's share of the rows."""
     with mpl.rc_context(STYLE):
         figure, axes = _square()
         filled = [each for each in bins if each.rows]
         rows = sum(each.rows for each in filled)
-        confidence, accuracy = [each.confidence for each in filled], [each.accuracy for each in filled]
+        confidence = [each.confidence for each in filled]
+        accuracy = [each.accuracy for each in filled]
+        areas = [8 + 400 * each.rows / rows for each in filled]
         axes.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1)
         axes.plot(confidence, accuracy, color=ACCENT, linewidth=1)
-        axes.scatter(confidence, accuracy, [8 + 400 * each.rows / rows for each in filled], color=ACCENT, alpha=0.6, linewidths=0)
+        axes.scatter(confidence, accuracy, areas, color=ACCENT, alpha=0.6, linewidths=0)
         return svg(figure, "Reliability diagram: accuracy against mean confidence")
 
 
 def hit_rates(arms: dict[str, ArmReport]) -> Markup:
-    """Two bars an arm: the hit rate, and paler the one with emotion words masked. Whiskers are 95 % intervals."""
+    """Plot two bars for each arm, with 95 % intervals as whiskers.
+
+    The dark bar is the hit rate, the pale bar the hit rate with emotion words masked.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 0.7 + 0.62 * len(arms)), layout="constrained")
         axes = figure.add_subplot()
@@ -56,20 +67,24 @@ def hit_rates(arms: dict[str, ArmReport]) -> Markup:
 
 def _bar(axes: Axes, height: float, rate: Interval, colour: str) -> None:
     whiskers = [[max(rate.value - rate.low, 0)], [max(rate.high - rate.value, 0)]]
-    axes.barh(height, rate.value, 0.36, xerr=whiskers, color=colour, error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2.5})
+    style = {"ecolor": INK, "elinewidth": 1, "capsize": 2.5}
+    axes.barh(height, rate.value, 0.36, xerr=whiskers, color=colour, error_kw=style)
 
 
 def _square() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(2.9, 2.9), layout="constrained")
     axes = figure.add_subplot()
-    axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="mean confidence", ylabel="accuracy", aspect="equal")
+    axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
+    axes.set(xlabel="mean confidence", ylabel="accuracy")
     return figure, axes
 
 
 def svg(figure: Figure, label: str) -> Markup:
-    """The bare `<svg>` element, without the file's head and metadata, named for a screen reader."""
+    """Return the `<svg>` element without file head and metadata, labelled for screen readers."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     text = buffer.getvalue()
-    element = text[text.index("<svg ") :].replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
-    return Markup(element)  # noqa: S704 - matplotlib escapes what it writes, and the label is a constant
+    element = text[text.index("<svg ") :]
+    element = element.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return Markup(element)  # noqa: S704 - matplotlib escapes its text, and the label is a constant

@@ -1,4 +1,4 @@
-"""What an evaluation found: the JSON report, and the only input of the HTML page."""
+"""Schema of `report.json`: the result of an evaluation, and the only input of the HTML page."""
 
 from typing import Literal
 
@@ -17,125 +17,147 @@ class Interval(FrozenModel):
 
 
 class Bin(FrozenModel):
-    """One bin of a reliability diagram: how sure the detector was on average, and how often it was right."""
+    """One bin of a reliability diagram."""
 
     rows: int
-    confidence: float
+    confidence: float = Field(description="mean confidence of the rows")
     accuracy: float
 
 
-class AmbiguousWords(FrozenModel):
-    """The texts whose most telling word carries two labels in the training split, and where a detector's mistakes stand."""
+class LabelNoise(FrozenModel):
+    """Errors of a detector in rows whose most informative word has two labels."""
 
-    rows: int
-    mistakes: int = Field(description="of the detector, in these rows")
-    mistakes_of_commonest_label: int = Field(description="in these rows, if one always said the word's commonest label")
-    mistakes_elsewhere: int = Field(description="of the detector, in all other rows of the set")
+    rows: int = Field(description="rows whose most informative word has two labels")
+    mistakes: int = Field(description="errors of the detector in these rows")
+    mistakes_of_commonest_label: int = Field(
+        description="errors in these rows of always predicting the word's most common label"
+    )
+    mistakes_elsewhere: int = Field(description="errors of the detector in the other rows")
 
 
-class DetectorOnSet(FrozenModel):
-    """A detector on one evaluation set. `confusion[i][j]` counts rows of emotion i taken for j, in label order."""
+class DetectorSetResult(FrozenModel):
+    """Results of a detector on one evaluation set."""
 
     rows: int
     accuracy: Interval
     macro_f1: Interval
     per_class_f1: dict[Emotion, float]
-    confusion: list[list[int]]
-    ece_before: float = Field(description="expected calibration error of the bare logits")
-    ece_after: float = Field(description="the same at the shipped temperature")
+    confusion: list[list[int]] = Field(
+        description="[i][j]: rows of emotion i predicted as emotion j, in label order"
+    )
+    ece_before: float = Field(description="expected calibration error of the raw logits")
+    ece_after: float = Field(description="expected calibration error at the shipped temperature")
     reliability: list[Bin]
-    ambiguous: AmbiguousWords | None = Field(default=None, description="none where no training split has labels of the same kind")
+    ambiguous: LabelNoise | None = Field(
+        default=None, description="none for sets without a training split of the same labelling"
+    )
 
 
 class DetectorReport(FrozenModel):
+    """A detector artefact, its speed and its results on every set."""
+
     name: str
     base: str
     content_hash: str
     parameters: int
     artifact_mib: float
     temperature: float
-    single_p50_ms: float = Field(description="median latency of one text at a time, tokenisation included")
-    texts_per_s: float = Field(description="throughput at batches of 32")
-    sets: dict[str, DetectorOnSet]
+    single_p50_ms: float = Field(description="median latency of one text, tokenisation included")
+    texts_per_s: float = Field(description="throughput in batches of 32")
+    sets: dict[str, DetectorSetResult]
 
 
 class Published(FrozenModel):
-    """A figure that somebody else published for dair-ai/emotion's test split."""
+    """A published result of another model on the test split of dair-ai/emotion."""
 
     model: str
     accuracy: float
     macro_f1: float | None = None
-    status: Literal["self-reported", "verified"] = Field(description="verified: by the hub's evaluation of the same weights")
+    status: Literal["self-reported", "verified"] = Field(
+        description="verified: measured by the hub's evaluation of the same weights"
+    )
 
 
 class JudgeReport(FrozenModel):
-    """The classifier that labels answers, and how far it can be trusted."""
+    """The classifier that labels answers, and its own accuracy."""
 
     name: str
     content_hash: str
     trained_on: str
-    accuracy: dict[str, Interval] = Field(description="on sets that it never saw, by name of the set")
+    accuracy: dict[str, Interval] = Field(description="on sets it never saw, by name of the set")
     written_answers: dict[Emotion, Interval] = Field(
-        description="hit rate on the answers that were written, not generated, for the held-out messages"
+        description="hit rate on the answers of the held-out pairs, which no persona generated"
     )
 
 
 class ArmReport(FrozenModel):
-    """One way of answering the held-out messages as a persona."""
+    """One way to answer the held-out messages as a persona."""
 
     answers: int
-    hit_rate: Interval = Field(description="share of answers in which the judge sees the persona's emotion")
-    masked_hit_rate: Interval = Field(description="the same with every word that names an emotion masked")
+    hit_rate: Interval = Field(
+        description="share of answers that the judge labels with the persona's emotion"
+    )
+    masked_hit_rate: Interval = Field(description="hit rate with words that name emotions masked")
     distinct_1: float
     distinct_2: float
     words_mean: float
-    repetition: float = Field(description="share of 4-grams of words that stand in the same answer before")
-    echo_rate: float = Field(description="share of answers that repeat 6 words of the message in a row")
-    stop_rate: float = Field(description="share of answers that end by themselves within the limit")
+    repetition: float = Field(
+        description="share of 4-grams of words that already occurred in the same answer"
+    )
+    echo_rate: float = Field(description="share of answers with 6 consecutive words of the message")
+    stop_rate: float = Field(description="share of answers that end before the token limit")
 
 
-class Paired(FrozenModel):
-    """The adapter against another arm on the same messages: gain in hit rate, and McNemar's exact test."""
+class PairedComparison(FrozenModel):
+    """The adapter against another arm on the same messages."""
 
     against: str
-    gain: Interval
-    only_adapter: int
-    only_other: int
-    p_value: float
+    gain: Interval = Field(description="difference in hit rate")
+    only_adapter: int = Field(description="messages that only the adapter hits")
+    only_other: int = Field(description="messages that only the other arm hits")
+    p_value: float = Field(description="McNemar's exact test, two-sided")
 
 
 class PersonaReport(FrozenModel):
+    """The arms of one persona, and the comparisons of its adapter with the others."""
+
     persona: Emotion
     arms: dict[str, ArmReport]
-    comparisons: list[Paired]
+    comparisons: list[PairedComparison]
 
 
 class Answer(FrozenModel):
-    """One answer, unedited."""
+    """One generated answer, unedited."""
 
     persona: Emotion
     message: str
     answer: str
     judged: Emotion
-    judge_score: float = Field(description="the judge's score of the persona's emotion")
+    judge_score: float = Field(description="score that the judge gives the persona's emotion")
 
 
 class ChainReport(FrozenModel):
-    """Held-out messages through detector and persona, without being told the emotion."""
+    """Detector and persona adapter, one after the other, on the held-out messages."""
 
     messages: int
-    detected: Interval = Field(description="share of messages whose emotion the detector found")
-    hit_rate: Interval = Field(description="share of answers in which the judge sees the message's emotion")
+    detected: Interval = Field(description="share of messages with the emotion detected correctly")
+    hit_rate: Interval = Field(
+        description="share of answers that the judge labels with the message's emotion"
+    )
 
 
 class PersonasReport(FrozenModel):
+    """All personas, with the judge and the sampling settings that measured them."""
+
     base: str
     max_tokens: int
     temperature: float
     top_p: float
     judge: JudgeReport
     personas: list[PersonaReport]
-    separability: Interval = Field(description="accuracy of a six-way probe on the adapters' answers, cross-validated by message")
+    separability: Interval = Field(
+        description="accuracy of a six-way probe on the adapters' answers, cross-validated"
+    )
     chain: ChainReport
     worst: list[Answer]
 

@@ -1,4 +1,7 @@
-"""What a run leaves behind, so that it can be read and repeated: recipe, environment, revision, data hashes, metrics, loss curve."""
+"""Files of a run's folder: recipe, environment, data hashes, metrics and the loss curve.
+
+They are enough to read the run and to repeat it.
+"""
 
 import importlib.metadata
 import json
@@ -13,59 +16,100 @@ import torch
 from training.errors import RecipeError
 from training.recipe import DetectorRecipe, PersonaRecipe
 
-PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "unsloth", "ray", "tokenizers", "safetensors")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "accelerate",
+    "unsloth",
+    "ray",
+    "tokenizers",
+    "safetensors",
+)
 ROOT = Path(__file__).parents[2]
 RECIPE_FILE = "recipe.json"
 
 
-def open_run(run: Path, recipe: DetectorRecipe | PersonaRecipe, data_hashes: dict[str, str]) -> None:
-    """Writes what decides the run. Raises RecipeError where `run` was begun with another recipe or other data: it can't be resumed."""
+def open_run(
+    run: Path, recipe: DetectorRecipe | PersonaRecipe, data_hashes: dict[str, str]
+) -> None:
+    """Write recipe, data hashes and environment into a new or resumed run.
+
+    Raises RecipeError if `run` was started with another recipe or other data.
+    """
     run.mkdir(parents=True, exist_ok=True)
     record = {"recipe": recipe.model_dump(mode="json"), "data_sha256": data_hashes}
     file = run / RECIPE_FILE
     if file.exists() and json.loads(file.read_text("utf-8")) != record:
-        raise RecipeError(f"{run} was begun with another recipe or other data: give another --run, or remove it")
-    file.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
-    (run / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", "utf-8")
+        raise RecipeError(
+            f"cannot resume {run}: it was started with another recipe or other data; "
+            "choose another --run, or delete the folder"
+        )
+    _write_json(file, record)
+    _write_json(run / "environment.json", environment())
 
 
 def environment() -> dict[str, object]:
-    """Versions and machine, as far as they can decide a result or a time."""
+    """Return the versions, the machine and the revision that can affect a result or a time."""
+    return {
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+        "machine": {
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "cpus": os.cpu_count(),
+            "architecture": platform.machine(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        },
+        "git_revision": git_revision(),
+    }
+
+
+def _package_versions() -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
     versions = {}
     for package in PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    capability = torch.backends.cpu.get_cpu_capability()
-    machine = {"device": device, "cpus": os.cpu_count(), "architecture": platform.machine(), "cpu_capability": capability}
-    return {"python": platform.python_version(), "packages": versions, "machine": machine, "git_revision": git_revision()}
+    return versions
 
 
 def git_revision() -> str:
-    """The commit, with `+changes` where the working tree differs from it; `unknown` outside a repository."""
+    """Return the commit, with `+changes` if the working tree differs from it.
+
+    It is `unknown` outside a repository, or without git.
+    """
     try:
-        commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
+        commit = _git("rev-parse", "HEAD")
+        changes = _git("status", "--porcelain")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return commit + ("+changes" if changed else "")
+    return commit + ("+changes" if changes else "")
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607
+    command = ["git", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
 
 
 def write_results(run: Path, history: list[dict[str, float]], metrics: dict[str, float]) -> None:
-    """Writes the numbers and the loss curve of a finished run. `history` is the trainer's log."""
-    (run / "metrics.json").write_text(json.dumps({"metrics": metrics, "history": history}, indent=2) + "\n", "utf-8")
+    """Write the metrics and the loss curve of a finished run. `history` is the trainer's log."""
+    _write_json(run / "metrics.json", {"metrics": metrics, "history": history})
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
-    for key, name in (("loss", "training"), ("eval_loss", "held out")):
+    for key, label in (("loss", "training"), ("eval_loss", "held out")):
         points = [(row["step"], row[key]) for row in history if key in row]
         if points:
-            axes.plot(*zip(*points, strict=True), label=name)
+            axes.plot(*zip(*points, strict=True), label=label)
     axes.set(xlabel="step", ylabel="loss")
     if axes.lines:
         axes.legend()
     figure.savefig(run / "loss.png", dpi=120)
     plt.close(figure)
+
+
+def _write_json(file: Path, content: object) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -1,64 +1,90 @@
-"""Copies what a run made into `models/artifacts/`, each artefact with a model card that its manifest and its recipe fill in."""
+"""Publish a run: copy its artefacts into `models/artifacts/`, each with a model card.
+
+The templates in `cards/` are filled in from the manifest and the recipe.
+"""
 
 import json
 import shutil
 from pathlib import Path
 from string import Template
 
-from models.weights.catalog import find_weights
 from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
+from models.weights.catalog import find_weights
 from training.runs.folder import RECIPE_FILE
 
 CARDS = Path(__file__).parent / "cards"
-KEPT = (MANIFEST_FILE, "model.safetensors", "adapter_model.safetensors", "adapter_config.json", HARM_MANIFEST, HARM_WEIGHTS)
+PUBLISHED_FILES = (
+    MANIFEST_FILE,
+    "model.safetensors",
+    "adapter_model.safetensors",
+    "adapter_config.json",
+    HARM_MANIFEST,
+    HARM_WEIGHTS,
+)
 
 
 def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:
-    """`run` holds an `artifact` (a detector or the judge), or an `adapter` for each persona. Returns the published folders."""
+    """Publish the artefacts of a run, and return the published folders.
+
+    `run` holds an `artifact`, a detector or the judge, or an `adapter` for each persona.
+    """
     recipe = json.loads((run / RECIPE_FILE).read_text("utf-8"))["recipe"]
     if (run / "artifact" / MANIFEST_FILE).exists():
-        manifest = DetectorManifest.read(run / "artifact")
-        judge = recipe["part"] == "judge"
-        out = artifacts / "judge" if judge else artifacts / "detectors" / Path(manifest.base).name
-        return [_publish(run / "artifact", out, "judge.md" if judge else "detector.md", _facts(manifest, recipe) | _harm(run / "artifact"))]
-    published = []
-    for file in sorted(run.glob(f"*/adapter/{MANIFEST_FILE}")):
-        adapter = AdapterManifest.read(file.parent)
-        out = artifacts / "adapters" / adapter.name
-        published.append(_publish(file.parent, out, "adapter.md", _facts(adapter, recipe)))
-    return published
+        return [_publish_detector(run / "artifact", recipe, artifacts)]
+    manifests = sorted(run.glob(f"*/adapter/{MANIFEST_FILE}"))
+    return [_publish_adapter(manifest.parent, recipe, artifacts) for manifest in manifests]
+
+
+def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+    manifest = DetectorManifest.read(source)
+    facts = _facts(manifest, recipe) | _harm_facts(source)
+    if recipe["part"] == "judge":
+        return _publish(source, artifacts / "judge", "judge.md", facts)
+    out = artifacts / "detectors" / Path(manifest.base).name
+    return _publish(source, out, "detector.md", facts)
+
+
+def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+    manifest = AdapterManifest.read(source)
+    out = artifacts / "adapters" / manifest.name
+    return _publish(source, out, "adapter.md", _facts(manifest, recipe))
 
 
 def _publish(source: Path, out: Path, card: str, facts: dict[str, str]) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    for name in KEPT:
+    for name in PUBLISHED_FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, out / name)
-    (out / "README.md").write_text(_filled(card, facts), "utf-8")
+    (out / "README.md").write_text(_fill_in(card, facts), "utf-8")
     return out
 
 
-def _filled(card: str, facts: dict[str, str]) -> str:
+def _fill_in(card: str, facts: dict[str, str]) -> str:
     return Template((CARDS / card).read_text("utf-8")).substitute(facts)
 
 
-def _facts(manifest: DetectorManifest | AdapterManifest, recipe: dict[str, object]) -> dict[str, str]:
-    """What a card may name: every field of the manifest, the recipe, and where the base weights come from."""
-    facts = _fields(manifest)
-    facts["recipe"] = "\n".join(f"{name} = {json.dumps(value)}" for name, value in recipe.items() if value is not None)
-    facts["licence"] = find_weights(manifest.base).licence
-    return facts
+def _facts(
+    manifest: DetectorManifest | AdapterManifest, recipe: dict[str, object]
+) -> dict[str, str]:
+    """Return the placeholders of a card: manifest fields, recipe, and licence of the base."""
+    settings = {name: value for name, value in recipe.items() if value is not None}
+    return _manifest_facts(manifest) | {
+        "recipe": "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items()),
+        "licence": find_weights(manifest.base).licence,
+    }
 
 
-def _harm(artifact: Path) -> dict[str, str]:
+def _harm_facts(artifact: Path) -> dict[str, str]:
     if not (artifact / HARM_MANIFEST).exists():
-        return {"harm": "This detector has no probe for them.\n"}
-    return {"harm": _filled("harm.md", _fields(HarmManifest.read(artifact)))}
+        return {"harm": "This detector has no probe for such messages.\n"}
+    return {"harm": _fill_in("harm.md", _manifest_facts(HarmManifest.read(artifact)))}
 
 
-def _fields(manifest: DetectorManifest | AdapterManifest | HarmManifest) -> dict[str, str]:
+def _manifest_facts(manifest: DetectorManifest | AdapterManifest | HarmManifest) -> dict[str, str]:
     facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
-    facts["metrics"] = "\n".join(f"| {name} | {value:g} |" for name, value in manifest.metrics.items())
+    facts["metrics"] = "\n".join(
+        f"| {name} | {value:g} |" for name, value in manifest.metrics.items()
+    )
     return facts

@@ -1,4 +1,4 @@
-"""Measures of answers, against cases by hand and plain counting."""
+"""Measures of answers, against cases computed by hand and plain counting."""
 
 from itertools import pairwise
 
@@ -7,18 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.emotions import LABELS
-from training.evaluation.text import EMOTION_WORDS, distinct, echoes, mask_emotion_words, repetition, words
+from training.datasets.words import EMOTION_WORDS, words
+from training.evaluation.text import distinct, has_echo, mask_emotion_words, repetition
 
-NAMED = """
-    sad Sadness sadly UNHAPPY grief grieving sorrow sorrowful heartbroken lonely joy joyful enjoyed happy happily happiest
-    delighted glad  thrilled excited love loved lovely loving adore dear affection cherished fondness tender anger angry angrily
-    furious fury rage raging mad  hate livid seething outraged fear fearful afraid scared scary terrified terrifying frightened
-    dread dreading panic worried horrified  surprise surprised astonished amazed shocked stunned startled flabbergasted speechless
-    bewildered
+MASKED = """
+    sad Sadness sadly UNHAPPY grief grieving sorrow sorrowful heartbroken lonely joy joyful enjoyed
+    happy happily happiest delighted glad thrilled excited love loved lovely loving adore dear
+    affection cherished fondness tender anger angry angrily furious fury rage raging mad hate livid
+    seething outraged fear fearful afraid scared scary terrified terrifying frightened dread
+    dreading panic worried horrified surprise surprised astonished amazed shocked stunned startled
+    flabbergasted speechless bewildered
 """
 KEPT = """
-    scarf scar glove gloves clover made madam ragged garage adorn Amazon terrific terrible cherry dearth sadist happen tears smile
-    hat chat storage dragon nomad stung rejoin gladiator shore heart wonder fearn
+    scarf scar glove gloves clover made madam ragged garage adorn Amazon terrific terrible cherry
+    dearth sadist happen tears smile hat chat storage dragon nomad stung rejoin gladiator shore
+    heart wonder fearn
 """
 text = st.lists(st.sampled_from(["a", "b", "c", "it's", "Oh,", "-"]), max_size=14).map(" ".join)
 
@@ -32,28 +35,28 @@ text = st.lists(st.sampled_from(["a", "b", "c", "it's", "Oh,", "-"]), max_size=1
         ("Déjà VU", ["déjà", "vu"]),
     ],
 )
-def test_words(sentence: str, found: list[str]) -> None:
+def test_splits_text_into_words(sentence: str, found: list[str]) -> None:
     assert words(sentence) == found
 
 
-def test_distinct_by_hand() -> None:
+def test_distinct_of_a_case_by_hand() -> None:
     assert distinct(["a b a", "B c"], 1) == 3 / 5
-    assert distinct(["a b a", "a b"], 2) == 2 / 3  # ab, ba, ab: none spans two answers
+    assert distinct(["a b a", "a b"], 2) == 2 / 3  # ab, ba, ab: no n-gram spans two answers
 
 
-def test_distinct_of_nothing() -> None:
+def test_distinct_without_n_grams_is_zero() -> None:
     assert distinct([], 1) == 0
     assert distinct(["a"], 2) == 0
 
 
 @given(st.lists(text, max_size=6))
-def test_distinct_is_a_share(texts: list[str]) -> None:
+def test_distinct_equals_plain_counting(texts: list[str]) -> None:
     pairs = [pair for each in texts for pair in pairwise(words(each))]
     assert distinct(texts, 2) == (len(set(pairs)) / len(pairs) if pairs else 0)
 
 
-def test_repetition_by_hand() -> None:
-    # "a b c d a b c d": abcd, bcda, cdab, dabc, abcd. One of five stood there before.
+def test_repetition_of_a_case_by_hand() -> None:
+    # "a b c d a b c d": abcd, bcda, cdab, dabc, abcd. One of five occurred before.
     assert repetition("A b c d, a b c d!") == pytest.approx(1 / 5)
     assert repetition("no no no no no no no") == pytest.approx(3 / 4)
     assert repetition("one two three four five six") == 0
@@ -61,13 +64,11 @@ def test_repetition_by_hand() -> None:
 
 
 @given(text)
-def test_repetition_by_plain_counting(sentence: str) -> None:
-    found, before, seen = words(sentence), set(), 0
+def test_repetition_equals_plain_counting(sentence: str) -> None:
+    found = words(sentence)
     grams = [tuple(found[start : start + 4]) for start in range(len(found) - 3)]
-    for gram in grams:
-        seen += gram in before
-        before.add(gram)
-    assert repetition(sentence) == pytest.approx(seen / len(grams) if grams else 0)
+    repeated = sum(gram in grams[:position] for position, gram in enumerate(grams))
+    assert repetition(sentence) == pytest.approx(repeated / len(grams) if grams else 0)
 
 
 @pytest.mark.parametrize(
@@ -79,27 +80,27 @@ def test_repetition_by_plain_counting(sentence: str) -> None:
         ("", False),
     ],
 )
-def test_six_words_in_a_row_are_an_echo(answer: str, echo: bool) -> None:
-    assert echoes(answer, "The dog ate my whole birthday cake") is echo
+def test_echo_is_six_consecutive_words_of_the_message(answer: str, echo: bool) -> None:
+    assert has_echo(answer, "The dog ate my whole birthday cake") is echo
 
 
-def test_a_short_message_cannot_be_echoed() -> None:
-    assert not echoes("I am so tired", "I am so tired")
+def test_short_message_cannot_be_echoed() -> None:
+    assert not has_echo("I am so tired", "I am so tired")
 
 
 @given(text)
-def test_a_text_echoes_itself_from_six_words_on(sentence: str) -> None:
-    assert echoes(sentence, sentence) is (len(words(sentence)) >= 6)
+def test_text_of_six_words_echoes_itself(sentence: str) -> None:
+    assert has_echo(sentence, sentence) is (len(words(sentence)) >= 6)
 
 
-@pytest.mark.parametrize("named", NAMED.split())
-def test_a_word_that_names_an_emotion_is_masked(named: str) -> None:
-    assert mask_emotion_words(f"So {named}, then.") == "So something, then."
+@pytest.mark.parametrize("word", MASKED.split())
+def test_masks_word_that_names_an_emotion(word: str) -> None:
+    assert mask_emotion_words(f"So {word}, then.") == "So something, then."
 
 
-@pytest.mark.parametrize("kept", KEPT.split())
-def test_a_word_that_only_looks_like_one_is_kept(kept: str) -> None:
-    assert mask_emotion_words(f"The {kept}!") == f"The {kept}!"
+@pytest.mark.parametrize("word", KEPT.split())
+def test_keeps_word_that_only_resembles_an_emotion_word(word: str) -> None:
+    assert mask_emotion_words(f"The {word}!") == f"The {word}!"
 
 
 @pytest.mark.parametrize(
@@ -113,29 +114,32 @@ def test_a_word_that_only_looks_like_one_is_kept(kept: str) -> None:
         ("", ""),
     ],
 )
-def test_masks_in_a_sentence(sentence: str, masked: str) -> None:
+def test_masks_words_in_a_sentence(sentence: str, masked: str) -> None:
     assert mask_emotion_words(sentence) == masked
 
 
-def test_another_mask_is_taken_as_it_is() -> None:
+def test_custom_mask_is_inserted_literally() -> None:
     assert mask_emotion_words("so sad", r"\1") == r"so \1"
 
 
-@given(text, st.sampled_from([word for table in EMOTION_WORDS.values() for word in table.split()]))
-def test_every_word_of_the_table_is_masked_once_and_for_all(around: str, word: str) -> None:
+ENTRIES = [word for table in EMOTION_WORDS.values() for word in table.split()]
+
+
+@given(text, st.sampled_from(ENTRIES))
+def test_masking_a_listed_word_twice_changes_nothing(around: str, word: str) -> None:
     sentence = f"{around} {word.replace('*', '')} {around}"
     once = mask_emotion_words(sentence)
     assert once == f"{around} something {around}"
     assert mask_emotion_words(once) == once
 
 
-def test_every_emotion_has_words_and_none_has_two() -> None:
+def test_every_emotion_has_words_and_no_word_is_listed_twice() -> None:
     assert tuple(EMOTION_WORDS) == LABELS
-    everything = [word for table in EMOTION_WORDS.values() for word in table.split()]
-    assert len(everything) == len(set(everything))
+    assert len(ENTRIES) == len(set(ENTRIES))
     assert all(len(table.split()) > 30 for table in EMOTION_WORDS.values())
-    assert all(word == word.lower() and word.strip("*").replace("-", "").isalpha() for word in everything)
+    assert all(word == word.lower() for word in ENTRIES)
+    assert all(word.strip("*").replace("-", "").isalpha() for word in ENTRIES)
 
 
-def test_the_emotions_own_names_are_masked() -> None:
+def test_masks_the_names_of_the_emotions() -> None:
     assert mask_emotion_words(" ".join(LABELS)) == " ".join(["something"] * 6)
