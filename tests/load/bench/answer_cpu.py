@@ -24,7 +24,7 @@ from load.harness.process_stats import (
 
 CLIENT = "client"
 BUSY_CORES = 0.01  # below that a process is not sampled
-TOP_FUNCTIONS = 15
+TOP_FUNCTIONS = 40
 NOT_SAMPLED = Charge("not sampled", "not sampled")  # idle, or Ray's own, or no Python
 Cpu = dict[tuple[str, int], float]  # of a process, by its kind and its id
 
