@@ -15,7 +15,7 @@ from models.detector.transformer import TransformerClassifier
 from models.manifest import ARTIFACTS
 from training.datasets.mixture import evaluation_sets
 from training.datasets.sources import load_fresh
-from training.detector.harm_probe import load_rows
+from training.detector.harm_data import load_rows
 from training.evaluation.detector import measure_set
 from training.evaluation.evaluate import shipped_detectors
 

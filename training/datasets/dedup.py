@@ -1,8 +1,9 @@
-"""Finds texts that are the same but for a few letters, and refuses a training mix that holds an evaluation text.
+"""Near-duplicate search over texts, and the leak check of a training mix.
 
-Two texts are near-duplicates when the Jaccard similarity of their sets of character 5-grams reaches a threshold. Candidates come from
-MinHash signatures in a locality-sensitive index (Broder 1997; Leskovec et al., Mining of Massive Datasets, chapter 3), as datasketch
-builds them; each candidate is then compared exactly.
+Two texts are near-duplicates if the Jaccard similarity of their sets of character 5-grams reaches
+a threshold. Candidates come from MinHash signatures in a locality-sensitive index (Broder 1997;
+Leskovec et al., Mining of Massive Datasets, chapter 3), built with datasketch. Each candidate is
+then compared exactly.
 """
 
 import re
@@ -13,52 +14,67 @@ from datasketch import MinHash, MinHashLSH
 from training.errors import LeakError
 
 PERMUTATIONS = 64
-GRAM = 5
+NGRAM = 5
 
 
-def words_alone(text: str) -> str:
-    """A text without case, punctuation and spacing: what equality is decided by."""
+def normalize(text: str) -> str:
+    """Reduce a text to its lower-case words: texts that are equal then count as the same."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
-def grams(text: str) -> frozenset[str]:
-    padded = f" {words_alone(text)} "
-    return frozenset(padded[start : start + GRAM] for start in range(max(len(padded) - GRAM + 1, 1)))
+def character_ngrams(text: str) -> frozenset[str]:
+    """Return the character 5-grams of the normalized text, padded with a space at both ends."""
+    padded = f" {normalize(text)} "
+    count = max(len(padded) - NGRAM + 1, 1)
+    return frozenset(padded[start : start + NGRAM] for start in range(count))
 
 
-class NearIndex:
-    """Texts, found again by any text whose 5-grams are alike. `jaccard` of 1 finds equal texts only."""
+class NearDuplicateIndex:
+    """Index of texts that finds near-duplicates of a text.
+
+    Attributes:
+        jaccard: similarity from which texts are near-duplicates; 1 finds equal texts only.
+    """
 
     def __init__(self, jaccard: float) -> None:
+        """Create an empty index."""
         self.jaccard = jaccard
-        self._grams: list[frozenset[str]] = []
+        self._ngrams: list[frozenset[str]] = []
         self._equal: dict[str, int] = {}
-        # A lower threshold in the index: MinHash only estimates, and what it misses is never compared.
-        self._index = MinHashLSH(threshold=max(jaccard - 0.1, 0.1), num_perm=PERMUTATIONS) if jaccard < 1 else None
+        # MinHash only estimates the similarity, and a text that the index misses is never
+        # compared. So the threshold of the index is lower.
+        threshold = max(jaccard - 0.1, 0.1)
+        self._index = MinHashLSH(threshold, num_perm=PERMUTATIONS) if jaccard < 1 else None
 
     def find(self, text: str) -> int | None:
-        """The number of a text that is alike, None if there is none."""
-        equal = self._equal.get(words_alone(text))
+        """Return the number of the first near-duplicate, None if there is none."""
+        equal = self._equal.get(normalize(text))
         if equal is not None or self._index is None:
             return equal
-        own = grams(text)
-        alike = (number for number in self._index.query(_signature(own)) if _jaccard(own, self._grams[number]) >= self.jaccard)
-        return min(alike, default=None)
+        ngrams = character_ngrams(text)
+        candidates = self._index.query(_signature(ngrams))
+        near = (number for number in candidates if self._is_near(ngrams, number))
+        return min(near, default=None)
 
     def add(self, text: str) -> int:
-        """Adds a text and returns its number, counted from 0."""
-        own = grams(text)
-        number = len(self._grams)
-        self._grams.append(own)
-        self._equal.setdefault(words_alone(text), number)
+        """Add a text and return its number, counted from 0."""
+        ngrams = character_ngrams(text)
+        number = len(self._ngrams)
+        self._ngrams.append(ngrams)
+        self._equal.setdefault(normalize(text), number)
         if self._index is not None:
-            self._index.insert(number, _signature(own))
+            self._index.insert(number, _signature(ngrams))
         return number
 
+    def _is_near(self, ngrams: frozenset[str], number: int) -> bool:
+        other = self._ngrams[number]
+        return len(ngrams & other) / len(ngrams | other) >= self.jaccard
 
-def near_pairs(texts: Sequence[str], jaccard: float) -> list[tuple[int, int]]:
-    """Positions `(earlier, later)` of texts that are alike; each later text is named once."""
-    index, pairs = NearIndex(jaccard), []
+
+def near_duplicate_pairs(texts: Sequence[str], jaccard: float) -> list[tuple[int, int]]:
+    """Return positions `(earlier, later)` of near-duplicates; each later text appears once."""
+    index = NearDuplicateIndex(jaccard)
+    pairs = []
     for number, text in enumerate(texts):
         earlier = index.find(text)
         if earlier is not None:
@@ -67,9 +83,15 @@ def near_pairs(texts: Sequence[str], jaccard: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def check_leaks(training: Iterable[str], evaluation: Mapping[str, Iterable[str]], jaccard: float) -> None:
-    """Raises LeakError naming the evaluation split of which a text, or one alike, is trained on. The text itself is not shown."""
-    index, owners = NearIndex(jaccard), []
+def check_leaks(
+    training: Iterable[str], evaluation: Mapping[str, Iterable[str]], jaccard: float
+) -> None:
+    """Raise LeakError if a training text is a near-duplicate of an evaluation text.
+
+    The error names the evaluation split and the rows, never the text.
+    """
+    index = NearDuplicateIndex(jaccard)
+    owners = []
     for split, texts in evaluation.items():
         for text in texts:
             index.add(text)
@@ -77,15 +99,15 @@ def check_leaks(training: Iterable[str], evaluation: Mapping[str, Iterable[str]]
     for number, text in enumerate(training):
         found = index.find(text)
         if found is not None:
-            split, row = owners[found], found - owners.index(owners[found])
-            raise LeakError(f"training row {number} stands in the evaluation split {split}, as its row {row}")
+            split = owners[found]
+            row = found - owners.index(split)
+            raise LeakError(
+                f"training row {number} is a near-duplicate of row {row} of the evaluation split "
+                f"{split}: remove it from the training data"
+            )
 
 
-def _signature(own: frozenset[str]) -> MinHash:
+def _signature(ngrams: frozenset[str]) -> MinHash:
     signature = MinHash(num_perm=PERMUTATIONS)
-    signature.update_batch([gram.encode() for gram in own])
+    signature.update_batch([ngram.encode() for ngram in ngrams])
     return signature
-
-
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / len(one | other)

@@ -1,95 +1,133 @@
-"""The rows a detector is trained on: public sets and own messages, without doubles, contradictions and evaluation texts.
+"""Training mix of a detector or of the judge: public sets and our own texts.
 
-    emotion, unsplit, GoEmotions, own messages -> this part's share -> unambiguous -> no near-duplicates -> leak check -> shuffled
+    public sets, own texts -> rows of the part -> deduplicate -> leak check -> shuffle
 
-The serving detector and the judge that evaluates the personas are trained on disjoint parts, so that the judge is independent.
+The serving detector and the judge of the personas are trained on disjoint parts of the data, so
+that the judge is independent.
 """
 
 import hashlib
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from training.datasets import sources
-from training.datasets.dedup import NearIndex, check_leaks, words_alone
+from training.datasets.dedup import NearDuplicateIndex, check_leaks, normalize
 from training.datasets.sources import Example
 from training.recipe import DetectorRecipe
 
 Part = Literal["detector", "judge"]
-JUDGE_SHARE = 4  # the judge gets one in four of the public rows that both could use
+JUDGE_SHARE = 4  # one in four of the public rows that both could use is the judge's
 
 
 def evaluation_sets(data: Path | None) -> dict[str, list[Example]]:
-    """`emotion_test` is for reporting, never for choosing."""
+    """Load all evaluation sets by name.
+
+    `data` is the folder of the public sets, None for the hub. `emotion_test` is for reporting only,
+    never for choosing a model.
+    """
     return {
-        "emotion_val": sources.emotion("val", data),
-        "emotion_test": sources.emotion("test", data),
-        "goemotions_dev_strict": sources.goemotions("dev", data, sources.GOEMOTIONS_STRICT),
-        "goemotions_dev_broad": sources.goemotions("dev", data, sources.GOEMOTIONS_BROAD),
-        "ordinary_held_out_topics": sources.ordinary(held_out=True),
-        "ordinary_fresh": sources.fresh(),
+        "emotion_val": sources.load_emotion("val", data),
+        "emotion_test": sources.load_emotion("test", data),
+        "goemotions_dev_strict": sources.load_goemotions("dev", data, sources.GOEMOTIONS_STRICT),
+        "goemotions_dev_broad": sources.load_goemotions("dev", data, sources.GOEMOTIONS_BROAD),
+        "ordinary_held_out_topics": sources.load_ordinary(held_out=True),
+        "ordinary_fresh": sources.load_fresh(),
     }
 
 
 def training_examples(recipe: DetectorRecipe, data: Path | None) -> list[Example]:
-    """The mix, shuffled. `data` is the folder of the public sets, None for the hub. Raises LeakError."""
-    draw = random.Random(recipe.seed)
+    """Build the shuffled mix of a recipe.
+
+    `data` is the folder of the public sets, None for the hub. Raises LeakError.
+    """
+    generator = random.Random(recipe.seed)
     evaluation = {name: [row.text for row in rows] for name, rows in evaluation_sets(data).items()}
-    own = sources.judge_replies() if recipe.part == "judge" else sources.ordinary(held_out=False)
-    banned = [text for texts in evaluation.values() for text in texts]
-    if recipe.part == "judge":  # unsplit rows stand in emotion/train too, which is all the detector's
-        banned += [row.text for row in sources.emotion("train", data) + sources.ordinary(held_out=False)]
-    rows = distinct(own + _public(recipe, data, draw), banned, recipe.near_duplicate_jaccard)
-    ours = set(own)
-    mixed = [row for row in rows for _ in range(recipe.ordinary_repeats if row in ours else 1)]
+    own = _own(recipe)
+    banned = [text for texts in evaluation.values() for text in texts] + _banned(recipe, data)
+    rows = deduplicate(
+        own + _public(recipe, data, generator), banned, recipe.near_duplicate_jaccard
+    )
     check_leaks((row.text for row in rows), evaluation, recipe.near_duplicate_jaccard)
-    draw.shuffle(mixed)
+    repeated = set(own)
+    mixed = [row for row in rows for _ in range(recipe.ordinary_repeats if row in repeated else 1)]
+    generator.shuffle(mixed)
     return mixed
 
 
-def _public(recipe: DetectorRecipe, data: Path | None, draw: random.Random) -> list[Example]:
-    unsplit = of_part(sources.emotion_unsplit(data), recipe.part)
+def _own(recipe: DetectorRecipe) -> list[Example]:
+    """Load the texts written for this project that the part is trained on."""
+    if recipe.part == "judge":
+        return sources.load_judge_replies()
+    return sources.load_ordinary(held_out=False)
+
+
+def _banned(recipe: DetectorRecipe, data: Path | None) -> list[str]:
+    """Return texts of the other part that could also come from the unsplit rows."""
+    if recipe.part == "detector":
+        return []
+    rows = sources.load_emotion("train", data) + sources.load_ordinary(held_out=False)
+    return [row.text for row in rows]
+
+
+def _public(recipe: DetectorRecipe, data: Path | None, generator: random.Random) -> list[Example]:
+    rows = _unsplit(recipe, data, generator)
+    goemotions = sources.load_goemotions("train", data, sources.GOEMOTIONS_BROAD)
+    rows += rows_of_part(goemotions, recipe.part)
+    return rows if recipe.part == "judge" else sources.load_emotion("train", data) + rows
+
+
+def _unsplit(recipe: DetectorRecipe, data: Path | None, generator: random.Random) -> list[Example]:
+    """Sample the unsplit rows of the part, with the class shares of the recipe."""
+    rows = rows_of_part(sources.load_emotion_unsplit(data), recipe.part)
     if recipe.unsplit_classes == "natural":
-        rows = with_shares_of(sources.emotion("train", data), unsplit, recipe.unsplit_rows, draw)
-    else:
-        rows = draw.sample(unsplit, min(recipe.unsplit_rows, len(unsplit)))
-    rows += of_part(sources.goemotions("train", data, sources.GOEMOTIONS_BROAD), recipe.part)
-    return rows if recipe.part == "judge" else sources.emotion("train", data) + rows
+        reference = sources.load_emotion("train", data)
+        return sample_with_shares(reference, rows, recipe.unsplit_rows, generator)
+    return generator.sample(rows, min(recipe.unsplit_rows, len(rows)))
 
 
-def with_shares_of(model: Sequence[Example], rows: Sequence[Example], most: int, draw: random.Random) -> list[Example]:
-    """At most `most` of `rows`, each class with the share that it has in `model`, or all its rows where they are fewer."""
-    shares = Counter(row.label for row in model)
-    drawn = []
+def sample_with_shares(
+    reference: Sequence[Example], rows: Sequence[Example], limit: int, generator: random.Random
+) -> list[Example]:
+    """Sample at most `limit` rows with the class shares of `reference`.
+
+    A class with too few rows gives all it has.
+    """
+    shares = Counter(row.label for row in reference)
+    sample = []
     for label in sorted(shares):
-        alike = [row for row in rows if row.label == label]
-        drawn += draw.sample(alike, min(len(alike), most * shares[label] // len(model)))
-    return drawn
+        of_label = [row for row in rows if row.label == label]
+        wanted = limit * shares[label] // len(reference)
+        sample += generator.sample(of_label, min(len(of_label), wanted))
+    return sample
 
 
-def of_part(rows: Iterable[Example], part: Part) -> list[Example]:
-    """The rows of one part. A text is always of the same part, whatever set it stands in."""
-
-    def is_judges(row: Example) -> bool:
-        return hashlib.sha256(words_alone(row.text).encode()).digest()[0] % JUDGE_SHARE == 0
-
-    return [row for row in rows if is_judges(row) is (part == "judge")]
+def rows_of_part(rows: Iterable[Example], part: Part) -> list[Example]:
+    """Return the rows of one part. A text belongs to the same part in every set."""
+    return [row for row in rows if _is_judges(row) is (part == "judge")]
 
 
-def distinct(rows: Iterable[Example], banned: Iterable[str], jaccard: float) -> list[Example]:
-    """The first of each group of alike rows; none that is alike a banned text, and none whose words alone carry two labels."""
-    rows = list(rows)
-    labels: dict[str, set[int]] = {}
+def _is_judges(row: Example) -> bool:
+    digest = hashlib.sha256(normalize(row.text).encode()).digest()
+    return digest[0] % JUDGE_SHARE == 0
+
+
+def deduplicate(rows: Sequence[Example], banned: Iterable[str], jaccard: float) -> list[Example]:
+    """Keep the first of near-duplicate rows.
+
+    Leaves out near-duplicates of a banned text, and texts that occur with two labels.
+    """
+    labels: defaultdict[str, set[int]] = defaultdict(set)
     for row in rows:
-        labels.setdefault(words_alone(row.text), set()).add(row.label)
-    index = NearIndex(jaccard)
+        labels[normalize(row.text)].add(row.label)
+    index = NearDuplicateIndex(jaccard)
     for text in banned:
         index.add(text)
     kept = []
     for row in rows:
-        if len(labels[words_alone(row.text)]) == 1 and index.find(row.text) is None:
+        if len(labels[normalize(row.text)]) == 1 and index.find(row.text) is None:
             index.add(row.text)
             kept.append(row)
     return kept

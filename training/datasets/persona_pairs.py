@@ -1,29 +1,87 @@
-"""The persona pairs: a message a person would type, and the answer in character. Written for this project; see the data card."""
+"""Persona pairs: what a person writes, and what a persona answers.
 
+    training/data/{personas,plain}/PERSONA.jsonl -> Pair -> trainer, evaluation, linter
+
+There are two sets, written for this project and described in training/data/README.md. The
+literary set trained the adapters that ship, and it alone has pairs of the held-out topics. The
+plain set has everyday words, and conversations of several turns.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
+
+from pydantic import field_validator
 
 from models.emotions import Emotion
 from models.hashing import json_sha256
+from models.prompt import Turn
 from models.schema import FrozenModel
+from training.recipe import PairSet
 
 DATA = Path(__file__).parents[1] / "data"
+FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain"}
 HELD_OUT_TOPICS = frozenset({"travel", "pets", "hobbies", "neighbours"})
-UNLABELLED_TOPICS = frozenset({"crossed", "nonsense"})  # the persona answers, but the message does not carry its emotion
+# The persona answers these messages, but they do not carry its emotion.
+UNLABELLED_TOPICS = frozenset({"crossed", "nonsense"})
 
 
 class Pair(FrozenModel):
-    """One line of a persona's file."""
+    """One line of a persona's file.
+
+    Attributes:
+        topic: subject or form of the message.
+        earlier: turns before the message, which alternate and begin with the person's.
+        message: the last turn of the person.
+        answer: the answer of the persona to the whole conversation.
+    """
 
     topic: str
+    earlier: tuple[Turn, ...] = ()
     message: str
     answer: str
 
+    @field_validator("earlier")
+    @classmethod
+    def _check_roles(cls, turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+        if [turn.role for turn in turns] != ["user", "assistant"] * (len(turns) // 2):
+            raise ValueError(
+                "earlier turns must alternate between user and assistant, in this order"
+            )
+        return turns
 
-def pairs(persona: Emotion, held_out: bool) -> list[Pair]:
-    """A persona's training pairs, or those of the held-out topics. Raises pydantic's ValidationError for a malformed line."""
-    lines = (DATA / "personas" / f"{persona}.jsonl").read_text("utf-8").splitlines()
-    return [pair for pair in map(Pair.model_validate_json, lines) if (pair.topic in HELD_OUT_TOPICS) is held_out]
+    @property
+    def conversation(self) -> list[Turn]:
+        """Turns up to the answer; the message is the last of them."""
+        return [*self.earlier, Turn("user", self.message)]
+
+    @property
+    def messages(self) -> list[str]:
+        """Texts of the person's turns."""
+        return [turn.text for turn in self.conversation if turn.role == "user"]
 
 
-def data_hash(rows: list[Pair]) -> str:
-    return json_sha256([row.model_dump() for row in rows])
+def training_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pair]:
+    """Read the pairs to train a persona on. Raises pydantic's ValidationError."""
+    rows = read_pairs(pairs_file(persona, pair_set))
+    return [pair for pair in rows if pair.topic not in HELD_OUT_TOPICS]
+
+
+def held_out_pairs(persona: Emotion) -> list[Pair]:
+    """Read the pairs of the held-out topics. Raises pydantic's ValidationError."""
+    rows = read_pairs(pairs_file(persona, "literary"))
+    return [pair for pair in rows if pair.topic in HELD_OUT_TOPICS]
+
+
+def pairs_file(persona: Emotion, pair_set: PairSet, root: Path = DATA) -> Path:
+    """Path of a persona's file of a set, below the data folder `root`."""
+    return root / FOLDERS[pair_set] / f"{persona}.jsonl"
+
+
+def read_pairs(file: Path) -> list[Pair]:
+    """Read a file of pairs, one per line. Raises pydantic's ValidationError."""
+    return [Pair.model_validate_json(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def data_hash(rows: Iterable[Pair]) -> str:
+    """Digest of the pairs in their order; a pair without earlier turns is hashed without them."""
+    return json_sha256([row.model_dump(exclude_defaults=True) for row in rows])

@@ -1,8 +1,9 @@
-"""Labelled text for the detector: two public sets, by path or from the hub, and the project's own ordinary messages.
+"""Labelled texts for the detector and the judge: two public sets and the project's own messages.
 
-    emotion (tweets with "feel"), GoEmotions (Reddit), ordinary messages -> examples -> `training.datasets.mixture`
+    emotion (tweets with "feel"), GoEmotions (Reddit), our messages -> Example -> mixture
 
-A public set is never copied into the repository. Labels are ids of `models.emotions`.
+A public set comes from a folder or from the hub, and is never copied into the repository. Labels
+are ids of `models.emotions`.
 """
 
 import csv
@@ -24,36 +25,54 @@ GOEMOTIONS_BROAD = {
     "surprise": 5,
 }  # fmt: skip
 GOEMOTIONS_STRICT = {str(label): label.id for label in LABELS}
-HUB_EMOTION, HUB_GOEMOTIONS = "dair-ai/emotion", "google-research-datasets/go_emotions"
+HUB_EMOTION = "dair-ai/emotion"
+HUB_GOEMOTIONS = "google-research-datasets/go_emotions"
+HUB_SPLITS = {"val": "validation", "dev": "validation"}  # splits that the hub names differently
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled text."""
+    """A labelled text.
+
+    Attributes:
+        text: the text as its author wrote it.
+        label: id of its emotion.
+    """
 
     text: str
     label: int
 
 
-def emotion(split: str, root: Path | None) -> list[Example]:
-    """`train`, `val` or `test` of dair-ai/emotion."""
+def load_emotion(split: str, root: Path | None) -> list[Example]:
+    """Load `train`, `val` or `test` of dair-ai/emotion.
+
+    `root` is the folder of the public sets, None for the hub. Raises ValueError for a label that is
+    not one of the six.
+    """
     if root is None:
-        return _hub_rows(HUB_EMOTION, "split", {"val": "validation"}.get(split, split))
+        return _hub_rows(HUB_EMOTION, "split", HUB_SPLITS.get(split, split))
     lines = (root / "emotion" / f"{split}.txt").read_text("utf-8").splitlines()
-    pairs = (line.rsplit(";", 1) for line in lines if line)
-    return [Example(text, Emotion(name).id) for text, name in pairs]
+    rows = (line.rsplit(";", 1) for line in lines if line)
+    return [Example(text, Emotion(name).id) for text, name in rows]
 
 
-def emotion_unsplit(root: Path | None) -> list[Example]:
-    """The larger, noisier version of the same set. What stands in an evaluation split must still be removed."""
+def load_emotion_unsplit(root: Path | None) -> list[Example]:
+    """Load the larger, noisier version of dair-ai/emotion.
+
+    Its rows overlap with the evaluation splits; the caller has to remove those.
+    """
     if root is None:
         return _hub_rows(HUB_EMOTION, "unsplit", "train")
-    with gzip.open(root / "emotion_unsplit" / "train_noleak.csv.gz", "rt", encoding="utf-8", newline="") as stream:
+    file = root / "emotion_unsplit" / "train_noleak.csv.gz"
+    with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
         return [Example(row["text"], int(row["label"])) for row in csv.DictReader(stream)]
 
 
-def goemotions(split: str, root: Path | None, mapping: dict[str, int]) -> list[Example]:
-    """`train` or `dev` of GoEmotions: the rows whose labels all map, and to the same emotion."""
+def load_goemotions(split: str, root: Path | None, mapping: dict[str, int]) -> list[Example]:
+    """Load `train` or `dev` of GoEmotions.
+
+    Keeps the rows whose labels are all in `mapping`, and map to the same emotion.
+    """
     rows = _hub_goemotions(split) if root is None else _local_goemotions(split, root)
     examples = []
     for text, names in rows:
@@ -63,30 +82,33 @@ def goemotions(split: str, root: Path | None, mapping: dict[str, int]) -> list[E
     return examples
 
 
-def ordinary(held_out: bool) -> list[Example]:
-    """The project's own messages, split by topic: what people type to a friend, the emotion shown and not named."""
-    examples = []
-    for label in LABELS:
-        for file in (DATA / "messages" / f"{label}.jsonl", DATA / "personas" / f"{label}.jsonl"):
-            for row in map(json.loads, file.read_text("utf-8").splitlines()):
-                topic = row["topic"]
-                if topic not in UNLABELLED_TOPICS and (topic in HELD_OUT_TOPICS) is held_out:
-                    examples.append(Example(row["message"], label.id))
-    return examples
+def load_ordinary(held_out: bool) -> list[Example]:
+    """Load the project's own messages: those of the held-out topics, or all others."""
+    return [
+        Example(row["message"], label.id)
+        for label in LABELS
+        for folder in ("messages", "personas")
+        for row in _json_lines(DATA / folder / f"{label}.jsonl")
+        if row["topic"] not in UNLABELLED_TOPICS and (row["topic"] in HELD_OUT_TOPICS) is held_out
+    ]
 
 
-def fresh() -> list[Example]:
-    """Messages that were written after all training data, by a writer who saw neither them nor their brief. For reporting only."""
-    return _own_lines(DATA / "fresh.jsonl")
+def load_fresh() -> list[Example]:
+    """Load the fresh test set, whose writer saw no training data. For reporting only."""
+    return _labelled_lines(DATA / "fresh.jsonl")
 
 
-def judge_replies() -> list[Example]:
-    """Replies of a friend, labelled by the emotion they express: the judge's own data, unknown to detector and personas."""
-    return _own_lines(DATA / "judge.jsonl")
+def load_judge_replies() -> list[Example]:
+    """Load replies labelled by the emotion they express, on which only the judge is trained."""
+    return _labelled_lines(DATA / "judge.jsonl")
 
 
-def _own_lines(file: Path) -> list[Example]:
-    return [Example(row["message"], Emotion(row["emotion"]).id) for row in map(json.loads, file.read_text("utf-8").splitlines())]
+def _labelled_lines(file: Path) -> list[Example]:
+    return [Example(row["message"], Emotion(row["emotion"]).id) for row in _json_lines(file)]
+
+
+def _json_lines(file: Path) -> Iterator[dict[str, str]]:
+    return map(json.loads, file.read_text("utf-8").splitlines())
 
 
 def _local_goemotions(split: str, root: Path) -> Iterator[tuple[str, list[str]]]:
@@ -97,7 +119,7 @@ def _local_goemotions(split: str, root: Path) -> Iterator[tuple[str, list[str]]]
 
 
 def _hub_rows(repo: str, config: str, split: str) -> list[Example]:
-    from datasets import load_dataset  # slow to import, and only needed without a path
+    from datasets import load_dataset  # slow to import, and needed only for the hub
 
     return [Example(row["text"], row["label"]) for row in load_dataset(repo, config, split=split)]
 
@@ -105,7 +127,7 @@ def _hub_rows(repo: str, config: str, split: str) -> list[Example]:
 def _hub_goemotions(split: str) -> Iterator[tuple[str, list[str]]]:
     from datasets import load_dataset
 
-    rows = load_dataset(HUB_GOEMOTIONS, "simplified", split={"dev": "validation"}.get(split, split))
+    rows = load_dataset(HUB_GOEMOTIONS, "simplified", split=HUB_SPLITS.get(split, split))
     names = rows.features["labels"].feature.names
     for row in rows:
         yield row["text"], [names[number] for number in row["labels"]]

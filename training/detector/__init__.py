@@ -1,1 +1,5 @@
-"""detector."""
+"""Training of the emotion detector and of the probe for messages of harm.
+
+Labelled texts become a fine-tuned classifier, which is exported as an artefact with a manifest.
+The room knows neither the personas nor how jobs are scheduled.
+"""

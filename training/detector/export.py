@@ -1,4 +1,4 @@
-"""What a trained detector leaves behind: the tensors that differ from the base, their manifest, and the temperature."""
+"""Export of a trained detector: its changed tensors, their manifest, and the temperature."""
 
 from pathlib import Path
 
@@ -17,38 +17,69 @@ from training.evaluation.classification import fit_temperature, scores
 from training.recipe import DetectorRecipe
 
 
-def go_on_from(model: PreTrainedModel | PeftModel, artifact: Path) -> None:
-    """Lays an earlier run's tensors into the model. Raises RecipeError if there are none, or others than this recipe trains."""
+def load_start_weights(model: PreTrainedModel | PeftModel, artifact: Path) -> None:
+    """Copy the tensors of an earlier run's artefact into the model.
+
+    Raises RecipeError if there is no artefact, or if its tensors are not those that this recipe
+    trains.
+    """
     if not (artifact / DETECTOR_WEIGHTS).exists():
-        raise RecipeError(f"there is no artefact in {artifact} to go on from: run the recipe that makes it first")
-    tensors, trained = load_file(artifact / DETECTOR_WEIGHTS), trained_tensors(model)
-    if {name: tensor.shape for name, tensor in tensors.items()} != {name: parameter.shape for name, parameter in trained.items()}:
-        raise RecipeError(f"{artifact} was trained by a recipe of another shape")
+        raise RecipeError(
+            f"no artefact in {artifact} to start from: run the recipe that writes it first"
+        )
+    tensors = load_file(artifact / DETECTOR_WEIGHTS)
+    trained = trained_tensors(model)
+    if _shapes(tensors) != _shapes(trained):
+        raise RecipeError(
+            f"the tensors of {artifact} do not fit: this recipe must train the same layers, with "
+            "the same LoRA rank, as the recipe that wrote them"
+        )
     for name, parameter in trained.items():
         parameter.data.copy_(tensors[name])
 
 
+def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
 def trained_tensors(model: PreTrainedModel | PeftModel) -> dict[str, torch.Tensor]:
-    """What the artefact holds, under the base model's names: whole tensors, and `NAME.lora_A` and `NAME.lora_B` for LoRA."""
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    """Return the tensors of the artefact, under the names of the base model.
+
+    LoRA matrices are named `NAME.lora_A` and `NAME.lora_B`.
+    """
+    trained = {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
     if not isinstance(model, PeftModel):
         return trained
-    renamed = {}
-    for name, tensor in trained.items():
-        plain = name.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
-        plain = plain.replace(".lora_A.default.weight", f".weight{LORA_A}").replace(".lora_B.default.weight", f".weight{LORA_B}")
-        renamed[plain] = tensor
-    return renamed
+    return {_base_name(name): tensor for name, tensor in trained.items()}
 
 
-def export(model: PreTrainedModel | PeftModel, base: Materialized, recipe: DetectorRecipe, data_hash: str, out: Path) -> DetectorManifest:
-    """Writes the trained tensors in bf16 and their manifest. `model` is rounded too: it then gives what the artefact gives."""
+def _base_name(name: str) -> str:
+    """Convert PEFT's name of a parameter into that of the artefact."""
+    name = name.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
+    name = name.replace(".lora_A.default.weight", f".weight{LORA_A}")
+    return name.replace(".lora_B.default.weight", f".weight{LORA_B}")
+
+
+def export(
+    model: PreTrainedModel | PeftModel,
+    base: Materialized,
+    recipe: DetectorRecipe,
+    data_hash: str,
+    out: Path,
+) -> DetectorManifest:
+    """Write the trained tensors in bf16, and their manifest.
+
+    The weights of `model` are rounded too, so that it computes what the artefact computes.
+    """
     out.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for name, parameter in trained_tensors(model).items():
-        tensors[name] = parameter.detach().to(torch.bfloat16).contiguous()
-        parameter.data.copy_(tensors[name])
-    save_file({name: tensor.cpu() for name, tensor in tensors.items()}, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
+        rounded = parameter.detach().to(torch.bfloat16).contiguous()
+        parameter.data.copy_(rounded)
+        tensors[name] = rounded.cpu()
+    save_file(tensors, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
     manifest = DetectorManifest(
         content_hash=file_sha256(out / DETECTOR_WEIGHTS),
         base=base.name,
@@ -64,13 +95,21 @@ def export(model: PreTrainedModel | PeftModel, base: Materialized, recipe: Detec
 
 
 def calibrate(artifact: Path, data: Path | None) -> DetectorManifest:
-    """Loads what ships, fits its temperature on the validation split, and writes it and the metrics into the manifest."""
-    validation = sources.emotion("val", data)
+    """Fit the temperature of an artefact and write it, with the metrics, into its manifest.
+
+    Both come from the validation split of dair-ai/emotion. `data` is the folder of the public sets,
+    None for the hub.
+    """
+    validation = sources.load_emotion("val", data)
+    labels = [example.label for example in validation]
     classifier = TransformerClassifier(artifact)
     logits = classifier.all_logits([example.text for example in validation])
-    labels = [example.label for example in validation]
     temperature = fit_temperature(logits, labels)
-    metrics = {f"emotion_val_{name}": value for name, value in scores(logits / temperature, labels).items()}
-    manifest = classifier.manifest.model_copy(update={"temperature": temperature, "metrics": metrics})
+    metrics = {
+        f"emotion_val_{name}": value for name, value in scores(logits / temperature, labels).items()
+    }
+    manifest = classifier.manifest.model_copy(
+        update={"temperature": temperature, "metrics": metrics}
+    )
     manifest.write(artifact)
     return manifest

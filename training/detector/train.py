@@ -1,8 +1,9 @@
-"""Fine-tunes base weights into a six-way classifier: a BERT-like encoder or a Gemma, whole or by LoRA, always with a trained head.
+"""Fine-tuning of base weights into a six-way classifier, whole or by LoRA, with a trained head.
 
-    recipe -> mix -> Trainer -> what differs from the base -> temperature on the validation split -> artefact + manifest
+    recipe -> mix -> Trainer -> tensors that changed -> temperature -> artefact and manifest
 
-The word embeddings stay frozen: words that the data never shows keep their meaning, and the artefact weighs less.
+The base is a BERT-like encoder or a Gemma. The word embeddings stay frozen: words that are not in
+the data keep their meaning, and the artefact is smaller.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,14 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.utils.data import Dataset
-from transformers import DataCollatorWithPadding, PreTrainedModel, PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.trainer_utils import get_last_checkpoint
 
 from models.detector.transformer import blank_model, load_tokenizer
@@ -19,32 +27,49 @@ from models.hashing import json_sha256
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
 from training.datasets.sources import Example
-from training.detector.export import calibrate, export, go_on_from
+from training.detector.export import calibrate, export, load_start_weights
 from training.recipe import DetectorRecipe
 from training.runs.folder import open_run, write_results
 from training.runs.progress import ProgressLine, console, quiet_libraries
 
-Wrap = Callable[[Trainer], Trainer]
+Prepare = Callable[[Trainer], Trainer]
 
 
 class Rows(Dataset[dict[str, object]]):
-    """Tokenised examples; `length` lets the trainer group rows of similar length."""
+    """Tokenized examples with their lengths, by which the trainer groups them."""
 
     def __init__(self, examples: list[Example], base: Path, max_tokens: int) -> None:
-        encoded = load_tokenizer(base)([example.text for example in examples], truncation=True, max_length=max_tokens)
-        self.ids, self.labels = encoded["input_ids"], [example.label for example in examples]
+        """Tokenize the examples with the tokenizer of `base`."""
+        texts = [example.text for example in examples]
+        encoded = load_tokenizer(base)(texts, truncation=True, max_length=max_tokens)
+        self.ids = encoded["input_ids"]
+        self.labels = [example.label for example in examples]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        return {"input_ids": self.ids[index], "labels": self.labels[index], "length": len(self.ids[index])}
+        ids = self.ids[index]
+        return {"input_ids": ids, "labels": self.labels[index], "length": len(ids)}
 
 
-def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare: Wrap = lambda trainer: trainer) -> Path:
-    """Trains, or goes on where a killed run was, and returns the artefact's folder inside `run`.
+def train_detector(
+    recipe: DetectorRecipe,
+    data: Path | None,
+    run: Path,
+    prepare: Prepare = lambda trainer: trainer,
+) -> Path:
+    """Train a detector, or resume an interrupted run, and return the artefact's folder.
 
-    `data` is the folder of the public sets, None for the hub. `prepare` fits the trainer to a distributed run. Raises LeakError.
+    Args:
+        recipe: settings of the run.
+        data: folder of the public sets, None for the hub.
+        run: folder of the run; it gets checkpoints, results and the artefact.
+        prepare: adapts the trainer to a distributed run.
+
+    Raises:
+        LeakError: an evaluation text is in the mix.
+        RecipeError: the artefact to start from is missing or does not fit.
     """
     quiet_libraries()
     set_seed(recipe.seed)
@@ -56,8 +81,9 @@ def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare
     open_run(run, recipe, {"training": data_hash})
     model = trainable_model(recipe, base.folder)
     if recipe.start:
-        go_on_from(model, Path(recipe.start))
-    trainer = prepare(make_trainer(model, Rows(examples, base.folder, recipe.max_tokens), base, recipe, run))
+        load_start_weights(model, Path(recipe.start))
+    rows = Rows(examples, base.folder, recipe.max_tokens)
+    trainer = prepare(make_trainer(model, rows, base, recipe, run))
     console.print(f"{len(examples)} training rows, base {base.name}")
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
     if trainer.is_world_process_zero():
@@ -67,14 +93,24 @@ def train_detector(recipe: DetectorRecipe, data: Path | None, run: Path, prepare
 
 
 def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | PeftModel:
-    """The base with a new head, of which the recipe's part requires gradients."""
-    dropout = {} if recipe.dropout is None else {"hidden_dropout_prob": recipe.dropout, "attention_probs_dropout_prob": recipe.dropout}
+    """Load the base with a new head, and mark the weights that the recipe trains."""
+    dropout = {}
+    if recipe.dropout is not None:
+        dropout = {
+            "hidden_dropout_prob": recipe.dropout,
+            "attention_probs_dropout_prob": recipe.dropout,
+        }
     dtype = torch.float32 if recipe.lora_rank is None else torch.bfloat16
     return with_trainable_part(recipe, blank_model(base, dtype, dropout))
 
 
-def with_trainable_part(recipe: DetectorRecipe, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
-    """The model, of which the recipe's part requires gradients: LoRA matrices and head, or all but the word embeddings."""
+def with_trainable_part(
+    recipe: DetectorRecipe, model: PreTrainedModel
+) -> PreTrainedModel | PeftModel:
+    """Mark the weights that the recipe trains.
+
+    These are LoRA matrices and the head, or all weights but the word embeddings.
+    """
     if recipe.lora_rank is None:
         model.get_input_embeddings().weight.requires_grad_(False)
         return model
@@ -88,12 +124,31 @@ def with_trainable_part(recipe: DetectorRecipe, model: PreTrainedModel) -> PreTr
     wrapped = get_peft_model(model, lora)
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # AdamW's small steps vanish in bf16
+            parameter.data = parameter.data.float()  # small steps of AdamW are lost in bf16
     return wrapped
 
 
-def make_trainer(model: PreTrainedModel | PeftModel, rows: Rows, base: Materialized, recipe: DetectorRecipe, run: Path) -> Trainer:
-    arguments = TrainingArguments(
+def make_trainer(
+    model: PreTrainedModel | PeftModel,
+    rows: Rows,
+    base: Materialized,
+    recipe: DetectorRecipe,
+    run: Path,
+) -> Trainer:
+    """Build the trainer of a recipe, which writes its checkpoints to `run`."""
+    trainer = Trainer(
+        model=model,
+        args=_arguments(recipe, run),
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(load_tokenizer(base.folder)),
+        callbacks=[ProgressLine(recipe.part)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(recipe: DetectorRecipe, run: Path) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=str(run),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size,
@@ -112,7 +167,3 @@ def make_trainer(model: PreTrainedModel | PeftModel, rows: Rows, base: Materiali
         report_to=[],
         disable_tqdm=True,
     )
-    collate = DataCollatorWithPadding(load_tokenizer(base.folder))
-    trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[ProgressLine(recipe.part)])
-    trainer.remove_callback(PrinterCallback)
-    return trainer

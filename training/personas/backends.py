@@ -1,6 +1,8 @@
-"""Where a persona's LoRA model comes from: PEFT, which runs anywhere, or Unsloth, which is faster and smaller on a GPU.
+"""Training backends for LoRA: PEFT on any machine, or Unsloth on a GPU.
 
-recipe, base, start -> (model with trainable LoRA, tokenizer) -> TRL's trainer, the same for both
+    recipe, base, start -> (model with trainable LoRA, tokenizer) -> trainer, the same for both
+
+Unsloth is faster and needs less memory, but works only with an accelerator.
 """
 
 import importlib.util
@@ -18,19 +20,26 @@ from training.recipe import PersonaRecipe
 
 
 class Backend(Protocol):
-    """Makes what the trainer trains. `start` is an adapter's folder to go on from, None for a new one."""
+    """Loader of the model that the trainer trains."""
 
     name: str
 
-    def load(self, recipe: PersonaRecipe, base: Path, start: Path | None) -> tuple[PeftModel, Any]: ...
+    def load(self, recipe: PersonaRecipe, base: Path, start: Path | None) -> tuple[PeftModel, Any]:
+        """Load the base weights with trainable LoRA, and the tokenizer.
+
+        `start` is the folder of an adapter to continue from, None for a new adapter. Raises
+        BackendError if that adapter does not fit the model.
+        """
+        ...
 
 
 class PeftBackend:
-    """bf16 base weights, LoRA in PEFT's float32."""
+    """PEFT: base weights in bf16, LoRA in float32."""
 
     name = "peft"
 
     def load(self, recipe: PersonaRecipe, base: Path, start: Path | None) -> tuple[PeftModel, Any]:
+        """Load the base weights with trainable LoRA, and the tokenizer."""
         lora = LoraConfig(
             r=recipe.lora_rank,
             lora_alpha=recipe.lora_alpha,
@@ -38,17 +47,22 @@ class PeftBackend:
             target_modules=list(recipe.lora_modules),
             task_type="CAUSAL_LM",
         )
-        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16), lora)
-        return continue_from(model, start), AutoTokenizer.from_pretrained(base)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+        adapted = load_start_weights(get_peft_model(model, lora), start)
+        return adapted, AutoTokenizer.from_pretrained(base)
 
 
 class UnslothBackend:
-    """Unsloth's patched model (https://docs.unsloth.ai): fused kernels, its own gradient checkpointing, 4-bit base weights if asked for."""
+    """Unsloth's patched model (https://docs.unsloth.ai), with 4-bit base weights on request.
+
+    It brings fused kernels and its own gradient checkpointing.
+    """
 
     name = "unsloth"
 
     def load(self, recipe: PersonaRecipe, base: Path, start: Path | None) -> tuple[PeftModel, Any]:
-        from unsloth import FastLanguageModel  # refuses to be imported without an accelerator
+        """Load the base weights with trainable LoRA, and the tokenizer."""
+        from unsloth import FastLanguageModel  # its import fails without an accelerator
 
         model, tokenizer = FastLanguageModel.from_pretrained(
             model_name=str(base),
@@ -69,29 +83,44 @@ class UnslothBackend:
             random_state=recipe.seed,
             max_seq_length=recipe.max_tokens,
         )
-        return continue_from(model, start), tokenizer
+        return load_start_weights(model, start), tokenizer
 
 
-def continue_from(model: PeftModel, start: Path | None) -> PeftModel:
-    """Lays an earlier stage's LoRA matrices into the model's own. Raises BackendError if they do not fit it."""
+def load_start_weights(model: PeftModel, start: Path | None) -> PeftModel:
+    """Copy the LoRA matrices of the adapter `start` into the model.
+
+    Raises BackendError if the matrices do not fit the model.
+    """
     if start is None:
         return model
     try:
         result = set_peft_model_state_dict(model, load_file(start / ADAPTER_WEIGHTS))
-    except RuntimeError as error:  # another shape
-        raise BackendError(f"{start} does not fit the model: {error}") from error
-    untouched = [name for name in result.missing_keys if "lora_" in name]
-    if result.unexpected_keys or untouched:
-        raise BackendError(f"{start} does not fit the model: {(result.unexpected_keys or untouched)[:3]}")
+    except RuntimeError as error:  # the shapes differ
+        raise BackendError(f"adapter {start} does not fit the model: {error}") from error
+    missing = [name for name in result.missing_keys if "lora_" in name]
+    names = result.unexpected_keys or missing
+    if names:
+        raise BackendError(
+            f"adapter {start} does not fit the model, tensors differ: {', '.join(names[:3])}; "
+            "use the lora_modules that it was trained with"
+        )
     return model
 
 
 def choose_backend(recipe: PersonaRecipe) -> Backend:
-    """What the recipe asks for, or what this machine has. Raises BackendError for an Unsloth that cannot run."""
-    able = torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
-    if recipe.backend == "unsloth" and not able:
-        raise BackendError("the unsloth backend needs a GPU and the packages of requirements/train-gpu.txt: make train-gpu")
-    unsloth = able and recipe.backend != "peft"
+    """Choose the backend by the recipe and the machine.
+
+    Raises BackendError if the recipe needs Unsloth and this machine cannot run it.
+    """
+    available = torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
+    if recipe.backend == "unsloth" and not available:
+        raise BackendError(
+            "the unsloth backend needs a GPU and the packages of requirements/train-gpu.txt: "
+            "run `make train-gpu`"
+        )
+    unsloth = available and recipe.backend != "peft"
     if recipe.four_bit and not unsloth:
-        raise BackendError("four_bit needs the unsloth backend")
+        raise BackendError(
+            "four_bit needs the unsloth backend: set four_bit = false or run `make train-gpu`"
+        )
     return UnslothBackend() if unsloth else PeftBackend()

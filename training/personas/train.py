@@ -1,8 +1,10 @@
-"""Trains the six persona adapters, with whichever backend the recipe and the machine allow.
+"""Training of the persona adapters: a shared stage, then a stage for each persona.
 
-    all pairs -> one shared LoRA (how a friend answers) -> per persona: continue on its own pairs -> PEFT folder + manifest
+    all pairs -> shared LoRA (how to answer at all) -> per persona: continue on its own pairs
+              -> PEFT folder and manifest
 
-The shared stage is what lets a few hundred pairs a persona do: a pretrained model first has to learn to answer at all.
+A pretrained model first has to learn to answer at all. Because the shared stage teaches that, a
+few hundred pairs per persona are enough.
 """
 
 from collections.abc import Sequence
@@ -19,74 +21,107 @@ from models.manifest import ADAPTER_WEIGHTS, MANIFEST_FILE, AdapterManifest, ada
 from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
 from training.datasets.dedup import check_leaks
-from training.datasets.persona_pairs import data_hash, pairs
-from training.personas.trainer import make_trainer
+from training.datasets.persona_pairs import data_hash, held_out_pairs, training_pairs
+from training.personas.trainer import TrainingStage, make_trainer
 from training.recipe import PersonaRecipe
 from training.runs.folder import open_run, write_results
-from training.runs.progress import Report, console, quiet_libraries
+from training.runs.progress import ReportStep, console, quiet_libraries
 
 LEAK_JACCARD = 0.8
 
 
-def train_personas(recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS) -> list[Path]:
-    """Trains the shared stage, then the chosen personas one after the other; what a killed run finished is kept. Returns their folders."""
+def train_personas(
+    recipe: PersonaRecipe, run: Path, chosen: Sequence[Emotion] = LABELS
+) -> list[Path]:
+    """Train the shared stage, then the chosen personas in turn.
+
+    Stages that an interrupted run has finished are kept. Returns the folders of the adapters.
+    Raises LeakError.
+    """
     open_personas_run(recipe, run)
     train_shared(recipe, run)
     return [train_persona(recipe, run, persona) for persona in chosen]
 
 
 def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
-    """Writes what decides the run. Raises LeakError if a held-out message, or one alike, is trained on."""
+    """Check the data for leaks and write the record of the run.
+
+    Raises LeakError if a held-out message, or a near-duplicate of one, is in the training data.
+    """
     quiet_libraries()
-    for persona in LABELS:
-        held_out = [pair.message for pair in pairs(persona, held_out=True)]
-        check_leaks((pair.message for pair in pairs(persona, held_out=False)), {f"{persona}, held out": held_out}, LEAK_JACCARD)
-    open_run(run, recipe, {persona: data_hash(pairs(persona, held_out=False)) for persona in LABELS})
+    training = {persona: training_pairs(persona, recipe.pairs) for persona in LABELS}
+    for persona, pairs in training.items():
+        held_out = [pair.message for pair in held_out_pairs(persona)]
+        messages = (message for pair in pairs for message in pair.messages)
+        check_leaks(messages, {f"{persona}, held out": held_out}, LEAK_JACCARD)
+    open_run(run, recipe, {persona: data_hash(pairs) for persona, pairs in training.items()})
 
 
-def train_shared(recipe: PersonaRecipe, run: Path, report: Report | None = None) -> None:
-    """The stage that all personas share; nothing to do where the recipe has none or it is done. `report` takes the steps, else lines."""
-    if recipe.shared_epochs and not (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists():
-        _stage("shared", list(LABELS), recipe, None, run / "shared", report)
+def train_shared(recipe: PersonaRecipe, run: Path, report: ReportStep | None = None) -> None:
+    """Train the stage that all personas share, unless it is done or the recipe has none.
+
+    `report` receives the progress; without it, lines are printed.
+    """
+    done = (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists()
+    if recipe.shared_epochs and not done:
+        _train_stage(TrainingStage("shared", LABELS), recipe, run / "shared", report)
 
 
-def train_persona(recipe: PersonaRecipe, run: Path, persona: Emotion, report: Report | None = None) -> Path:
-    """A persona's own stage, after the shared one. Returns the adapter's folder. `report` takes the steps, else lines."""
+def train_persona(
+    recipe: PersonaRecipe, run: Path, persona: Emotion, report: ReportStep | None = None
+) -> Path:
+    """Train the stage of one persona, after the shared one, and return the adapter's folder.
+
+    `report` receives the progress; without it, lines are printed.
+    """
     out = run / persona / "adapter"
     if not (out / MANIFEST_FILE).exists():
         start = run / "shared" / "adapter" if recipe.shared_epochs else None
-        metrics = _stage(persona, [persona], recipe, start, run / persona, report)
+        stage = TrainingStage(persona, (persona,), start)
+        metrics = _train_stage(stage, recipe, run / persona, report)
         _manifest(persona, materialize(recipe.base), recipe, out, metrics).write(out)
     return out
 
 
-def _stage(
-    title: str, who: Sequence[Emotion], recipe: PersonaRecipe, start: Path | None, run: Path, report: Report | None
+def _train_stage(
+    stage: TrainingStage, recipe: PersonaRecipe, run: Path, report: ReportStep | None
 ) -> dict[str, float]:
-    """One fine-tuning: from a new adapter or from `start`. Writes `run/adapter` and returns the metrics."""
+    """Run one fine-tuning. Writes `run/adapter` and returns the metrics."""
     set_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     base = materialize(recipe.base, console.print)
-    trainer = make_trainer(title, who, recipe, base, start, run, report)
+    trainer = make_trainer(stage, recipe, base, run, report)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)
-    held_out = float(len(trainer.eval_dataset))
-    metrics = {"held_out_nll": round(trainer.evaluate()["eval_loss"], 4), "held_out_pairs": held_out}
+    metrics = {
+        "held_out_nll": round(trainer.evaluate()["eval_loss"], 4),
+        "held_out_pairs": float(len(trainer.eval_dataset)),
+    }
     save_adapter(trainer.model, base, run / "adapter")
     write_results(run, trainer.state.log_history, metrics)
     return metrics
 
 
 def save_adapter(model: PeftModel, base: Materialized, out: Path) -> None:
-    """A PEFT folder in bf16 that names the true base weights, whatever the backend wrote there."""
+    """Write a PEFT folder in bf16 that names the base weights.
+
+    A backend may have loaded a copy of the base under another name, so the name is set here.
+    """
     model.peft_config["default"].base_model_name_or_path = base.name
     model.save_pretrained(out, save_embedding_layers=False)
     file = out / ADAPTER_WEIGHTS
-    save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
+    tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}
+    save_file(tensors, file, metadata={"format": "pt"})
     (out / "README.md").unlink(missing_ok=True)
 
 
-def _manifest(persona: Emotion, base: Materialized, recipe: PersonaRecipe, out: Path, metrics: dict[str, float]) -> AdapterManifest:
+def _manifest(
+    persona: Emotion,
+    base: Materialized,
+    recipe: PersonaRecipe,
+    out: Path,
+    metrics: dict[str, float],
+) -> AdapterManifest:
     return AdapterManifest(
         name=persona,
         persona=persona,
@@ -97,6 +132,6 @@ def _manifest(persona: Emotion, base: Materialized, recipe: PersonaRecipe, out: 
         alpha=recipe.lora_alpha,
         target_modules=recipe.lora_modules,
         prompt_version=PROMPT_VERSION,
-        training_data_hash=data_hash(pairs(persona, held_out=False)),
+        training_data_hash=data_hash(training_pairs(persona, recipe.pairs)),
         metrics=metrics,
     )

@@ -1,6 +1,7 @@
-"""TRL's trainer for one stage of the personas: which rows it reads, what its loss is taken over, how it steps."""
+"""TRL trainer of one stage: rows of token ids, loss on the answers, schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,64 +11,116 @@ from trl import SFTConfig
 
 from models.emotions import Emotion
 from models.personas import builtin_personas
-from models.prompt import PromptEncoder, Turn
+from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
-from training.datasets.persona_pairs import Pair, pairs
+from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs
 from training.personas.backends import choose_backend
-from training.personas.loss import AnywhereSFTTrainer, considered_vocabulary
-from training.recipe import PersonaRecipe
-from training.runs.progress import ProgressLine, Report, console
+from training.personas.loss import ChunkedLossTrainer, select_vocabulary
+from training.recipe import PairSet, PersonaRecipe
+from training.runs.progress import ProgressLine, ReportStep, console
+
+VOCABULARY_BATCHES = 4
+VOCABULARY_ROWS = 8  # of one such batch
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStage:
+    """One fine-tuning of a run.
+
+    Attributes:
+        name: name in progress lines.
+        personas: personas whose pairs the stage trains on.
+        start: folder of an adapter to continue from, None for a new adapter.
+    """
+
+    name: str
+    personas: tuple[Emotion, ...]
+    start: Path | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """True if the stage trains on the pairs of several personas."""
+        return len(self.personas) > 1
 
 
 def make_trainer(
-    title: str,
-    who: Sequence[Emotion],
+    stage: TrainingStage,
     recipe: PersonaRecipe,
     base: Materialized,
-    start: Path | None,
     run: Path,
-    report: Report | None = None,
-) -> AnywhereSFTTrainer:
-    backend = choose_backend(recipe)
-    model, tokenizer = backend.load(recipe, base.folder, start)
+    report: ReportStep | None = None,
+) -> ChunkedLossTrainer:
+    """Build the trainer of a stage, which writes its checkpoints to `run`.
+
+    `report` receives the progress; without it, lines are printed. Raises BackendError.
+    """
+    model, tokenizer = choose_backend(recipe).load(recipe, base.folder, stage.start)
     encoder = PromptEncoder(base.folder / "tokenizer.json")
-    train, held_out = (tokenised_pairs(encoder, who, held) for held in (False, True))
-    trainer = AnywhereSFTTrainer(
+    held_out = held_out_rows(encoder, stage.personas)
+    trainer = ChunkedLossTrainer(
         model=model,
-        args=_arguments(recipe, run, shared=len(who) > 1),
-        train_dataset=train,
-        eval_dataset=held_out.select(range(0, len(held_out), len(who))),  # as many for the shared stage as for one persona
+        args=_arguments(recipe, run, stage.is_shared),
+        train_dataset=training_rows(encoder, stage.personas, recipe.pairs),
+        # The shared stage is evaluated on as many rows as the stage of one persona.
+        eval_dataset=held_out.select(range(0, len(held_out), len(stage.personas))),
         processing_class=tokenizer,
-        callbacks=[ProgressLine(title, report)],
+        callbacks=[ProgressLine(stage.name, report)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.vocabulary = _vocabulary(trainer, recipe)
     return trainer
 
 
-def tokenised_pairs(encoder: PromptEncoder, who: Sequence[Emotion], held_out: bool) -> Dataset:
-    """Token ids and the mask of the answer: the loss is taken there alone."""
-    rows = [tokenised_pair(encoder, persona, pair) for persona in who for pair in pairs(persona, held_out)]
-    return Dataset.from_list(rows)
+def training_rows(
+    encoder: PromptEncoder, chosen: Sequence[Emotion], pair_set: PairSet = "literary"
+) -> Dataset:
+    """Encode the training pairs of the chosen personas, from one of the two sets."""
+    pairs = ((persona, pair) for persona in chosen for pair in training_pairs(persona, pair_set))
+    return _encode_pairs(encoder, pairs)
 
 
-def tokenised_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
-    prompt = encoder.prompt(builtin_personas()[persona].name, [Turn("user", pair.message)])
+def held_out_rows(encoder: PromptEncoder, chosen: Sequence[Emotion]) -> Dataset:
+    """Encode the held-out pairs of the chosen personas."""
+    pairs = ((persona, pair) for persona in chosen for pair in held_out_pairs(persona))
+    return _encode_pairs(encoder, pairs)
+
+
+def _encode_pairs(encoder: PromptEncoder, pairs: Iterable[tuple[Emotion, Pair]]) -> Dataset:
+    return Dataset.from_list([encode_pair(encoder, persona, pair) for persona, pair in pairs])
+
+
+def encode_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
+    """Encode a pair in the prompt format of serving, earlier turns included.
+
+    The completion mask is 1 for the tokens of the answer, the only ones that the loss counts.
+    """
+    prompt = encoder.prompt(builtin_personas()[persona].name, pair.conversation)
     answer = encoder.completion(pair.answer)
-    return {"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)}
+    mask = [0] * len(prompt) + [1] * len(answer)
+    return {"input_ids": prompt + answer, "completion_mask": mask}
 
 
-def _vocabulary(trainer: AnywhereSFTTrainer, recipe: PersonaRecipe) -> torch.Tensor | None:
-    """On a CPU the training softmax runs over `recipe.vocabulary` tokens, chosen from the data and from the untrained model."""
+def _vocabulary(trainer: ChunkedLossTrainer, recipe: PersonaRecipe) -> torch.Tensor | None:
+    """Choose the tokens of the training softmax on a CPU, by the data and the untrained model."""
     if recipe.vocabulary is None or torch.cuda.is_available():
         return None
     rows = trainer.train_dataset
-    sample = [trainer.data_collator([rows[i] for i in range(start, len(rows), len(rows) // 8)][:8]) for start in range(4)]
     labels = {token for row in rows["labels"] for token in row if token != -100}
+    sample = _sample_batches(trainer)
     with trainer.model.disable_adapter():
-        chosen, share = considered_vocabulary(trainer.model, sample, labels, recipe.vocabulary)
-    console.print(f"{len(chosen)} of the tokens hold {share:.2%} of the probability; the training loss is over those")
+        chosen, share = select_vocabulary(trainer.model, sample, labels, recipe.vocabulary)
+    console.print(f"training softmax over {len(chosen)} tokens, {share:.2%} of the probability")
     return chosen
+
+
+def _sample_batches(trainer: ChunkedLossTrainer) -> list[dict[str, torch.Tensor]]:
+    """Collate a few batches of rows that are spread over the training data."""
+    rows = trainer.train_dataset
+    step = len(rows) // VOCABULARY_ROWS
+    return [
+        trainer.data_collator([rows[i] for i in range(start, len(rows), step)][:VOCABULARY_ROWS])
+        for start in range(VOCABULARY_BATCHES)
+    ]
 
 
 def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:

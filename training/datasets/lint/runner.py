@@ -1,8 +1,4 @@
-"""The linter of the persona pairs: what the base model is never to learn from them, and what it cannot learn without.
-
-The shipped data have no finding, and there is no list of exceptions: where a rule and a line disagree, the line is written anew or the
-rule is mended.
-"""
+"""Linter of the persona pairs: reads the files, applies the rules, prints the findings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,31 +9,66 @@ from rich.table import Table
 from rich.text import Text
 
 from models.emotions import LABELS, Emotion
-from training.datasets.lint.rules import RULES, Line, Lines
-from training.datasets.persona_pairs import DATA, Pair
+from training.datasets.lint import literary, plain
+from training.datasets.lint.rules import Line, Lines, Rule
+from training.datasets.persona_pairs import DATA, pairs_file, read_pairs
+from training.recipe import PairSet
+
+RULES: dict[PairSet, dict[str, Rule]] = {"literary": literary.RULES, "plain": plain.RULES}
 
 
 @dataclass(frozen=True)
 class Finding:
+    """A rule that a persona's file breaks.
+
+    Attributes:
+        pair_set: set of the file.
+        persona: persona of the file.
+        rule: name of the rule.
+        lines: lines of the file, counted from 1; empty if the whole file breaks the rule.
+        message: description for the writer of the data.
+    """
+
+    pair_set: PairSet
     persona: Emotion
     rule: str
-    where: tuple[int, ...]  # lines of the persona's file, counted from 1; none where a rule speaks of the whole file
-    what: str
+    lines: tuple[int, ...]
+    message: str
 
 
-def lint_personas(folder: Path | None = None) -> list[Finding]:
-    """What the rules find in the files of `folder`, in the shipped ones without it. Raises ValidationError for a line that is no pair."""
-    folder = folder or DATA / "personas"
-    files = {persona: (folder / f"{persona}.jsonl").read_text("utf-8").splitlines() for persona in LABELS}
-    return lint({who: [Line(who, row, Pair.model_validate_json(text)) for row, text in enumerate(files[who], 1)] for who in LABELS})
+def lint_personas(root: Path = DATA) -> list[Finding]:
+    """Lint both sets of persona pairs in the data folder `root`.
+
+    Raises pydantic's ValidationError for a line that is not a pair.
+    """
+    return [finding for pair_set in RULES for finding in lint(pair_set, read_lines(pair_set, root))]
 
 
-def lint(lines: Lines) -> list[Finding]:
-    return [Finding(persona, name, where, what) for name, rule in RULES.items() for persona, where, what in rule(lines)]
+def read_lines(pair_set: PairSet, root: Path = DATA) -> Lines:
+    """Read the files of a set. Raises pydantic's ValidationError."""
+    return {
+        persona: [
+            Line(persona, number, pair)
+            for number, pair in enumerate(read_pairs(pairs_file(persona, pair_set, root)), 1)
+        ]
+        for persona in LABELS
+    }
+
+
+def lint(pair_set: PairSet, lines: Lines) -> list[Finding]:
+    """Apply the rules of a set to its lines."""
+    return [
+        Finding(pair_set, persona, name, numbers, message)
+        for name, rule in RULES[pair_set].items()
+        for persona, numbers, message in rule(lines)
+    ]
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    table = Table("persona", "rule", "lines", "what", title=f"findings: {len(findings)}")
+    """Print the findings as a table."""
+    table = Table("set", "persona", "rule", "lines", "finding", title=f"findings: {len(findings)}")
     for finding in findings:
-        table.add_row(finding.persona, finding.rule, ", ".join(map(str, finding.where)), Text(finding.what))
+        numbers = ", ".join(map(str, finding.lines))
+        message = Text(finding.message)
+        table.add_row(finding.pair_set, finding.persona, finding.rule, numbers, message)
     Console().print(table if findings else "no findings")

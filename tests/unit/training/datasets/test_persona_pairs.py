@@ -1,33 +1,84 @@
-"""The persona pairs and the ordinary messages that ship, as training reads them; what the pairs say is for the linter, in test_lint."""
+"""Both sets of persona pairs, as training reads them. Their content is checked by the linter."""
 
-from collections import Counter
+import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from models.emotions import LABELS
-from training.datasets import sources
-from training.datasets.persona_pairs import HELD_OUT_TOPICS, Pair, data_hash, pairs
+from models.emotions import LABELS, Emotion
+from models.manifest import ARTIFACTS
+from models.prompt import Turn
+from training.datasets.persona_pairs import (
+    HELD_OUT_TOPICS,
+    Pair,
+    data_hash,
+    held_out_pairs,
+    read_pairs,
+    training_pairs,
+)
+
+EARLIER = (Turn("user", "I got the job!"), Turn("assistant", "You did it!"))
+DIALOGUE = Pair(topic="dialogue", earlier=EARLIER, message="I start today", answer="Already?")
 
 
-def test_training_and_held_out_pairs_share_no_topic() -> None:
-    for persona in LABELS:
-        assert {pair.topic for pair in pairs(persona, held_out=True)} == HELD_OUT_TOPICS
-        assert {pair.topic for pair in pairs(persona, held_out=False)} & HELD_OUT_TOPICS == set()
+@pytest.mark.parametrize("persona", LABELS)
+def test_training_and_held_out_pairs_share_no_topic(persona: Emotion) -> None:
+    assert {pair.topic for pair in held_out_pairs(persona)} == HELD_OUT_TOPICS
+    for pair_set in ("literary", "plain"):
+        topics = {pair.topic for pair in training_pairs(persona, pair_set)}
+        assert topics.isdisjoint(HELD_OUT_TOPICS)
 
 
-def test_every_emotion_has_four_hundred_ordinary_messages() -> None:
-    counted = Counter(row.label for held_out in (False, True) for row in sources.ordinary(held_out))
-    assert {label: counted[label.id] >= 400 for label in LABELS} == dict.fromkeys(LABELS, True)
+@pytest.mark.parametrize("persona", LABELS)
+def test_shipped_adapter_was_trained_on_the_default_pairs(persona: Emotion) -> None:
+    manifest = json.loads((ARTIFACTS / "adapters" / persona / "manifest.json").read_text("utf-8"))
+    assert data_hash(training_pairs(persona)) == manifest["training_data_hash"]
 
 
-def test_the_data_hash_follows_every_word() -> None:
-    rows = [Pair(topic="work", message="hi", answer="hello"), Pair(topic="work", message="bye", answer="ta")]
-    assert data_hash(rows) == data_hash([row.model_copy() for row in rows])
-    assert data_hash(rows) != data_hash(rows[::-1])
-    assert data_hash(rows) != data_hash([rows[0], rows[1].model_copy(update={"answer": "ta!"})])
+@pytest.mark.parametrize("persona", LABELS)
+def test_plain_pairs_contain_dialogues_of_two_to_four_messages(persona: Emotion) -> None:
+    pairs = training_pairs(persona, "plain")
+    dialogues = [pair for pair in pairs if pair.topic == "dialogue"]
+    assert len(pairs) > 1250
+    assert {len(pair.messages) for pair in dialogues} == {2, 3, 4}
+    assert all(pair.earlier == () for pair in pairs if pair.topic != "dialogue")
 
 
-def test_a_line_with_an_unknown_field_is_refused() -> None:
+def test_conversation_ends_with_the_message() -> None:
+    assert DIALOGUE.conversation == [*EARLIER, Turn("user", "I start today")]
+    assert DIALOGUE.messages == ["I got the job!", "I start today"]
+
+
+def test_reads_earlier_turns_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "joy.jsonl"
+    file.write_text(DIALOGUE.model_dump_json() + "\n", "utf-8")
+    assert read_pairs(file) == [DIALOGUE]
+
+
+@pytest.mark.parametrize(
+    "roles", [["user"], ["assistant", "user"], ["user", "user"], ["user", "assistant", "user"]]
+)
+def test_rejects_earlier_turns_that_do_not_alternate(roles: list[str]) -> None:
+    earlier = [{"role": role, "text": "hm"} for role in roles]
+    line = json.dumps({"topic": "t", "earlier": earlier, "message": "hi", "answer": "hello"})
+    with pytest.raises(ValidationError, match="earlier"):
+        Pair.model_validate_json(line)
+
+
+def test_rejects_unknown_field() -> None:
+    line = '{"topic": "work", "message": "hi", "answer": "hello", "mood": "sunny"}'
     with pytest.raises(ValidationError, match="mood"):
-        Pair.model_validate_json('{"topic": "work", "message": "hi", "answer": "hello", "mood": "sunny"}')
+        Pair.model_validate_json(line)
+
+
+def test_data_hash_depends_on_every_word_and_on_the_order() -> None:
+    rows = [
+        Pair(topic="work", message="hi", answer="hello"),
+        Pair(topic="work", message="bye", answer="ta"),
+    ]
+    digest = data_hash(rows)
+    assert digest == data_hash([row.model_copy() for row in rows])
+    assert digest != data_hash(rows[::-1])
+    assert digest != data_hash([rows[0], rows[1].model_copy(update={"answer": "ta!"})])
+    assert digest != data_hash([rows[0], rows[1].model_copy(update={"earlier": EARLIER})])

@@ -1,4 +1,4 @@
-"""What training writes is what serving loads: the same logits before saving and after loading, head included."""
+"""Exported detectors: serving computes the logits that training computed, head included."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import Materialized, materialize
 from support.tiny_models import tiny_bert, tiny_gemma
-from training.detector.export import export, go_on_from, trained_tensors
+from training.detector.export import export, load_start_weights, trained_tensors
 from training.detector.train import trainable_model
 from training.errors import RecipeError
 from training.recipe import DetectorRecipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TEXTS = ["hello", "a longer text than the other one, to be padded to", "é!"]
+TEXTS = ["hello", "a longer text than the others, which are padded to it", "é!"]
 GEMMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 BERT = ("query", "key", "value", "attention.output.dense", "intermediate.dense")
 CASES = {
@@ -29,7 +29,7 @@ CASES = {
 
 
 def trained(recipe: DetectorRecipe, base: Materialized) -> torch.nn.Module:
-    """A model whose every trainable tensor has moved, as if it had been trained."""
+    """Return a model of which every trainable tensor has changed, as after a training."""
     torch.manual_seed(1)
     model = trainable_model(recipe, base.folder)
     for parameter in model.parameters():
@@ -39,7 +39,7 @@ def trained(recipe: DetectorRecipe, base: Materialized) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_logits_before_saving_equal_logits_after_loading(case: str, tmp_path: Path) -> None:
+def test_logits_after_loading_equal_those_before_saving(case: str, tmp_path: Path) -> None:
     make, fields = CASES[case]
     base = materialize(str(make(tmp_path / "base")))
     recipe = DetectorRecipe(base=base.name, **fields)  # type: ignore[arg-type]
@@ -53,26 +53,34 @@ def test_logits_before_saving_equal_logits_after_loading(case: str, tmp_path: Pa
     assert torch.allclose(before, after, atol=1e-3)
 
 
-def test_a_run_goes_on_from_an_artefact_of_the_same_shape_alone(tmp_path: Path) -> None:
+def test_run_starts_from_an_artefact_of_the_same_shape(tmp_path: Path) -> None:
     base = materialize(str(tiny_bert(tmp_path / "base")))
-    wide, narrow = (DetectorRecipe(base=base.name, lora_rank=rank, lora_modules=BERT) for rank in (4, 2))
+    wide = DetectorRecipe(base=base.name, lora_rank=4, lora_modules=BERT)
+    narrow = DetectorRecipe(base=base.name, lora_rank=2, lora_modules=BERT)
     export(trained(wide, base), base, wide, "c" * 64, tmp_path / "artifact")
     model = trainable_model(wide, base.folder)
-    go_on_from(model, tmp_path / "artifact")
+    load_start_weights(model, tmp_path / "artifact")
     saved = load_file(tmp_path / "artifact" / DETECTOR_WEIGHTS)
-    assert all(torch.equal(tensor.bfloat16(), saved[name]) for name, tensor in trained_tensors(model).items())
-    with pytest.raises(RecipeError, match="another shape"):
-        go_on_from(trainable_model(narrow, base.folder), tmp_path / "artifact")
-    with pytest.raises(RecipeError, match="run the recipe that makes it first"):
-        go_on_from(model, tmp_path / "nowhere")
+    assert all(
+        torch.equal(tensor.bfloat16(), saved[name])
+        for name, tensor in trained_tensors(model).items()
+    )
+    with pytest.raises(RecipeError, match="LoRA rank"):
+        load_start_weights(trainable_model(narrow, base.folder), tmp_path / "artifact")
+    with pytest.raises(RecipeError, match=r"no artefact in .*nowhere"):
+        load_start_weights(model, tmp_path / "nowhere")
 
 
-def test_an_artefact_without_a_trained_head_is_refused(tmp_path: Path) -> None:
+def test_rejects_an_artefact_without_a_trained_head(tmp_path: Path) -> None:
     base = materialize(str(tiny_gemma(tmp_path / "base")))
     recipe = DetectorRecipe(base=base.name, lora_rank=2, lora_modules=GEMMA)
     out = tmp_path / "artifact"
     manifest = export(trained(recipe, base), base, recipe, "c" * 64, out)  # type: ignore[arg-type]
-    tensors = {name: tensor for name, tensor in load_file(out / DETECTOR_WEIGHTS).items() if "score" not in name}
+    tensors = {
+        name: tensor
+        for name, tensor in load_file(out / DETECTOR_WEIGHTS).items()
+        if "score" not in name
+    }
     assert len(tensors) == len(GEMMA) * 2
     save_file(tensors, out / DETECTOR_WEIGHTS)
     manifest.model_copy(update={"content_hash": file_sha256(out / DETECTOR_WEIGHTS)}).write(out)
@@ -80,6 +88,6 @@ def test_an_artefact_without_a_trained_head_is_refused(tmp_path: Path) -> None:
         TransformerClassifier(out)
 
 
-def test_a_missing_artefact_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_manifest_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="train one"):
         DetectorManifest.read(tmp_path / "detectors" / "gemma-2-2b")

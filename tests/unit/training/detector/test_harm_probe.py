@@ -9,13 +9,11 @@ import torch
 from models.detector.harm import CATEGORIES, HARM_WEIGHTS, Category, HarmManifest
 from models.detector.harm_probe import HarmProbe
 from models.hashing import file_sha256
+from training.detector.harm_data import Row, load_rows, without_near_duplicates
 from training.detector.harm_probe import (
     FALSE_ALARMS,
-    Row,
     choose_threshold,
-    load_rows,
     make_regression,
-    without_near_duplicates,
     write_manifest,
     write_weights,
 )

@@ -1,4 +1,4 @@
-"""Where a LoRA model comes from: what is passed to Unsloth, who is chosen, and that an adapter goes on from an earlier stage."""
+"""Training backends: arguments for Unsloth, the choice of a backend, and continued adapters."""
 
 import importlib.util
 import json
@@ -28,19 +28,26 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class FastLanguageModel:
-    """Unsloth's class as far as it is used: it notes what it is given, and makes the model with PEFT."""
+    """Fake of Unsloth's class that records its arguments and builds the model with PEFT."""
 
     calls: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod
     def from_pretrained(cls, **arguments: Any) -> tuple[Any, str]:
         cls.calls["from_pretrained"] = arguments
-        return AutoModelForCausalLM.from_pretrained(arguments["model_name"], dtype=arguments["dtype"]), "tokenizer"
+        return AutoModelForCausalLM.from_pretrained(
+            arguments["model_name"], dtype=arguments["dtype"]
+        ), "tokenizer"
 
     @classmethod
     def get_peft_model(cls, model: Any, **arguments: Any) -> PeftModel:
         cls.calls["get_peft_model"] = arguments
-        return get_peft_model(model, LoraConfig(r=arguments["r"], target_modules=arguments["target_modules"], task_type="CAUSAL_LM"))
+        return get_peft_model(
+            model,
+            LoraConfig(
+                r=arguments["r"], target_modules=arguments["target_modules"], task_type="CAUSAL_LM"
+            ),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +57,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unsloth(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """An Unsloth that is there, and what it is called with."""
+    """Install a fake Unsloth and return the arguments of its calls."""
     module = ModuleType("unsloth")
     module.__spec__ = ModuleSpec("unsloth", None)
     module.FastLanguageModel = FastLanguageModel  # type: ignore[attr-defined]
@@ -59,11 +66,11 @@ def unsloth(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     return FastLanguageModel.calls
 
 
-def with_gpu(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+def set_gpu(monkeypatch: pytest.MonkeyPatch, available: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
 
 
-def changed(**fields: Any) -> PersonaRecipe:
+def recipe_with(**fields: Any) -> PersonaRecipe:
     return PersonaRecipe.model_validate({**RECIPE.model_dump(), **fields})
 
 
@@ -72,7 +79,7 @@ def lora(model: PeftModel) -> dict[str, torch.Tensor]:
 
 
 def saved(base: Path, out: Path, recipe: PersonaRecipe = RECIPE) -> Path:
-    """An adapter's folder whose matrices are random, as an earlier stage leaves it."""
+    """Write an adapter with random matrices, like that of an earlier stage."""
     model, _ = PeftBackend().load(recipe, base, None)
     for tensor in lora(model).values():
         tensor.data.normal_()
@@ -84,7 +91,10 @@ def saved(base: Path, out: Path, recipe: PersonaRecipe = RECIPE) -> Path:
     ("fields", "expected"),
     [
         ({}, {}),
-        ({"max_tokens": 99}, {("from_pretrained", "max_seq_length"): 99, ("get_peft_model", "max_seq_length"): 99}),
+        (
+            {"max_tokens": 99},
+            {("from_pretrained", "max_seq_length"): 99, ("get_peft_model", "max_seq_length"): 99},
+        ),
         ({"four_bit": True}, {("from_pretrained", "load_in_4bit"): True}),
         ({"lora_rank": 3}, {("get_peft_model", "r"): 3}),
         ({"lora_alpha": 7}, {("get_peft_model", "lora_alpha"): 7}),
@@ -95,11 +105,18 @@ def saved(base: Path, out: Path, recipe: PersonaRecipe = RECIPE) -> Path:
     ],
     ids=lambda value: ",".join(map(str, value)) or "none",
 )
-def test_unsloth_is_given_what_the_recipe_says(
-    base: Path, unsloth: dict[str, dict[str, Any]], fields: dict[str, Any], expected: dict[tuple[str, str], Any]
+def test_unsloth_gets_the_settings_of_the_recipe(
+    base: Path,
+    unsloth: dict[str, dict[str, Any]],
+    fields: dict[str, Any],
+    expected: dict[tuple[str, str], Any],
 ) -> None:
-    UnslothBackend().load(changed(**fields), base, None)
-    found = {(call, name): value for call, arguments in unsloth.items() for name, value in arguments.items()}
+    UnslothBackend().load(recipe_with(**fields), base, None)
+    found = {
+        (call, name): value
+        for call, arguments in unsloth.items()
+        for name, value in arguments.items()
+    }
     assert found == {
         ("from_pretrained", "model_name"): str(base),
         ("from_pretrained", "max_seq_length"): 256,
@@ -120,52 +137,67 @@ def test_unsloth_is_given_what_the_recipe_says(
 
 
 @pytest.mark.usefixtures("unsloth")
-def test_unsloth_gives_its_own_tokenizer(base: Path) -> None:
+def test_unsloth_returns_its_own_tokenizer(base: Path) -> None:
     assert UnslothBackend().load(RECIPE, base, None)[1] == "tokenizer"
 
 
-def test_peft_trains_the_recipes_lora_in_float32_on_bf16_weights(base: Path) -> None:
-    model, tokenizer = PeftBackend().load(changed(lora_dropout=0.25), base, None)
+def test_peft_trains_float32_lora_on_bf16_weights(base: Path) -> None:
+    model, tokenizer = PeftBackend().load(recipe_with(lora_dropout=0.25), base, None)
     config = model.peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout, config.bias) == (2, 6, 0.25, "none")
     assert config.target_modules == {"q_proj", "down_proj"}
-    assert {(name in lora(model), one.dtype) for name, one in model.named_parameters()} == {(True, torch.float32), (False, torch.bfloat16)}
+    assert {(name in lora(model), one.dtype) for name, one in model.named_parameters()} == {
+        (True, torch.float32),
+        (False, torch.bfloat16),
+    }
     assert {name for name, one in model.named_parameters() if one.requires_grad} == set(lora(model))
     assert len(lora(model)) == 4
-    assert tokenizer("ab")["input_ids"] == [tokenizer.convert_tokens_to_ids(letter) for letter in "ab"]
+    assert tokenizer("ab")["input_ids"] == [
+        tokenizer.convert_tokens_to_ids(letter) for letter in "ab"
+    ]
 
 
-@pytest.mark.parametrize("asked", ["auto", "peft", "unsloth"])
+@pytest.mark.parametrize("requested", ["auto", "peft", "unsloth"])
 @pytest.mark.parametrize("gpu", [False, True])
-@pytest.mark.parametrize("there", [False, True])
-def test_the_backend_is_what_the_recipe_asks_for_and_the_machine_has(
-    asked: str, gpu: bool, there: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("installed", [False, True])
+def test_backend_depends_on_recipe_and_machine(
+    requested: str, gpu: bool, installed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_gpu(monkeypatch, gpu)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: ModuleSpec(name, None) if there else None)
-    recipe = changed(backend=asked)
-    if asked == "unsloth" and not (gpu and there):
-        with pytest.raises(BackendError, match=r"needs a GPU and the packages of requirements/train-gpu\.txt"):
+    set_gpu(monkeypatch, gpu)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: ModuleSpec(name, None) if installed else None
+    )
+    recipe = recipe_with(backend=requested)
+    if requested == "unsloth" and not (gpu and installed):
+        with pytest.raises(
+            BackendError, match=r"needs a GPU and the packages of requirements/train-gpu\.txt"
+        ):
             choose_backend(recipe)
     else:
-        assert choose_backend(recipe).name == ("unsloth" if gpu and there and asked != "peft" else "peft")
+        assert choose_backend(recipe).name == (
+            "unsloth" if gpu and installed and requested != "peft" else "peft"
+        )
 
 
 @pytest.mark.usefixtures("unsloth")
-def test_an_unsloth_that_is_imported_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_gpu(monkeypatch, True)
+def test_finds_an_unsloth_that_is_already_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_gpu(monkeypatch, True)
     assert isinstance(choose_backend(RECIPE), UnslothBackend)
 
 
-def test_four_bits_need_unsloth(base: Path) -> None:
-    recipe = changed(backend="peft", four_bit=True)
+def test_four_bit_weights_need_unsloth(base: Path) -> None:
+    recipe = recipe_with(backend="peft", four_bit=True)
     with pytest.raises(BackendError, match="four_bit needs the unsloth backend"):
         choose_backend(recipe).load(recipe, base, None)
 
 
 @pytest.mark.usefixtures("unsloth")
-@pytest.mark.parametrize("backend", [PeftBackend(), UnslothBackend()], ids=lambda backend: str(backend.name))
-def test_a_stage_goes_on_from_an_earlier_one(base: Path, tmp_path: Path, backend: PeftBackend | UnslothBackend) -> None:
+@pytest.mark.parametrize(
+    "backend", [PeftBackend(), UnslothBackend()], ids=lambda backend: str(backend.name)
+)
+def test_stage_continues_from_an_earlier_adapter(
+    base: Path, tmp_path: Path, backend: PeftBackend | UnslothBackend
+) -> None:
     start = load_file(saved(base, tmp_path) / ADAPTER_WEIGHTS)
     model, _ = backend.load(RECIPE, base, tmp_path)
     found = {name.replace(".default", ""): tensor for name, tensor in lora(model).items()}
@@ -176,25 +208,31 @@ def test_a_stage_goes_on_from_an_earlier_one(base: Path, tmp_path: Path, backend
         assert torch.equal(tensor, start[name].float())
 
 
-def test_a_new_adapter_changes_nothing_yet(base: Path) -> None:
+def test_new_adapter_does_not_change_the_output(base: Path) -> None:
     model, _ = PeftBackend().load(RECIPE, base, None)
     assert all(not tensor.any() for name, tensor in lora(model).items() if "lora_B" in name)
 
 
-@pytest.mark.parametrize("modules", [("q_proj",), ("q_proj", "up_proj"), ("q_proj", "down_proj", "up_proj")], ids=",".join)
-def test_an_adapter_that_does_not_fit_is_refused(base: Path, tmp_path: Path, modules: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "modules",
+    [("q_proj",), ("q_proj", "up_proj"), ("q_proj", "down_proj", "up_proj")],
+    ids=",".join,
+)
+def test_rejects_an_adapter_with_other_modules(
+    base: Path, tmp_path: Path, modules: tuple[str, ...]
+) -> None:
     saved(base, tmp_path)
     with pytest.raises(BackendError, match="does not fit the model"):
-        PeftBackend().load(changed(lora_modules=modules), base, tmp_path)
+        PeftBackend().load(recipe_with(lora_modules=modules), base, tmp_path)
 
 
-def test_an_adapter_of_another_rank_is_refused(base: Path, tmp_path: Path) -> None:
+def test_rejects_an_adapter_of_another_rank(base: Path, tmp_path: Path) -> None:
     saved(base, tmp_path)
     with pytest.raises(BackendError, match="does not fit the model"):
-        PeftBackend().load(changed(lora_rank=4), base, tmp_path)
+        PeftBackend().load(recipe_with(lora_rank=4), base, tmp_path)
 
 
-def test_a_saved_adapter_names_the_true_base(base: Path, tmp_path: Path) -> None:
+def test_saved_adapter_names_the_base_of_the_recipe(base: Path, tmp_path: Path) -> None:
     model, _ = PeftBackend().load(RECIPE, base, None)
     model.peft_config["default"].base_model_name_or_path = "unsloth/gemma-2-2b-bnb-4bit"
     save_adapter(model, Materialized("gemma-2-2b", base, "0" * 64), tmp_path)
@@ -204,8 +242,11 @@ def test_a_saved_adapter_names_the_true_base(base: Path, tmp_path: Path) -> None
     assert {file.name for file in tmp_path.iterdir()} == {ADAPTER_CONFIG, ADAPTER_WEIGHTS}
 
 
-def test_a_saved_adapter_is_lora_alone_in_bf16(base: Path, tmp_path: Path) -> None:
+def test_saved_adapter_holds_only_lora_in_bf16(base: Path, tmp_path: Path) -> None:
     tensors = load_file(saved(base, tmp_path) / ADAPTER_WEIGHTS)
     assert len(tensors) == 4
     assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
-    assert all(name.startswith(TENSOR_PREFIX) and name.endswith((".lora_A.weight", ".lora_B.weight")) for name in tensors)
+    assert all(
+        name.startswith(TENSOR_PREFIX) and name.endswith((".lora_A.weight", ".lora_B.weight"))
+        for name in tensors
+    )

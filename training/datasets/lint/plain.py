@@ -1,0 +1,92 @@
+"""Rules for the plain set of persona pairs."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from re import Pattern
+
+from models.emotions import Emotion
+from training.datasets.lint.rules import (
+    Line,
+    Numbers,
+    Rule,
+    duplicate_answers,
+    echo,
+    first_words,
+    per_line,
+    per_persona,
+    too_common,
+    trigrams,
+)
+from training.datasets.lint.stems import content_stems
+from training.datasets.persona_pairs import HELD_OUT_TOPICS
+from training.datasets.words import emotion_word_pattern
+
+ECHO = 4  # words in a row
+OPENING = 0.05  # maximum share of answers that begin with the same two words
+TRIGRAM = 0.04  # maximum share of answers with the same three words in a row
+RELATED = 0.85  # minimum share of answers that take up a content word of the conversation
+NAMING = 0.6  # maximum share of answers that name the emotion, among the topics below
+NAMING_TOPICS = frozenset(
+    {"dialogue", "small_talk", "about_me", "advice", "roles", "short", "crossed"}
+)
+
+
+def check_topic(line: Line) -> Iterator[str]:
+    """Find pairs of a held-out topic, which must not be trained on."""
+    if line.pair.topic in HELD_OUT_TOPICS:
+        yield f"held-out topic {line.pair.topic}: remove the line"
+
+
+def duplicate_conversations(own: Sequence[Line]) -> Iterator[tuple[Numbers, str]]:
+    """Find conversations that occur twice in a persona's file.
+
+    Messages that differ by a few letters are allowed: the topic "roles" contrasts them.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    for line in own:
+        conversation = tuple(turn.text.strip().casefold() for turn in line.pair.conversation)
+        earlier = first.setdefault(conversation, line.number)
+        if earlier != line.number:
+            yield (line.number,), f"same conversation as line {earlier}"
+
+
+def check_relation(own: Sequence[Line]) -> Iterator[tuple[Numbers, str]]:
+    """Find a persona of which too many answers share no content word with the conversation."""
+    unrelated = tuple(line.number for line in own if not _is_related(line))
+    share = 1 - len(unrelated) / len(own) if own else 1.0
+    if share < RELATED:
+        message = f"{share:.1%} of the answers take up a content word, expected {RELATED:.0%}"
+        yield unrelated, message
+
+
+def _is_related(line: Line) -> bool:
+    said = set().union(*(content_stems(turn.text) for turn in line.pair.conversation))
+    return not said.isdisjoint(content_stems(line.pair.answer))
+
+
+def check_naming(own: Sequence[Line]) -> Iterator[tuple[Numbers, str]]:
+    """Find a persona that names its emotion in too many answers."""
+    rows = [line for line in own if line.pair.topic in NAMING_TOPICS]
+    naming = tuple(
+        line.number for line in rows if _emotion_words(line.persona).search(line.pair.answer)
+    )
+    if len(naming) > NAMING * len(rows):
+        share = len(naming) / len(rows)
+        yield naming, f"{share:.1%} of the answers name the emotion, at most {NAMING:.0%}"
+
+
+@cache
+def _emotion_words(persona: Emotion) -> Pattern[str]:
+    return emotion_word_pattern([persona])
+
+
+RULES: dict[str, Rule] = {
+    "topic": per_line(check_topic),
+    "duplicate answer": duplicate_answers,
+    "duplicate message": per_persona(duplicate_conversations),
+    "echo": per_line(echo(ECHO, lambda pair: [turn.text for turn in pair.conversation])),
+    "opening": per_persona(too_common(OPENING, first_words)),
+    "trigram": per_persona(too_common(TRIGRAM, trigrams)),
+    "relation": per_persona(check_relation),
+    "emotion word": per_persona(check_naming),
+}
