@@ -1,4 +1,14 @@
-"""Answers requests: a detector, a persona policy and a responder, composed into one Ray Serve application.
+"""Answers requests. Its rooms, in the order of a request:
 
-Read it in the order a request travels: `http` -> `ingress` -> `pipeline` -> `detector` -> `policy` -> `responder` -> `engine`.
+proxy      HAProxy in front of the replicas
+api        the HTTP API, OpenAI's paths, keys, errors as problem details
+pipeline   one request: admission, classification, persona, answer
+detector   the detector deployment and its batches
+responder  prompt, adapter versions and chunks of an answer
+engine     vLLM, its CPU operators, and the scripted engine
+adapters   control plane: which adapter version each persona uses
+batch      labels whole files without a server
+cli        the commands
+
+`app.py` binds the deployments; `config.py` is the one configuration.
 """

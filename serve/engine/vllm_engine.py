@@ -2,10 +2,9 @@
 
 import itertools
 import uuid
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
@@ -17,6 +16,7 @@ from serve.engine.detokenizer import detokenizer
 from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.engine.vllm_args import engine_arguments, sampling_params, set_environment
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
+from serve.engine.vllm_errors import finish_reason, translated_errors
 from serve.errors import EngineDead, EngineError
 from serve.tracing import Carrier
 
@@ -104,10 +104,10 @@ class VllmEngine:
         )
         self._running += 1
         try:
-            with _translated_errors():
+            with translated_errors():
                 async for output in outputs:
                     new = output.outputs[0]
-                    reason = _finish_reason(new.finish_reason)
+                    reason = finish_reason(new.finish_reason)
                     yield TextChunk(new.text, tokens=len(new.token_ids), finish_reason=reason)
         finally:
             self._running -= 1
@@ -126,7 +126,7 @@ class VllmEngine:
             f"canary-{uuid.uuid4().hex}",
             lora_request=self._lora(adapter),
         )
-        with _translated_errors():
+        with translated_errors():
             positions = [output.outputs[0].logprobs async for output in outputs][-1]
         if not positions:
             raise EngineError("the engine returned no log-probabilities")
@@ -171,7 +171,7 @@ class VllmEngine:
     async def health(self) -> None:
         """Return if vLLM can answer. Raises EngineDead or EngineError."""
         engine = self._engine
-        with _translated_errors():
+        with translated_errors():
             await engine.check_health()
 
     def stats(self) -> EngineStats:
@@ -183,23 +183,3 @@ class VllmEngine:
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Raise EngineDead or EngineError in place of vLLM's errors."""
-    from vllm.exceptions import VLLMError
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    try:
-        yield
-    except EngineDeadError as error:
-        raise EngineDead("the engine is dead") from error
-    except (VLLMError, RuntimeError, ValueError) as error:
-        raise EngineError(f"the engine failed: {type(error).__name__}") from error
-
-
-def _finish_reason(reason: str | None) -> Any:
-    if reason in {None, "stop", "length"}:
-        return reason
-    raise EngineError(f"the engine ended the answer with the unexpected reason {reason!r}")

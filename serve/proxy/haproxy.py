@@ -89,18 +89,22 @@ def correct(text: str, folder: Path) -> str:
     servers = list(_replica_servers(kept))
     for section in kept:
         section.drop(r"log |option (httplog|log-health-checks)")
-        if section.header == "global":
-            section.lines = [line.replace("mode 666", "mode 600") for line in section.lines]
-        elif section.header == "defaults":
-            _correct_defaults(section, folder)
-        elif section.header == FRONTEND:
-            _correct_frontend(section, servers, folder)
-        elif section.header == "backend default_backend":
-            section.lines = [f"    http-request return {_no_replica(folder)}"]
-        elif section.header.startswith("backend "):
-            section.lines += [f"    {line}" for line in TIMEOUTS]
+        _correct_section(section, servers, folder)
     blocks = ["\n".join([section.header, *section.lines]) for section in kept]
     return "\n".join([MARK, *blocks]) + "\n"
+
+
+def _correct_section(section: Section, servers: list[str], folder: Path) -> None:
+    if section.header == "global":
+        section.lines = [line.replace("mode 666", "mode 600") for line in section.lines]
+    elif section.header == "defaults":
+        _correct_defaults(section, folder)
+    elif section.header == FRONTEND:
+        _correct_frontend(section, servers, folder)
+    elif section.header == "backend default_backend":
+        section.lines = [f"    http-request return {_no_replica(folder)}"]
+    elif section.header.startswith("backend "):
+        section.lines += [f"    {line}" for line in TIMEOUTS]
 
 
 def _sections(text: str) -> Iterator[Section]:
@@ -142,6 +146,9 @@ def _correct_defaults(section: Section, folder: Path) -> None:
 def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
     not_ready = _no_replica(folder)
     added = [
+        # Serve repeats the client's id on the response; one that is not valid gets a new one.
+        "http-request del-header x-request-id"
+        " unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,64}$ }",
         "unique-id-format %[uuid]",
         f"http-request set-header {UNIQUE_ID} %[unique-id]",
         f"http-request disable-l7-retry if {ADMIN}",

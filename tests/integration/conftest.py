@@ -23,9 +23,10 @@ OPEN = ExitStack()
 
 @pytest.fixture(scope="session")
 def graph() -> Graph:
-    set_ray_environment()
+    # Before the environment is set: then this process' own handles need no event loop.
     from ray import serve
 
+    set_ray_environment()
     port = free_port()
     OPEN.enter_context(serving(CONFIG, HOST, port))
     wait_ready(HOST, port, threading.Event())

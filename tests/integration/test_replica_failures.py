@@ -15,17 +15,22 @@ BODY = {"text": "much love", "max_tokens": 20}
 STARTED = ["emotion", "delta"]
 
 
-async def cut_stream(client: httpx.AsyncClient, writing: asyncio.Barrier) -> list[str]:
-    """Read a stream until its connection is cut; meet the others after the first text."""
+async def read_stream(
+    client: httpx.AsyncClient, writing: asyncio.Barrier, events: list[str]
+) -> None:
+    """Append the events of a stream; meet the others after the first text."""
+    async with aconnect_sse(client, "POST", "/v1/respond", json=BODY | {"stream": True}) as source:
+        async for event in source.aiter_sse():
+            events.append(event.event)
+            if events == STARTED:
+                await writing.wait()
+
+
+async def read_cut_stream(client: httpx.AsyncClient, writing: asyncio.Barrier) -> list[str]:
+    """Return the events of a stream whose connection is cut."""
     events: list[str] = []
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
-        async with aconnect_sse(
-            client, "POST", "/v1/respond", json=BODY | {"stream": True}
-        ) as source:
-            async for event in source.aiter_sse():
-                events.append(event.event)
-                if events == STARTED:
-                    await writing.wait()
+        await read_stream(client, writing, events)
     return events
 
 
@@ -33,12 +38,10 @@ async def test_started_streams_are_cut_and_later_requests_are_answered(
     graph: Graph, async_client: httpx.AsyncClient
 ) -> None:
     writing = asyncio.Barrier(13)
-    streams = [asyncio.create_task(cut_stream(async_client, writing)) for _ in range(12)]
+    streams = [asyncio.create_task(read_cut_stream(async_client, writing)) for _ in range(12)]
     await writing.wait()
     await asyncio.to_thread(kill_replica, "Responder")
-    later = await asyncio.gather(
-        *(async_client.post("/v1/respond", json=BODY) for _ in range(12))
-    )
+    later = await asyncio.gather(*(async_client.post("/v1/respond", json=BODY) for _ in range(12)))
     assert [reply.status_code for reply in later] == [200] * 12
     for events in await asyncio.gather(*streams):
         assert events[:2] == STARTED
@@ -49,9 +52,7 @@ async def test_started_streams_are_cut_and_later_requests_are_answered(
 async def test_whole_answers_are_repeated_when_their_replica_dies(
     graph: Graph, async_client: httpx.AsyncClient
 ) -> None:
-    asked = [
-        asyncio.create_task(async_client.post("/v1/respond", json=BODY)) for _ in range(6)
-    ]
+    asked = [asyncio.create_task(async_client.post("/v1/respond", json=BODY)) for _ in range(6)]
     await wait_for_running(graph, 6, 4)
     await asyncio.sleep(1)
     await asyncio.to_thread(kill_replica, "Responder")

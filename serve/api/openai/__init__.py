@@ -1,1 +1,1 @@
-"""openai."""
+"""OpenAI's paths: the same pipeline in the shapes that OpenAI's clients expect."""
