@@ -18,7 +18,7 @@ from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
 from serve.responder import adapter_sync
 from support.adapter_fleet import CAPACITY, INITIAL, Fleet, IneffectiveEngine, running_fleet
-from support.fakes import write_adapter
+from support.adapters import write_adapter
 
 UNKNOWN_BASE = "f" * 64
 

@@ -11,7 +11,7 @@ from serve.adapters import persona_cache
 from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import ControllerStatus, Releases, Version
 from serve.errors import NotReady
-from support.fakes import PERSONA_TOML
+from support.adapters import PERSONA_TOML
 
 CALM = Version(
     name="calm@1",

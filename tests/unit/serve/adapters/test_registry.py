@@ -10,7 +10,7 @@ from models.emotions import LABELS, Emotion
 from models.personas import Persona
 from serve.adapters.registry import Releases, Version
 from serve.errors import AdapterRefused
-from support.fakes import PERSONA_TOML
+from support.adapters import PERSONA_TOML
 
 SCRIPTED = [Version(name=f"{label}@scripted", persona=label) for label in LABELS]
 INITIAL = Releases.initial(SCRIPTED)

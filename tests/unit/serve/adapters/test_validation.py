@@ -14,7 +14,7 @@ from models.weights.cache import Materialized
 from serve.adapters.validation import CANARY_SHIFT_NATS, admit, find_adapters, largest_shift
 from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.errors import EngineError
-from support.fakes import adapter, write_adapter
+from support.adapters import adapter, write_adapter
 
 JOY = adapter(Emotion.JOY)
 NAME = "joy@0123456789ab"

@@ -2,20 +2,31 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from ray import serve
 
 from serve.cli import local_cluster
-from serve.cli.local_cluster import cpus_for_ray, wait_ready
+from serve.cli.local_cluster import APP_NAME, cpus_for_ray, wait_ready
 from serve.config import DetectorConfig, Replicas, ServeConfig
 from serve.errors import ServingError
 
 
+def application(status: str, message: str = "") -> SimpleNamespace:
+    """Return Serve's status of the application, with one deployment."""
+    responder = SimpleNamespace(status="UPDATING", message=message)
+    return SimpleNamespace(status=status, message="", deployments={"Responder": responder})
+
+
 @pytest.fixture(autouse=True)
-def _short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def applications(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
+    """Replace Serve's status: the application is starting unless a test changes it."""
+    found = {APP_NAME: application("DEPLOYING")}
+    monkeypatch.setattr(serve, "status", lambda: SimpleNamespace(applications=found))
     monkeypatch.setattr(local_cluster, "POLL_INTERVAL_S", 0.01)
-    monkeypatch.setattr(local_cluster, "_unhealthy_deployments", lambda: "Responder")
+    return found
 
 
 @pytest.mark.parametrize(("maximum", "cpus"), [(1, 0.5), (64, 2.0)])
@@ -39,6 +50,15 @@ def test_waits_through_refused_connections_until_ready(monkeypatch: pytest.Monke
     monkeypatch.setattr(httpx, "get", get)
     wait_ready("127.0.0.1", 8000, threading.Event())
     assert replies == []
+
+
+def test_stops_waiting_if_a_deployment_failed(
+    applications: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applications[APP_NAME] = application("DEPLOY_FAILED", "the weights are damaged")
+    monkeypatch.setattr(httpx, "get", lambda url, timeout: httpx.Response(503))
+    with pytest.raises(ServingError, match="the weights are damaged"):
+        wait_ready("127.0.0.1", 8000, threading.Event())
 
 
 def test_times_out_if_never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
