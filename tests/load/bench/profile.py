@@ -21,7 +21,7 @@ from load.harness.deployments import DETECTOR
 from load.harness.graph import LOCAL, PORT, console, running_graph
 from load.harness.process_stats import ENGINE, OTHER, REPLICA_KINDS, VLLM_SERVER
 from serve.cli.config_file import read_config
-from serve.config import SCRIPTED, ServeConfig
+from serve.config import SCRIPTED, ScriptedConfig, ServeConfig
 
 LENGTHS = (8, 32, 64)  # tokens of an answer
 REFERENCE = 32  # the length that the goals are about
@@ -108,7 +108,8 @@ def process_table(profile: Profile) -> Table:
     one = next(one for one in profile.lengths if one.tokens == REFERENCE)
     title = (
         f"CPU of one streamed answer, {profile.engine} engine, {profile.users} users,"
-        f" {profile.cores} cores, {one.answers_per_s:.1f} answers/s of {REFERENCE} tokens"
+        f" {profile.cores} cores, {one.answers_per_s:.1f} answers/s of {REFERENCE} tokens,"
+        f" {one.events:.0f} events each"
     )
     found = Table("ms", f"{REFERENCE} tokens", "fixed", "per chunk", "MiB", title=title)
     for name, cost in profile.processes.items():
@@ -139,14 +140,19 @@ def _figures(cost: Cost) -> tuple[str, str, str]:
     return f"{cost.reference_ms:.2f}", f"{cost.fixed_ms:.2f}", f"{cost.per_event_ms:.3f}"
 
 
-def config_of(engine: str, detector: bool) -> ServeConfig:
+def config_of(engine: str, detector: bool, token_s: float) -> ServeConfig:
     """Return the configuration that ships for this machine, or the scripted one.
 
     Without a detector no message is screened for harm.
     """
     config = read_config(LOCAL) if engine == "real" else SCRIPTED
     screening = {} if detector else {"harm": "off"}
-    return config.model_copy(update={"detector": config.detector.model_copy(update=screening)})
+    scripted = {"scripted": ScriptedConfig(token_s=token_s)}
+    parts = {
+        "detector": config.detector.model_copy(update=screening),
+        "responder": config.responder.model_copy(update=scripted),
+    }
+    return config.model_copy(update=parts)
 
 
 def main(
@@ -154,6 +160,7 @@ def main(
     users: Annotated[int, typer.Option(min=1, help="users in the closed loop")] = 32,
     detector: Annotated[bool, typer.Option(help="detect the emotion of each message")] = True,
     causes: Annotated[bool, typer.Option(help="sample the stacks with py-spy")] = True,
+    token_s: Annotated[float, typer.Option(help="seconds a token, scripted engine")] = 0.005,
     warm_s: float = 4,
     measure_s: Annotated[float, typer.Option(help="seconds of each length")] = 10,
     sample_s: Annotated[float, typer.Option(help="seconds of sampling of each length")] = 8,
@@ -163,7 +170,7 @@ def main(
     """Print where the CPU time of a streamed answer goes."""
     times = Times(warm_s, measure_s, sample_s if causes else 0)
     model = "auto" if detector else "joy"
-    with running_graph(config_of(engine, detector), port) as graph:
+    with running_graph(config_of(engine, detector, token_s), port) as graph:
         lengths = [measure(graph.url, tokens, users, model, times) for tokens in LENGTHS]
     profile = profile_of(lengths, engine, detector, users)
     out.parent.mkdir(parents=True, exist_ok=True)
