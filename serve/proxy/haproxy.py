@@ -26,7 +26,7 @@ MARK = "# corrected by face-your-emotions"
 UNIQUE_ID = "x-fye-unique-id"
 ADMIN_TIMEOUT_S = 120
 MARGIN_MS = 2000  # a replica ends a request that timed out itself, in its API's own words
-HEADER_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 10
 REMOVED = ("frontend prometheus", "listen stats")
 FRONTEND = "frontend http_frontend"
 NO_REPLICA = "no replica can answer; retry after the time in the Retry-After header"
@@ -138,7 +138,8 @@ def _replica_servers(sections: list[Section]) -> Iterator[str]:
 def _correct_defaults(section: Section, folder: Path) -> None:
     section.drop(r"errorfile |timeout http-request")
     section.lines += [
-        f"    timeout http-request {HEADER_TIMEOUT_S}s",
+        "    option http-buffer-request",  # a request can be repeated only if all of it is here
+        f"    timeout http-request {REQUEST_TIMEOUT_S}s",
         *(f"    errorfile {status} {_error_file(folder, status)}" for status in ERRORS),
     ]
 
