@@ -20,6 +20,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(STATUSES, PROBLEM)
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIProblem} for status in (*STATUSES, 404)
 }
+MODEL_PROBLEMS = {status: OPENAI_PROBLEMS[status] for status in (404, 503)}
 
 
 def make_http_app(config: HttpConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:
@@ -40,7 +41,7 @@ def make_http_app(config: HttpConfig, keys: KeyRing | None, on_loopback: bool) -
     problem_details.install(app)
     json_body = [Depends(require_json)]
     app.include_router(openai_routes.router, responses=OPENAI_PROBLEMS, dependencies=json_body)
-    app.include_router(openai_routes.models_router, responses={404: OPENAI_PROBLEMS[404]})
+    app.include_router(openai_routes.models_router, responses=MODEL_PROBLEMS)
     app.include_router(admin_routes.router, responses=PROBLEMS)
     app.include_router(routes.router, responses=PROBLEMS)
     return app

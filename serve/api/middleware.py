@@ -87,7 +87,7 @@ class RequestMiddleware:
     async def _body(self, declared: str, receive: Receive) -> bytes:
         """Return the whole body. Raises BodyTooLarge, SlowBody or ClientDisconnect."""
         limit = self._config.max_body_bytes
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isdecimal() and int(declared) > limit:
             raise BodyTooLarge(f"the body has {declared} bytes; at most {limit} are allowed")
         timeout_s = self._config.body_timeout_s
         try:

@@ -69,6 +69,8 @@ class EventStream:
         """Stop the comments. The response goes on."""
         if self._ping:
             self._ping.cancel()
+        if self._pinging:
+            self._pinging.cancel()  # it may wait for the client, and nothing may follow the end
 
     async def _write(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})

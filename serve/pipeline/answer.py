@@ -50,11 +50,11 @@ class Timer:
         """Start the first part at `began_s` of `time.monotonic`."""
         self._began_s = began_s
         self._last_s = began_s
-        self._parts_ms = dict.fromkeys(PARTS, 0.0)
+        self._parts_ms: dict[str, float] = {}
 
     def mark(self, part: str) -> None:
         """End `part` now. Later calls for the same part do nothing."""
-        if not self._parts_ms[part]:
+        if part not in self._parts_ms:
             now_s = time.monotonic()
             self._parts_ms[part] = round((now_s - self._last_s) * 1000, 2)
             self._last_s = now_s
@@ -62,7 +62,7 @@ class Timer:
     def timings_ms(self) -> dict[str, float]:
         """Return the parts and their total."""
         total_ms = round((self._last_s - self._began_s) * 1000, 2)
-        return self._parts_ms | {"total": total_ms}
+        return dict.fromkeys(PARTS, 0.0) | self._parts_ms | {"total": total_ms}
 
 
 class Answer:

@@ -104,7 +104,7 @@ def _correct_section(section: Section, servers: list[str], folder: Path) -> None
     elif section.header == "backend default_backend":
         section.lines = [f"    http-request return {_no_replica(folder)}"]
     elif section.header.startswith("backend "):
-        section.lines += [f"    {line}" for line in TIMEOUTS]
+        section.lines += [f"    {line}" for line in (*TIMEOUTS, *_own_errors(folder))]
 
 
 def _sections(text: str) -> Iterator[Section]:
@@ -164,17 +164,25 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
     section.lines = [*binds, *(f"    {line}" for line in added), *others]
 
 
+def _own_errors(folder: Path) -> Iterator[str]:
+    """Yield rules that replace the plain text errors of the proxy that holds requests."""
+    for found, status in ((500, 502), (503, 503), (408, 504)):
+        problem = f"application/problem+json file {folder / f'{status}.json'}"
+        plain_text = f"{{ status {found} }} {{ res.hdr(content-type) -m beg text/plain }}"
+        yield f"http-response return status {status} content-type {problem} if {plain_text}"
+
+
 def _no_replica(folder: Path) -> str:
-    body = folder / "not-ready.json"
+    body = folder / "503.json"
     return f"status 503 content-type application/problem+json file {body} hdr retry-after 1"
 
 
 def write_errors(folder: Path) -> None:
     """Write the bodies and whole responses that the configuration refers to."""
     (folder / "alive.json").write_text('{"status":"alive"}', "utf-8")
-    (folder / "not-ready.json").write_text(problem_json(503), "utf-8")
     for status, (_, title, _) in ERRORS.items():
         body = problem_json(status)
+        (folder / f"{status}.json").write_text(body, "utf-8")
         head = [
             f"HTTP/1.1 {status} {title}",
             "content-type: application/problem+json",

@@ -1,7 +1,6 @@
 """Replicas die while they work: a started stream ends with an error, everything else is answered."""
 
 import asyncio
-import json
 from typing import Any
 
 import httpx
@@ -118,6 +117,6 @@ async def test_a_poisonous_request_crashes_at_most_two_replicas(
         await wait_for_running(graph, 1, 30)
         await asyncio.to_thread(kill_replica, "Responder")
     reply = await request
-    assert (reply.status_code, json.loads(reply.text)["status"]) == (502, 502)
+    assert reply.status_code == 502, reply.text
     assert "replica-lost" in reply.text
     assert (await async_client.post("/v1/respond", json=BODY)).status_code == 200
