@@ -1,145 +1,183 @@
-"""The edge: bodies that are too large or too slow, ids of requests, and the deadline that a client asks for."""
+"""Request middleware: limits of the body, request ids and errors."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from serve.config import IngressConfig
+from serve.api.middleware import RequestMiddleware
+from serve.config import HttpConfig
 from serve.errors import Overloaded
-from support.http_client import FakeIngress, http_client
+from serve.pipeline.attempts import Attempts
+from support.http_client import (
+    BODIES,
+    CHAT,
+    DETECT,
+    JSON,
+    RESPOND,
+    Connection,
+    FakeResponder,
+    http_app,
+    http_client,
+    http_scope,
+)
 
-LIMITS = IngressConfig(max_body_bytes=1024, body_timeout_s=0.2)
+CONFIG = HttpConfig(max_body_bytes=1024, body_timeout_s=0.1)
 BODY = b'{"text": "hello"}'
-JSON = {"content-type": "application/json"}
-CHAT = "/v1/chat/completions"
+SECRET = "what-the-user-wrote"
+CALLS = pytest.mark.parametrize("path", BODIES)
 
 
-async def pieces(*parts: bytes, each_s: float = 0) -> AsyncIterator[bytes]:
-    for part in parts:
-        await asyncio.sleep(each_s)
-        yield part
+async def parts(*chunks: bytes, delay_s: float = 0) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        await asyncio.sleep(delay_s)
+        yield chunk
 
 
-async def post(content: Any, path: str = "/v1/respond", **headers: str) -> httpx.Response:
-    return await http_client(FakeIngress(), LIMITS).post(path, content=content, headers=JSON | headers)
+async def post(content: Any, path: str = RESPOND, **headers: str) -> httpx.Response:
+    client = http_client(FakeResponder(), CONFIG)
+    return await client.post(path, content=content, headers=JSON | headers)
 
 
-async def test_a_body_in_pieces_is_read_whole() -> None:
-    assert (await post(pieces(BODY[:5], b"", BODY[5:]))).status_code == 200
+async def test_reads_a_body_in_parts() -> None:
+    assert (await post(parts(BODY[:5], b"", BODY[5:]))).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/respond", CHAT])
-async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(path: str) -> None:
+@CALLS
+async def test_rejects_a_large_body_whether_declared_or_not(path: str) -> None:
     declared = await post(b" " * 1025, path)
-    found = await post(pieces(*[b" " * 100] * 11), path)
-    assert [reply.status_code for reply in (declared, found)] == [413, 413]
-    assert "1024 bytes" in declared.text
-    assert ("error" in declared.json()) is (path == CHAT)
+    found = await post(parts(*[b" " * 100] * 11), path)
+    for reply in (declared, found):
+        assert (reply.status_code, "body-too-large" in reply.text) == (413, True)
+        assert ("error" in reply.json()) is (path == CHAT)
+        assert reply.headers["connection"] == "close"
+    assert "1024" in declared.text
 
 
-async def test_a_body_of_just_the_limit_is_read() -> None:
+@pytest.mark.parametrize("length", ["1025", "9" * 30])
+async def test_a_large_declared_body_is_not_read(length: str) -> None:
+    connection = Connection()
+    scope = http_scope(RESPOND, content_length=length)
+    await http_app(FakeResponder(), CONFIG)(scope, connection.receive, connection.send)
+    assert connection.sent[0]["status"] == 413
+
+
+@pytest.mark.parametrize("length", ["", "-5", "\u00b2", "1e9"])
+async def test_an_invalid_declared_length_is_ignored(length: str) -> None:
+    connection = Connection(BODY)
+    scope = http_scope(RESPOND, content_length=length)
+    await http_app(FakeResponder(), CONFIG)(scope, connection.receive, connection.send)
+    assert connection.sent[0]["status"] == 200
+
+
+async def test_reads_a_body_of_the_largest_size() -> None:
     assert (await post(BODY + b" " * (1024 - len(BODY)))).status_code == 200
 
 
-async def test_a_body_that_comes_too_slowly_is_refused() -> None:
+async def test_rejects_a_slow_body() -> None:
     began_s = time.monotonic()
-    reply = await post(pieces(BODY, *[b" "] * 50, each_s=0.05))
+    reply = await post(parts(BODY, *[b" "] * 50, delay_s=0.03))
     assert (reply.status_code, reply.json()["type"]) == (408, "urn:face-your-emotions:slow-body")
+    assert reply.headers["connection"] == "close"
     assert time.monotonic() - began_s < 1
 
 
-async def test_a_clients_id_comes_back_and_others_get_one() -> None:
-    assert (await post(BODY, **{"x-request-id": "Abc-1.2_3"})).headers.get_list("x-request-id") == ["Abc-1.2_3"]
-    [one], [other] = [(await post(BODY)).headers.get_list("x-request-id") for _ in range(2)]
-    assert one != other
+async def test_the_time_begins_before_the_body_is_read() -> None:
+    read_s: list[float] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read_s.append(time.monotonic())
+        await asyncio.sleep(0.01)
+        yield BODY
+
+    connection = Connection()
+    content = body()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": await anext(content), "more_body": False}
+
+    responder = FakeResponder()
+    await http_app(responder)(http_scope(RESPOND), receive, connection.send)
+    assert responder.contexts[0].began_s <= read_s[0]
 
 
+async def test_the_application_sees_a_later_disconnect(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend([(await receive())["type"], (await receive())["type"]])
+
+    connection = Connection(BODY, None)
+    wrapped = RequestMiddleware(app, CONFIG, Attempts(tmp_path))
+    await wrapped(http_scope(RESPOND), connection.receive, connection.send)
+    assert seen == ["http.request", "http.disconnect"]
+
+
+async def test_returns_the_clients_request_id_or_a_new_one() -> None:
+    given = await post(BODY, **{"x-request-id": "Abc-1.2_3"})
+    assert given.headers.get_list("x-request-id") == ["Abc-1.2_3"]
+    [first], [second] = [(await post(BODY)).headers.get_list("x-request-id") for _ in range(2)]
+    assert first != second
+
+
+@CALLS
 @pytest.mark.parametrize("given", [None, "Abc-1.2_3"])
-async def test_the_id_that_the_client_sees_is_the_messages(given: str | None) -> None:
-    ingress = FakeIngress()
-    reply = await http_client(ingress).post("/v1/respond", json={"text": "hi"}, headers={"x-request-id": given} if given else {})
-    assert ingress.messages[0].x_request_id == reply.headers["x-request-id"]
+async def test_the_pipeline_has_the_id_that_the_client_gets(path: str, given: str | None) -> None:
+    responder = FakeResponder()
+    headers = {"x-request-id": given} if given else {}
+    reply = await http_client(responder).post(path, json=BODIES[path], headers=headers)
+    assert responder.contexts[0].x_request_id == reply.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("hostile", ["", "a b", "x" * 65, "<script>", "a;b"])
-async def test_an_id_that_is_none_is_replaced(hostile: str) -> None:
-    ingress = FakeIngress()
-    await http_client(ingress).post("/v1/respond", json={"text": "hi"}, headers={"x-request-id": hostile})
-    assert ingress.messages[0].x_request_id != hostile
-    assert ingress.messages[0].x_request_id.isalnum()
+async def test_replaces_an_invalid_request_id() -> None:
+    responder = FakeResponder()
+    headers = {"x-request-id": "<script>"}
+    await http_client(responder).post(RESPOND, json={"text": "hi"}, headers=headers)
+    assert responder.contexts[0].x_request_id.isalnum()
 
 
 @pytest.mark.parametrize("body", [b" " * 1025, b"{"])
-async def test_one_id_comes_with_errors_too(body: bytes) -> None:
+async def test_errors_have_one_request_id(body: bytes) -> None:
     assert len((await post(body)).headers.get_list("x-request-id")) == 1
 
 
-@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
-async def test_the_trace_that_a_client_is_in_is_taken_over(path: str) -> None:
-    ingress = FakeIngress()
-    headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "vendor=1"}
-    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
-    await http_client(ingress).post(path, json=body, headers=headers | {"baggage": "user=me"})
-    assert ingress.traces == [headers]
-
-
-@pytest.mark.parametrize(("asked", "timeout_s"), [(None, 60), ("1500", 1.5), ("120000", 120)])
-@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
-async def test_the_deadline_is_the_clients_or_the_default(path: str, asked: str | None, timeout_s: float) -> None:
-    ingress, began_s = FakeIngress(), time.monotonic()
-    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
-    reply = await http_client(ingress).post(path, json=body, headers={"x-request-timeout-ms": asked} if asked else {})
-    [deadline_s] = [*(message.deadline_s for message in ingress.messages), *ingress.deadlines_s]
-    assert reply.status_code == 200
-    assert deadline_s - began_s == pytest.approx(timeout_s, abs=1)
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "soon", "120001", "1.5"])
-async def test_a_timeout_that_is_none_is_refused(value: str) -> None:
-    reply = await http_client(FakeIngress()).post("/v1/respond", json={"text": "hi"}, headers={"x-request-timeout-ms": value})
-    assert (reply.status_code, "x-request-timeout-ms" in reply.text) == (422, True)
-
-
-@pytest.mark.parametrize("path", ["/v1/respond", CHAT])
-async def test_what_nobody_foresaw_is_told_and_logged_without_a_users_words(path: str, caplog: pytest.LogCaptureFixture) -> None:
-    body = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"text": "hi"}
-    reply = await http_client(FakeIngress((), fails=ValueError("what-the-user-wrote"))).post(path, json=body)
+@CALLS
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_unexpected_error_is_logged_without_user_text(
+    path: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = BODIES[path] | ({} if path == DETECT else {"stream": stream})
+    reply = await http_client(FakeResponder((), error=ValueError(SECRET))).post(path, json=body)
     assert (reply.status_code, "internal" in reply.text) == (500, True)
-    assert "unexpected ValueError at read (fakes.py:" in caplog.text
-    assert "what-the-user-wrote" not in caplog.text + reply.text
+    assert "unexpected ValueError at classify (fakes.py:" in caplog.text
+    assert SECRET not in caplog.text + reply.text
+
+
+async def raise_after_start(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise ValueError(SECRET)
+
+
+async def test_an_error_after_the_response_has_started_is_only_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection(BODY)
+    wrapped = RequestMiddleware(raise_after_start, CONFIG, Attempts(tmp_path))
+    await wrapped(http_scope(RESPOND), connection.receive, connection.send)
+    assert [message["type"] for message in connection.sent] == ["http.response.start"]
+    assert "unexpected ValueError at raise_after_start" in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_refused_is_429_and_says_when_to_return(stream: bool) -> None:
-    reply = await http_client(FakeIngress((), fails=Overloaded("full", 7))).post("/v1/respond", json={"text": "hi", "stream": stream})
-    assert (reply.status_code, reply.headers["retry-after"], reply.json()["type"]) == (429, "7", "urn:face-your-emotions:overloaded")
-
-
-WRONG = {"413": b" " * 1025, "422": b'{"text": 5, "secret": 1}', "400": b"{secret"}
-
-
-@pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
-@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
-async def test_what_no_stage_has_seen_is_logged_once_without_its_words(path: str, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    reply = await post(body, path, **{"x-request-id": "mine"})
-    [line] = capsys.readouterr().out.splitlines()
-    call = "detect" if path == "/v1/detect" else "respond"
-    told = {"event": "request", "call": call, "outcome": "invalid", "status": reply.status_code, "x_request_id": "mine"}
-    assert told.items() <= json.loads(line).items()
-    assert "secret" not in line
-
-
-async def test_a_change_of_releases_is_logged_and_what_the_ingress_counts_is_not_counted_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    client = http_client(FakeIngress())
-    replies = [await client.get("/v1/admin/adapters"), await client.post("/v1/admin/adapters/rollback", json={"persona": "joy"})]
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [reply.status_code for reply in replies] == [200, 422]
-    assert [(line["call"], line["outcome"]) for line in lines] == [("admin", "ok"), ("admin", "invalid")]
-    for path in ("/v1/respond", "/v1/detect", "/healthz"):  # the stages that are not there count nothing
-        await (client.get(path) if path == "/healthz" else client.post(path, json={"text": "hi"}))
-    assert capsys.readouterr().out == ""
+@pytest.mark.parametrize("path", [RESPOND, CHAT])
+async def test_a_rejection_is_429_with_the_time_to_wait(path: str, stream: bool) -> None:
+    client = http_client(FakeResponder((), error=Overloaded("full", 7)))
+    reply = await client.post(path, json=BODIES[path] | {"stream": stream})
+    assert (reply.status_code, reply.headers["retry-after"]) == (429, "7")
+    assert "overloaded" in reply.text

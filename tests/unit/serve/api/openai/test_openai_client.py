@@ -1,149 +1,214 @@
-"""OpenAI's own package against the HTTP application: what it can send, and which of its errors it makes of ours."""
+"""OpenAI's own package against the HTTP application: what it sends, and the errors it raises."""
 
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 
+from models.errors import FyeError
 from serve.api.auth import KeyRing, new_secret, sha256_of
 from serve.engine.protocol import Sampling
-from serve.errors import DeadlineExceeded, FyeError, NotReady, Overloaded, PromptTooLong
-from support.http_client import FakeIngress, http_client
+from serve.errors import DeadlineExceeded, EngineError, NotReady, Overloaded, PromptTooLong
+from support.fakes import CHUNKS
+from support.http_client import FakeResponder, http_client
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
-SECRET, READER = new_secret(), new_secret()
+SECRET = new_secret()
+READER = new_secret()
 
 
-def package(ingress: FakeIngress, keys: KeyRing | None = None, secret: str = SECRET) -> openai.AsyncOpenAI:
-    client: httpx.AsyncClient = http_client(ingress, keys=keys)
-    return openai.AsyncOpenAI(base_url="http://test/v1", api_key=secret, max_retries=0, http_client=client)
+def client_of(
+    responder: FakeResponder, keys: KeyRing | None = None, secret: str = SECRET
+) -> openai.AsyncOpenAI:
+    client: Any = http_client(responder, keys=keys)
+    return openai.AsyncOpenAI(
+        base_url="http://test/v1", api_key=secret, max_retries=0, http_client=client
+    )
+
+
+async def complete(responder: FakeResponder, **fields: Any) -> Any:
+    client = client_of(responder)
+    return await client.chat.completions.create(model="joy", messages=MESSAGES, **fields)
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyRing:
     rows = [(SECRET, "respond"), (READER, "detect")]
-    text = "\n".join(f'[[keys]]\nname = "{scope}"\nsha256 = "{sha256_of(key)}"\nscopes = ["{scope}"]' for key, scope in rows)
+    text = "\n".join(
+        f'[[keys]]\nname = "{scope}"\nsha256 = "{sha256_of(secret)}"\nscopes = ["{scope}"]'
+        for secret, scope in rows
+    )
     (tmp_path / "keys.toml").write_text(text)
     return KeyRing(tmp_path / "keys.toml")
 
 
+VLLM_FIELDS = {
+    "ignore_eos": True,
+    "min_tokens": 5,
+    "top_k": 40,
+    "min_p": 0.1,
+    "repetition_penalty": 1.2,
+}
+
+
 @pytest.mark.parametrize(
-    ("given", "sampling"),
+    ("fields", "sampling"),
     [
         ({}, Sampling()),
-        ({"temperature": 0, "top_p": 0.5, "seed": 3, "stop": "END"}, Sampling(96, 0, 0.5, 3, ("END",))),
-        ({"stop": ["a", "b"], "max_completion_tokens": 9}, Sampling(9, stop=("a", "b"))),
-        ({"frequency_penalty": 0.5, "presence_penalty": -1}, Sampling(frequency_penalty=0.5, presence_penalty=-1)),
         (
-            {"extra_body": {"ignore_eos": True, "min_tokens": 5, "top_k": 40, "min_p": 0.1, "repetition_penalty": 1.2}},
+            {"temperature": 0, "top_p": 0.5, "seed": 3, "stop": "END"},
+            Sampling(96, 0, 0.5, 3, ("END",)),
+        ),
+        ({"stop": ["a", "b"], "max_completion_tokens": 9}, Sampling(9, stop=("a", "b"))),
+        (
+            {"frequency_penalty": 0.5, "presence_penalty": -1},
+            Sampling(frequency_penalty=0.5, presence_penalty=-1),
+        ),
+        (
+            {"extra_body": VLLM_FIELDS},
             Sampling(min_tokens=5, ignore_eos=True, top_k=40, min_p=0.1, repetition_penalty=1.2),
         ),
     ],
 )
-async def test_how_tokens_are_drawn_reaches_the_responder(given: dict[str, Any], sampling: Sampling) -> None:
-    ingress = FakeIngress()
-    await package(ingress).chat.completions.create(model="joy", messages=MESSAGES, **given)
-    assert ingress.asked[0].sampling == sampling
+async def test_sampling_parameters_reach_the_generator(
+    fields: dict[str, Any], sampling: Sampling
+) -> None:
+    responder = FakeResponder()
+    await complete(responder, **fields)
+    assert responder.requests[0].sampling == sampling
 
 
-HARMLESS: list[dict[str, Any]] = [
-    {"n": 1, "logprobs": False, "store": False, "user": "somebody", "metadata": {"run": "1"}, "service_tier": "auto"},
-    {"response_format": {"type": "text"}, "tool_choice": "none", "modalities": ["text"], "logit_bias": {}, "parallel_tool_calls": True},
-    {"logprobs": None, "top_logprobs": None, "tools": None, "stop": None, "temperature": None, "response_format": None, "n": None},
+WITHOUT_EFFECT: list[dict[str, Any]] = [
+    {
+        "n": 1,
+        "logprobs": False,
+        "store": False,
+        "user": "somebody",
+        "metadata": {"run": "1"},
+        "service_tier": "auto",
+    },
+    {
+        "response_format": {"type": "text"},
+        "tool_choice": "none",
+        "modalities": ["text"],
+        "logit_bias": {},
+        "parallel_tool_calls": True,
+    },
+    {
+        "logprobs": None,
+        "top_logprobs": None,
+        "tools": None,
+        "stop": None,
+        "temperature": None,
+        "response_format": None,
+        "n": None,
+    },
     {"safety_identifier": "x", "prompt_cache_key": "y", "stream_options": None},
 ]
 
 
-@pytest.mark.parametrize("given", HARMLESS, ids=lambda given: next(iter(given)))
-async def test_what_asks_for_nothing_is_let_pass(given: dict[str, Any]) -> None:
-    ingress = FakeIngress()
-    await package(ingress).chat.completions.create(model="joy", messages=MESSAGES, **given)
-    assert ingress.asked[0].sampling == Sampling()
+@pytest.mark.parametrize("fields", WITHOUT_EFFECT, ids=lambda fields: next(iter(fields)))
+async def test_accepts_fields_without_effect(fields: dict[str, Any]) -> None:
+    responder = FakeResponder()
+    await complete(responder, **fields)
+    assert responder.requests[0].sampling == Sampling()
 
 
-REFUSED = {
-    "logprobs": (True, "log-probabilities are not given here"),
-    "top_logprobs": (5, "log-probabilities are not given here"),
-    "n": (2, "a request gets one answer: n is 1"),
-    "tools": ([{"type": "function", "function": {"name": "f"}}], "a persona calls no tools"),
-    "tool_choice": ("required", "a persona calls no tools"),
-    "response_format": ({"type": "json_object"}, "a persona answers in plain text, in no other format"),
-    "modalities": (["audio"], "a persona answers in text"),
-    "logit_bias": ({"7": 100}, "the tokens' chances cannot be changed one by one"),
-    "store": (True, "no answer is stored here"),
+UNSUPPORTED: dict[str, tuple[Any, str]] = {
+    "logprobs": (True, "log-probabilities"),
+    "top_logprobs": (5, "log-probabilities"),
+    "n": (2, "n must be 1"),
+    "tools": ([{"type": "function", "function": {"name": "f"}}], "tools"),
+    "tool_choice": ("required", "tools"),
+    "response_format": ({"type": "json_object"}, "plain text"),
+    "modalities": (["audio"], "only text"),
+    "logit_bias": ({"7": 100}, "logit_bias"),
+    "store": (True, "not stored"),
 }
 
 
-@pytest.mark.parametrize("field", REFUSED)
-async def test_what_would_be_a_lie_is_refused_with_its_reason(field: str) -> None:
-    value, reason = REFUSED[field]
-    ingress = FakeIngress()
-    with pytest.raises(openai.BadRequestError) as caught:
-        await package(ingress).chat.completions.create(model="joy", messages=MESSAGES, **{field: value})
+@pytest.mark.parametrize("field", UNSUPPORTED)
+async def test_rejects_unsupported_fields_with_the_reason(field: str) -> None:
+    value, reason = UNSUPPORTED[field]
+    responder = FakeResponder()
+    with pytest.raises(openai.BadRequestError, match=f"{field}: .*{reason}") as caught:
+        await complete(responder, **{field: value})
     error = caught.value
-    assert f"{field}: {reason}" in error.message
-    assert (error.type, error.code, error.param) == ("invalid_request_error", "invalid-request", field)
-    assert ingress.asked == []
+    assert (error.type, error.code, error.param) == (
+        "invalid_request_error",
+        "invalid-request",
+        field,
+    )
+    assert responder.requests == []
 
 
 @pytest.mark.parametrize(
-    "given", [{"temprature": 1}, {"min_tokens": 97}, {"max_tokens": 257}, {"top_k": -2}], ids=lambda given: next(iter(given))
+    ("field", "value"), [("temprature", 1), ("min_tokens", 97), ("max_tokens", 257), ("top_k", -2)]
 )
-async def test_what_is_misspelt_or_impossible_is_refused_by_name(given: dict[str, Any]) -> None:
-    with pytest.raises(openai.BadRequestError, match=next(iter(given))):
-        await package(FakeIngress()).chat.completions.create(model="joy", messages=MESSAGES, extra_body=given)
+async def test_rejects_misspelt_and_impossible_fields_by_name(field: str, value: int) -> None:
+    with pytest.raises(openai.BadRequestError, match=field):
+        await complete(FakeResponder(), extra_body={field: value})
 
 
-async def test_a_model_is_found_by_its_name_or_not_found() -> None:
-    client = package(FakeIngress())
+async def test_retrieves_a_known_model_only() -> None:
+    client = client_of(FakeResponder())
     assert (await client.models.retrieve("joy")) in (await client.models.list()).data
-    with pytest.raises(openai.NotFoundError, match="there are auto, sadness") as caught:
+    with pytest.raises(openai.NotFoundError, match="known are auto, sadness") as caught:
         await client.models.retrieve("gpt-4o")
     assert caught.value.code == "unknown-model"
 
 
-async def test_a_wrong_key_and_one_that_may_not(keys: KeyRing) -> None:
-    with pytest.raises(openai.AuthenticationError):
-        await package(FakeIngress(), keys, "fye-unknown").chat.completions.create(model="joy", messages=MESSAGES)
-    with pytest.raises(openai.PermissionDeniedError, match="does not allow respond"):
-        await package(FakeIngress(), keys, READER).chat.completions.create(model="joy", messages=MESSAGES)
-    await package(FakeIngress(), keys).chat.completions.create(model="joy", messages=MESSAGES)
+async def test_keys_are_those_of_openai(keys: KeyRing) -> None:
+    for secret, error in (
+        ("fye-unknown", openai.AuthenticationError),
+        (READER, openai.PermissionDeniedError),
+    ):
+        client = client_of(FakeResponder(), keys, secret)
+        with pytest.raises(error):
+            await client.chat.completions.create(model="joy", messages=MESSAGES)
+    client = client_of(FakeResponder(), keys)
+    assert await client.chat.completions.create(model="joy", messages=MESSAGES)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("fails", "raised", "code"),
+    ("error", "raised", "code"),
     [
-        (Overloaded("no place is free", 7), openai.RateLimitError, "overloaded"),
+        (Overloaded("full", 7), openai.RateLimitError, "overloaded"),
         (PromptTooLong("too long"), openai.APIStatusError, "prompt-too-long"),
         (NotReady("not yet"), openai.InternalServerError, "not-ready"),
         (DeadlineExceeded("too late"), openai.InternalServerError, "deadline-exceeded"),
     ],
 )
-async def test_what_fails_before_the_answer_is_an_error_of_the_package(
-    fails: FyeError, raised: type[openai.APIStatusError], code: str, stream: bool
+async def test_a_failure_before_the_answer_is_an_error_of_the_package(
+    error: FyeError, raised: type[openai.APIStatusError], code: str, stream: bool
 ) -> None:
-    client = package(FakeIngress(pieces=(), fails=fails))
     with pytest.raises(raised) as caught:
-        await client.chat.completions.create(model="joy", messages=MESSAGES, stream=stream)
-    assert (caught.value.status_code, caught.value.code) == (fails.status, code)
-    assert caught.value.response.headers.get("retry-after") == ("7" if code == "overloaded" else None)
+        await complete(FakeResponder(chunks=(), error=error), stream=stream)
+    assert (caught.value.status_code, caught.value.code) == (error.status, code)
+    retry_after = "7" if code == "overloaded" else None
+    assert caught.value.response.headers.get("retry-after") == retry_after
 
 
-async def test_an_answer_goes_back_as_the_package_dumps_it() -> None:
-    """With its fields that are null."""
-    ingress = FakeIngress()
-    client = package(ingress)
-    first = (await client.chat.completions.create(model="joy", messages=MESSAGES)).choices[0].message
+async def test_a_failure_during_a_stream_is_an_error_of_the_package() -> None:
+    stream = await complete(FakeResponder(CHUNKS[:1], error=EngineError("broken")), stream=True)
+    assert [(await anext(stream)).choices[0].delta.content for _ in range(2)] == ["", "Oh"]
+    with pytest.raises(openai.APIError, match="broken"):
+        await anext(stream)
+
+
+async def test_an_answer_can_be_sent_back_with_its_null_fields() -> None:
+    responder = FakeResponder()
+    first = (await complete(responder)).choices[0].message
     turns: Any = [*MESSAGES, first.model_dump(), first, *MESSAGES]
-    await client.chat.completions.create(model="joy", messages=turns)
-    assert [turn.text for turn in ingress.asked[1].turns] == ["hello", first.content, first.content, "hello"]
+    await client_of(responder).chat.completions.create(model="joy", messages=turns)
+    texts = [turn.text for turn in responder.requests[1].turns]
+    assert texts == ["hello", first.content, first.content, "hello"]
 
 
-async def test_usage_grows_with_the_chunks_if_asked() -> None:
+async def test_every_chunk_has_usage_if_asked_for() -> None:
     options: Any = {"include_usage": True, "continuous_usage_stats": True}
-    stream = await package(FakeIngress()).chat.completions.create(model="joy", messages=MESSAGES, stream=True, stream_options=options)
-    chunks = [chunk async for chunk in stream]
-    assert [chunk.usage is not None for chunk in chunks] == [False, True, True, False, True]
+    stream = await complete(FakeResponder(), stream=True, stream_options=options)
+    used = [chunk.usage and chunk.usage.completion_tokens async for chunk in stream]
+    assert used == [None, 1, 2, None, 2]
