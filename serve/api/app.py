@@ -20,7 +20,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(STATUSES, PROBLEM)
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIProblem} for status in (*STATUSES, 404)
 }
-MODEL_PROBLEMS = {status: OPENAI_PROBLEMS[status] for status in (404, 503)}
+MODEL_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: OPENAI_PROBLEMS[status] for status in (404, 503)
+}
 
 
 def make_http_app(config: HttpConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:

@@ -139,7 +139,10 @@ def is_loopback(host: str) -> bool:
 
 
 def sha256_of(secret: str) -> str:
-    """Return the hash of a secret. It has 256 random bits, so a fast hash is as safe as a slow one."""
+    """Return the hash of a secret.
+
+    A secret has 256 random bits, so a fast hash is as safe as a slow one.
+    """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
