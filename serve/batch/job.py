@@ -4,8 +4,8 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,9 @@ class RunOptions:
     restart: bool = False
 
 
-def label_files(jobs: list[Job], options: RunOptions, progress: Progress) -> Iterator[Report]:
+def label_files(
+    jobs: list[Job], options: RunOptions, progress: Progress
+) -> Generator[Report, None, None]:
     """Label all files, and report each one when it is done.
 
     A file that cannot be used is reported and does not stop the others.
@@ -64,15 +66,21 @@ def label_files(jobs: list[Job], options: RunOptions, progress: Progress) -> Ite
             yield from _label_tasks(tasks, options, progress)
 
 
-def _label_tasks(tasks: list[Task], options: RunOptions, progress: Progress) -> Iterator[Report]:
+def _label_tasks(
+    tasks: list[Task], options: RunOptions, progress: Progress
+) -> Generator[Report, None, None]:
     total = 0
     for task in tasks:
         task.offset = total
         total += task.source.path.stat().st_size
     progress.start(total)
-    with local_ray(options.workers):
-        sources = [(task.source, task.known_chunks) for task in tasks]
-        stream = LabelStream(stream_labels(sources, options.detector, options.workers))
+    sources = [(task.source, task.known_chunks) for task in tasks]
+    # Ray Data must end before Ray does, or its threads print tracebacks.
+    with (
+        local_ray(options.workers),
+        closing(stream_labels(sources, options.detector, options.workers)) as labels,
+    ):
+        stream = LabelStream(labels)
         for index, task in enumerate(tasks):
             run = FileRun(task, stream, progress, stop_at_problem=options.stop_at_problem)
             try:
@@ -118,7 +126,7 @@ def _identity(job: Job, source: Source, detector: DetectorConfig) -> str:
     content: object = stat.st_mtime_ns if job.source else _sha256(source.path)
     fields = {"kind", "device", "precision", "harm", "shieldgemma"}
     used = detector.model_dump(include=fields)
-    weights = detector.kind
+    weights = None
     if detector.kind != "scripted":
         weights = DetectorManifest.read(detector.folder).content_hash
     parts = [VERSION, stat.st_size, content, source.settings, used, weights]

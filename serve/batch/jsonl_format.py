@@ -69,7 +69,7 @@ class JsonLines:
             problem = f"has the key {taken[0]!r} already; rename or remove it"
             return Record(line.number, line.raw, problem=problem)
         text = row.get(self.column)
-        problem = None
+        problem: str | None = None
         if self.column not in row:
             problem = f"no key {self.column!r}; it has {', '.join(row) or 'none'}"
         elif text is not None and type(text) is not str:

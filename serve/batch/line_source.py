@@ -31,15 +31,17 @@ class Record:
 
 
 class LineFormat(Protocol):
-    """Rules of one format of lines. Must be picklable.
+    """Rules of one format of lines. Must be picklable."""
 
-    Attributes:
-        codec: encoding of the file.
-        terminator: character that ends its lines.
-    """
+    @property
+    def codec(self) -> str:
+        """Encoding of the file."""
+        ...
 
-    codec: str
-    terminator: str
+    @property
+    def terminator(self) -> str:
+        """Character that ends its lines."""
+        ...
 
     def records(self, lines: Iterator[Line]) -> Iterator[Record]:
         """Group lines into records."""
@@ -65,11 +67,13 @@ class LineSource:
 
     def chunks(self) -> Iterator[Chunk]:
         """Read the file in chunks of records."""
-        with open_input(self.path) as (stream, file):
-            # A reader that stops in the middle must let go of the stream before it is closed.
-            with closing(read_lines(stream, self.format.codec, self.format.terminator)) as lines:
-                for records in _grouped(self.format.records(lines)):
-                    yield self._chunk(records, file.tell())
+        # A reader that stops in the middle must let go of the stream before it is closed.
+        with (
+            open_input(self.path) as (stream, file),
+            closing(read_lines(stream, self.format.codec, self.format.terminator)) as lines,
+        ):
+            for records in _grouped(self.format.records(lines)):
+                yield self._chunk(records, file.tell())
 
     def texts(self) -> Iterator[list[str | None]]:
         """Read the texts in the same chunks."""

@@ -3,8 +3,9 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serve.batch.classify import ChunkClassifier
@@ -66,7 +67,7 @@ class LabelStream:
 
 def stream_labels(
     sources: list[tuple[Source, int]], config: DetectorConfig, workers: int
-) -> Iterator[tuple[int, Labels]]:
+) -> Generator[tuple[int, Labels], None, None]:
     """Label every chunk of the sources but those that are known already.
 
     Args:
@@ -106,7 +107,7 @@ def _dataset(sources: list[tuple[Source, int]], config: DetectorConfig, workers:
     texts = ray.data.read_datasource(
         _text_source(sources), concurrency=1, override_num_blocks=len(sources)
     )
-    return texts.map_batches(
+    labels: Dataset = texts.map_batches(
         ChunkClassifier,
         fn_constructor_args=(settings,),
         batch_size=1,
@@ -115,6 +116,7 @@ def _dataset(sources: list[tuple[Source, int]], config: DetectorConfig, workers:
         num_cpus=1,
         num_gpus=float(config.device == "cuda"),
     )
+    return labels
 
 
 def _text_source(sources: list[tuple[Source, int]]) -> Any:
@@ -123,22 +125,19 @@ def _text_source(sources: list[tuple[Source, int]]) -> Any:
     from ray.data.block import BlockMetadata
     from ray.data.datasource import ReadTask
 
-    metadata = BlockMetadata(None, None, None, None)
-
-    class Texts(Datasource):  # type: ignore[misc]
+    class Texts(Datasource):
         def estimate_inmemory_data_size(self) -> int | None:
             return None
 
-        def get_read_tasks(self, parallelism: int, *_: object, **__: object) -> list[ReadTask]:
+        def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+            unknown = BlockMetadata(None, None, None, None)
+            numbered = enumerate(sources)
             return [
-                ReadTask(
-                    lambda index=index, source=source, known=known: _blocks(index, source, known),
-                    metadata,
-                )
-                for index, (source, known) in enumerate(sources)
+                ReadTask(partial(_blocks, index, *source), unknown) for index, source in numbered
             ]
 
-    return Texts()
+    make: Any = Texts
+    return make()
 
 
 def _blocks(index: int, source: Source, known: int) -> Iterator[Any]:

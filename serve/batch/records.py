@@ -64,20 +64,21 @@ class Writer(Protocol):
 
 
 class Source(Protocol):
-    """One input file, opened anew for every pass. Must be picklable and read the same twice.
+    """One input file, opened again for every pass. Must be picklable and read the same twice."""
 
-    Attributes:
-        path: the file that is read.
-        name: the file as messages call it.
-        settings: everything beside the file's content that decides what `texts` returns.
-    """
+    @property
+    def path(self) -> Path:
+        """The file that is read."""
+        ...
 
-    path: Path
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the file in messages."""
+        ...
 
     @property
     def settings(self) -> str:
-        """Return the settings as text."""
+        """Everything but the file's content that decides what `texts` returns."""
         ...
 
     def chunks(self) -> Iterator[Chunk]:

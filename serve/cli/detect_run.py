@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +82,8 @@ def _label(given: Arguments) -> int:
     options = RunOptions(given.read, detector, given.workers, given.stop_at_problem, given.restart)
     began_s = time.monotonic()
     reports: list[Report] = []
-    with ProgressDisplay() as display:
-        for report in label_files(jobs, options, display):
+    with ProgressDisplay() as display, closing(label_files(jobs, options, display)) as done:
+        for report in done:
             print_report(report)
             reports.append(report)
     print_total(reports, time.monotonic() - began_s)

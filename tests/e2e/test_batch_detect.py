@@ -1,114 +1,210 @@
-"""Whole files: every row comes back in its place with its labels, and a file that will not do is refused by name."""
+"""The command `detect` in a process of its own, with Ray: rows, labels, statuses and leftovers."""
 
+import csv
+import gzip
+import hashlib
+import io
+import json
+import random
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from serve.config import DetectorConfig
-from serve.detector.batch_job import ADDED, BLOCK, Labeller, read_sorted
-from serve.detector.scripted import ScriptedClassifier
+from serve.batch.records import ADDED_COLUMNS
+from support.batch_files import strip_csv, strip_json
 from support.server_process import ROOT
 
-SUFFIXES = (".jsonl", ".csv", ".parquet")
-WORDS = ("such sadness", "so much joy and more of it", "love", "what an anger that is", "fear", "a surprise")
+WORDS = ("such sadness", "so much joy", "love", "what an anger", "fear", "a surprise", "", "42")
+GOOD = b'{"text": "joy"}\n'
 
 
-class Counting(ScriptedClassifier):
-    """Keeps the lengths of what it read at once."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-
-    def read(self, texts: list[str]) -> list:  # type: ignore[type-arg]
-        self.batches.append([len(text) for text in texts])
-        return super().read(texts)
+def command(*arguments: object) -> list[str]:
+    words = [str(argument) for argument in arguments]
+    return [sys.executable, "-m", "serve", "detect", *words, "--scripted"]
 
 
-def write(file: Path, rows: dict[str, Sequence[object]]) -> Path:
-    import pandas as pd
-
-    frame = pd.DataFrame(rows)
-    if file.suffix == ".jsonl":
-        frame.to_json(file, orient="records", lines=True)
-    elif file.suffix == ".csv":
-        frame.to_csv(file, index=False)
-    else:
-        frame.to_parquet(file)
-    return file
+def detect(*arguments: object, stdin: bytes | None = None) -> "subprocess.CompletedProcess[bytes]":
+    done = subprocess.run(
+        command(*arguments), cwd=ROOT, input=stdin, capture_output=True, timeout=500
+    )
+    assert b"Traceback" not in done.stderr
+    assert b"ray::" not in done.stderr
+    return done
 
 
-def read(file: Path):  # type: ignore[no-untyped-def]
-    import pandas as pd
+def mixed_rows(count: int) -> bytes:
+    """Write objects of mixed types by hand, so that no library decides how they look."""
+    draw = random.Random(7)
+    values = (
+        '"00501"',
+        '"+358401234567"',
+        "1234567890123456789",
+        "null",
+        "true",
+        "1700000000",
+        '"2024-01-05"',
+        "1e400",
+        "-0.0",
+        "1.50",
+        '"\\u00e9\\ud83d\\ude00 \u2028"',
+        '{"a": [1, {"b": null}]}',
+        "[]",
+        "123456789012345678901234567890",
+    )
+    lines = []
+    for number in range(count):
+        space = draw.choice(("", " "))
+        fields = [f'"f{index}":{space}{draw.choice(values)}' for index in range(draw.randrange(6))]
+        fields.append(f'"id":{number}')
+        text = json.dumps(f"{draw.choice(WORDS)} {number % 97}", ensure_ascii=False)
+        fields.insert(draw.randrange(len(fields)), f'"text":{space}{text}')
+        lines.append("{" + f",{space}".join(fields) + "}" + draw.choice(("\n", "\n", "\r\n")))
+    return "".join(lines).encode()
 
-    if file.suffix == ".jsonl":
-        return pd.read_json(file, lines=True)
-    return pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
-def detect(source: Path, out: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "serve", "detect", str(source), "--out", str(out), "--scripted", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_row_comes_back_in_its_place_with_its_labels(tmp_path: Path, suffix: str) -> None:
-    many = BLOCK + 100
-    texts = [f"{number} {WORDS[number % 6]}" for number in range(many)]
-    source = write(tmp_path / f"in{suffix}", {"id": range(many), "said": texts})
-    done = detect(source, tmp_path / f"out{suffix}", "--column", "said", "--workers", "2")
+def test_200_000_rows_of_mixed_types_come_back_byte_for_byte(tmp_path: Path) -> None:
+    data = mixed_rows(200_000)
+    (tmp_path / "in.jsonl").write_bytes(data)
+    done = detect(tmp_path / "in.jsonl", "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert f"{many} rows" in done.stderr
-    found = read(tmp_path / f"out{suffix}")
-    assert list(found["id"]) == list(range(many))
-    assert list(found["said"]) == texts
-    assert list(found[ADDED[0]][:6]) == ["sadness", "joy", "love", "anger", "fear", "surprise"]
-    assert set(found[ADDED[1]]) == {0.9}
-    assert [file.name for file in tmp_path.iterdir() if "part" in file.name] == []
+    out = (tmp_path / "in.labelled.jsonl").read_bytes()
+    assert hashlib.sha256(strip_json(out)).digest() == hashlib.sha256(data).digest()
+    assert out.count(b'"detected_emotion": "') == 200_000
+    assert b"200,000 rows" in done.stderr
+    assert leftovers(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_texts_of_like_length_are_read_together_and_nothing_is_read_of_no_text() -> None:
-    reader = Counting()
-    readings = read_sorted(reader, ["x" * 9, None, "x", "", "x" * 8, "xx", "self-harm"], 2)
-    assert reader.batches == [[1, 2], [8, 9], [9]]
-    assert [reading is None for reading in readings] == [False, True, False, True, False, False, False]
-    assert readings[6] is not None
-    assert readings[6].harm == "self-harm"
+def test_files_of_every_format_in_one_run(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = [[f"{number:05}", f"{WORDS[number % 6]}", "x;y"] for number in range(3000)]
+    stream = io.StringIO(newline="")
+    csv.writer(stream, delimiter=";").writerows([["id", "text", "more"], *rows])
+    wide = stream.getvalue().encode("utf-16")
+    plain = GOOD * 2000
+    table = pa.table({"id": [row[0] for row in rows], "text": [row[1] for row in rows]})
+    (folder / "EXPORT.CSV").write_bytes(wide)
+    (folder / "a.jsonl").write_bytes(plain)
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(plain))
+    with pa.CompressedOutputStream(str(folder / "c.csv.zst"), "zstd") as compressed:
+        compressed.write(b"text\njoy\n")
+    (folder / "d.ndjson").write_bytes(b"")
+    (folder / "e.csv").write_bytes(b"id,text\n")
+    pq.write_table(table, folder / "f.parquet")
+    (folder / "g.csv").write_bytes(b"id,body\n1,joy\n")
+    (folder / "h.jsonl").write_bytes(GOOD + b"broken\n" + GOOD)
+
+    done = detect(folder / "*", "--out", tmp_path / "out")
+
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "g.csv: no column 'text'" in said
+    out = tmp_path / "out"
+    labelled = (out / "EXPORT.labelled.CSV").read_bytes()
+    assert strip_csv(labelled.decode("utf-16").encode(), b";") == stream.getvalue().encode()
+    assert strip_json((out / "a.labelled.jsonl").read_bytes()) == plain
+    assert strip_json(gzip.decompress((out / "b.labelled.jsonl.gz").read_bytes())) == plain
+    with pa.input_stream(out / "c.labelled.csv.zst", "zstd") as stream_:
+        assert stream_.read().splitlines()[1] == b"joy,joy,0.9,"
+    assert (out / "d.labelled.ndjson").read_bytes() == b""
+    assert (out / "e.labelled.csv").read_bytes() == f"id,text,{','.join(ADDED_COLUMNS)}\n".encode()
+    written = pq.read_table(out / "f.labelled.parquet")
+    assert written.drop(list(ADDED_COLUMNS)).equals(table)
+    assert written[ADDED_COLUMNS[0]].to_pylist()[:3] == ["sadness", "joy", "love"]
+    assert strip_json((out / "h.labelled.jsonl").read_bytes()) == GOOD * 2
+    [problem] = (out / "h.labelled.jsonl.rejects.jsonl").read_text().splitlines()
+    assert json.loads(problem)["line"] == 2
+    assert leftovers(out) == []
+    assert not (out / "g.labelled.csv").exists()
 
 
-def test_a_block_without_rows_gets_its_columns() -> None:
-    import pyarrow as pa
+def test_stdin_to_stdout_with_rejected_rows(tmp_path: Path) -> None:
+    data = b"id,text\r\n00012,joy\r\n1,2,3\r\n+35,love\r\n"
+    rejects = tmp_path / "bad.jsonl"
+    done = detect("-", "--format", "csv", "--rejects", rejects, stdin=data)
+    assert done.returncode == 3
+    assert strip_csv(done.stdout) == data.replace(b"1,2,3\r\n", b"")
+    assert b"1 rejected" in done.stderr
 
-    block = Labeller(DetectorConfig(kind="scripted"), "text")(pa.table({"text": pa.array([], pa.string())}))
-    assert (block.num_rows, block.column_names) == (0, ["text", *ADDED])
+
+def test_first_bad_row_fails_the_run_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD * 5000 + b"broken\n" + GOOD)
+    done = detect(tmp_path / "in.jsonl", "--errors", "fail")
+    assert done.returncode == 1
+    assert b"in.jsonl:5001: not valid JSON" in b" ".join(done.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.parametrize("arguments", [["--out", "out.xlsx"], ["--out", "in.jsonl"]])
+def test_unusable_output_is_refused_before_any_work(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(GOOD)
+    out = [arguments[0], tmp_path / arguments[1]]
+    done = detect(tmp_path / "in.jsonl", *out)
+    assert done.returncode == 1
+    assert b"InputFileError" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(mixed_rows(20_000))
+    pipe = subprocess.Popen(
+        command(tmp_path / "in.jsonl", "--out", "-"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert pipe.stdout is not None
+    assert pipe.stderr is not None
+    assert pipe.stdout.readline().endswith(b"\n")
+    pipe.stdout.close()
+    assert b"Traceback" not in pipe.stderr.read()
+    assert pipe.wait(60) == 141
+
+
+def stopped_run(source: Path, number: signal.Signals) -> int:
+    """Start a run, stop it when some labels are in its journal, and return its status."""
+    journal = source.with_name(f".{source.stem}.labelled.jsonl.resume")
+    process = subprocess.Popen(
+        command(source), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline_s = time.monotonic() + 300
+    while not journal.exists() or journal.stat().st_size < 200_000:
+        assert process.poll() is None, "it was done before it could be stopped"
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    process.send_signal(number)
+    return process.wait(120)
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "says"),
-    [
-        ("in.jsonl", {"said": ["joy"]}, "no column 'text'; it has said"),
-        ("in.csv", {"text": ["joy"], ADDED[1]: [1]}, f"it has {ADDED[1]} already"),
-        ("in.csv", {"text": []}, "in.csv: it has no rows"),
-        ("in.parquet", {"text": [1, 2]}, "the column 'text' holds int64, not texts"),
-        ("in.txt", {"text": ["joy"]}, "must end with one of .jsonl, .csv, .parquet"),
-    ],
+    ("number", "status"),
+    [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)],
+    ids=["kill", "terminate", "interrupt"],
 )
-def test_a_file_that_will_not_do_is_refused_by_name(tmp_path: Path, name: str, rows: dict[str, Sequence[object]], says: str) -> None:
-    source = tmp_path / name
-    if source.suffix == ".txt":
-        source.write_text("joy")
-    else:
-        write(source, rows)
-    done = detect(source, tmp_path / "out.csv")
-    assert done.returncode == 1
-    assert says in " ".join(done.stderr.split())
-    assert not (tmp_path / "out.csv").exists()
-
-
-def test_a_kind_of_output_that_nobody_knows_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    done = detect(write(tmp_path / "in.csv", {"text": ["joy"]}), tmp_path / "out.xlsx")
-    assert done.returncode == 1
-    assert "out.xlsx: its name must end with one of .jsonl, .csv, .parquet" in " ".join(done.stderr.split())
-    assert not (tmp_path / "out.xlsx").exists()
+def test_stopped_run_continues(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    data = mixed_rows(200_000)
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(data)
+    assert stopped_run(source, number) == status
+    expected = {".in.labelled.jsonl.resume", "in.jsonl"}
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found - {".in.labelled.jsonl.part"} == expected
+    assert number == signal.SIGKILL or ".in.labelled.jsonl.part" not in found
+    done = detect(source)
+    assert done.returncode == 0, done.stderr
+    assert b" resumed" in done.stderr
+    assert strip_json((tmp_path / "in.labelled.jsonl").read_bytes()) == data
+    assert leftovers(tmp_path) == []
