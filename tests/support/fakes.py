@@ -1,14 +1,16 @@
-"""Fake detector and generator for the unit tests of `serve`."""
+"""Fakes for the unit tests of `serve`: detector, generator, writer, handle and clock."""
 
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve.detector.protocol import Detection, Scores
 from serve.engine.protocol import Sampling, TextChunk
+from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
@@ -38,6 +40,11 @@ class FakeStages:
     requests: list[GenerationRequest] = field(default_factory=list)
     closed: bool = False  # whether the chunks' generator was closed
 
+    async def ping(self) -> None:
+        """Answer, or raise the configured error."""
+        if self.error:
+            raise self.error
+
     async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
         """Classify texts."""
         self.classified_texts.append(texts)
@@ -66,15 +73,76 @@ class FakeStages:
             self.closed = True
 
 
+class RecordingWriter:
+    """Writer that records each call with what it wrote."""
+
+    def __init__(self) -> None:
+        """Start with no calls."""
+        self.steps: list[tuple[str, object]] = []
+
+    async def emotion(self, answer: Answer) -> None:
+        """Record the label, or None for the base model."""
+        self.steps.append(("emotion", answer.emotion.label if answer.emotion else None))
+
+    async def safety(self, answer: Answer) -> None:
+        """Record the harm."""
+        self.steps.append(("safety", answer.safety))
+
+    async def text(self, answer: Answer, text: str) -> None:
+        """Record the text."""
+        self.steps.append(("text", text))
+
+    async def done(self, answer: Answer) -> None:
+        """Record the finish reason."""
+        self.steps.append(("done", answer.finish_reason))
+
+
+class FakeHandle:
+    """Deployment handle whose calls reach the methods of a local object."""
+
+    def __init__(self, target: object) -> None:
+        """Call `target`."""
+        self._target = target
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        """Return the method as Serve's handles have it."""
+        return SimpleNamespace(remote=getattr(self._target, name))
+
+
+class FakeClock:
+    """Clock that a test sets. Sleeping on it takes no time."""
+
+    def __init__(self, now_s: float = 100.0) -> None:
+        """Start at `now_s`."""
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+    def pass_ms(self, ms: float) -> None:
+        """Let time pass."""
+        self.now_s += ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
+
 def context(timeout_s: float = 60) -> RequestContext:
     """Build the context of a request that has just arrived."""
     now_s = time.monotonic()
     return RequestContext("m-1", now_s, now_s + timeout_s)
 
 
-def message(*texts: str, persona: str | None = None, bare: bool = False) -> Message:
+def message(
+    *texts: str,
+    persona: str | None = None,
+    bare: bool = False,
+    request: RequestContext | None = None,
+) -> Message:
     """Build a conversation whose turns alternate, beginning with the user's."""
     turns = tuple(
         Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts)
     )
-    return Message(context(), turns, Sampling(max_tokens=9), persona, bare)
+    return Message(request or context(), turns, Sampling(max_tokens=9), persona, bare)

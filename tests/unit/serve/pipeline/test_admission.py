@@ -1,112 +1,123 @@
-"""The gate: who is let in, who is refused, and what the refused are told."""
+"""Admission control: the capacity of a gate, and Retry-After of what it rejects."""
+
+from contextlib import AbstractContextManager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.capacity import derive_gates
-from serve.config import Replicas, ServeConfig
-from serve.errors import Overloaded, RateLimited
+from serve.capacity import GateLimits
+from serve.errors import DeadlineExceeded, Overloaded, RateLimited
 from serve.pipeline.admission import Gate
+from support.fakes import FakeClock
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def served(gate: Gate, clock: Clock, times: int, each_s: float) -> None:
-    """As many pass, one after the other."""
+def pass_through(gate: Gate, clock: FakeClock, times: int, each_s: float) -> None:
+    """Serve requests one after the other."""
     for _ in range(times):
         with gate.enter():
             clock.now_s += each_s
 
 
-def test_as_many_as_the_limit_are_inside_and_the_next_is_refused() -> None:
-    gate = Gate(limit=2, served=1)
+def test_admits_up_to_its_limit() -> None:
+    gate = Gate(GateLimits(2, 1))
     with gate.enter(), gate.enter():
         with pytest.raises(Overloaded), gate.enter():
-            pytest.fail("a third was let in")
-        assert gate.inside == 2
+            pytest.fail("a third request was admitted")
+        assert gate.admitted == 2
     with gate.enter():
-        assert gate.inside == 1
+        assert gate.admitted == 1
 
 
-def test_a_place_is_given_back_whatever_happens() -> None:
-    gate = Gate(limit=1, served=1)
+def test_rejected_request_can_retry_after_a_second() -> None:
+    gate = Gate(GateLimits(1, 1))
+    with gate.enter(), pytest.raises(Overloaded) as rejected, gate.enter():
+        pytest.fail("a second request was admitted")
+    assert rejected.value.retry_after_s == 1
+
+
+def test_frees_capacity_after_an_error() -> None:
+    gate = Gate(GateLimits(1, 1))
     with pytest.raises(ZeroDivisionError), gate.enter():
         raise ZeroDivisionError
-    assert gate.inside == 0
+    assert gate.admitted == 0
 
 
 def test_weights_add_up() -> None:
-    gate = Gate(limit=10, served=1)
+    gate = Gate(GateLimits(10, 1))
     with gate.enter(7):
         with pytest.raises(Overloaded), gate.enter(4):
-            pass
+            pytest.fail("11 of 10 were admitted")
         with gate.enter(3):
-            assert gate.inside == 10
+            assert gate.admitted == 10
 
 
-def test_retry_after_is_the_queue_over_the_service_rate() -> None:
-    clock = Clock()
-    gate = Gate(limit=100, served=2, clock_s=clock)
-    served(gate, clock, times=10, each_s=0.5)  # two a second
+def test_retry_after_is_queue_length_divided_by_service_rate() -> None:
+    clock = FakeClock()
+    gate = Gate(GateLimits(100, 2), clock)
+    pass_through(gate, clock, times=10, each_s=0.5)  # two a second
     with gate.enter(12):  # ten of them wait
         assert gate.retry_after_s() == 5
 
 
-def test_who_is_refused_further_on_does_not_make_the_service_look_fast() -> None:
-    clock = Clock()
-    gate = Gate(limit=100, served=2, clock_s=clock)
-    served(gate, clock, times=10, each_s=0.5)
-    for _ in range(20):
-        with pytest.raises(RateLimited), gate.enter():
-            raise RateLimited("this key has used up its minute")
+def test_service_rate_counts_weights() -> None:
+    clock = FakeClock()
+    gate = Gate(GateLimits(100, 2), clock)
+    for _ in range(10):
+        with gate.enter(4):
+            clock.now_s += 2
     with gate.enter(12):
         assert gate.retry_after_s() == 5
 
 
-def test_a_new_gate_says_soon_and_one_that_stands_still_says_late() -> None:
-    clock = Clock()
-    gate = Gate(limit=9, served=1, clock_s=clock)
+@pytest.mark.parametrize(
+    ("error", "retry_after_s"), [(RateLimited("quota"), 5), (DeadlineExceeded("late"), 1)]
+)
+def test_requests_rejected_downstream_do_not_count_as_served(
+    error: Exception, retry_after_s: int
+) -> None:
+    """A request that timed out has occupied the gate, so it counts."""
+    clock = FakeClock()
+    gate = Gate(GateLimits(100, 2), clock)
+    pass_through(gate, clock, times=10, each_s=0.5)
+    for _ in range(200):
+        with pytest.raises(type(error)), gate.enter():
+            raise error
+    clock.now_s += 0.1
+    with gate.enter(11):
+        assert gate.retry_after_s() == retry_after_s
+
+
+def test_retry_after_has_bounds() -> None:
+    clock = FakeClock()
+    gate = Gate(GateLimits(9, 1), clock)
     assert gate.retry_after_s() == 1
-    served(gate, clock, times=2, each_s=1)
+    pass_through(gate, clock, times=2, each_s=1)
     with gate.enter(9):
         clock.now_s += 1000
         assert gate.retry_after_s() == 60
 
 
+def test_retry_after_is_long_once_one_request_was_served_without_a_rate() -> None:
+    clock = FakeClock()
+    gate = Gate(GateLimits(9, 1), clock)
+    pass_through(gate, clock, times=1, each_s=1)
+    assert gate.retry_after_s() == 60
+
+
 @given(st.lists(st.integers(1, 5), max_size=40), st.integers(1, 12))
-def test_never_more_inside_than_the_limit(weights: list[int], limit: int) -> None:
-    gate, inside = Gate(limit, served=1), []
+def test_never_admits_more_than_the_limit(weights: list[int], limit: int) -> None:
+    gate = Gate(GateLimits(limit, 1))
+    entered = list[AbstractContextManager[None]]()
     for weight in weights:
-        place = gate.enter(weight)
-        if gate.inside + weight > limit:
+        entry: AbstractContextManager[None] = gate.enter(weight)
+        if gate.admitted + weight > limit:
             with pytest.raises(Overloaded):
-                place.__enter__()
+                entry.__enter__()
         else:
-            place.__enter__()
-            inside.append(place)
-        assert gate.inside <= limit
-    for place in inside:
-        place.__exit__(None, None, None)
-    assert gate.inside == 0
-
-
-def test_gates_hold_what_the_stages_can_when_scaled_up_and_share_it_among_ingresses() -> None:
-    config = ServeConfig()
-    responder = config.responder.model_copy(update={"replicas": Replicas(minimum=1, maximum=3)})
-    ingress = config.ingress.model_copy(update={"replicas": Replicas(minimum=2, maximum=2)})
-    gates = derive_gates(config.model_copy(update={"responder": responder, "ingress": ingress}))
-    assert gates.answers == (3 * (32 + 64) // 2, 3 * 32 // 2)
-    assert gates.texts == ((32 + 1024) // 2, 16)
-
-
-def test_the_largest_call_always_fits_an_empty_gate() -> None:
-    config = ServeConfig()
-    ingress = config.ingress.model_copy(update={"replicas": Replicas(minimum=50, maximum=50)})
-    assert derive_gates(config.model_copy(update={"ingress": ingress})).texts[0] == 256
+            entry.__enter__()
+            entered.append(entry)
+        assert gate.admitted <= limit
+    for inside in entered:
+        inside.__exit__(None, None, None)
+    assert gate.admitted == 0

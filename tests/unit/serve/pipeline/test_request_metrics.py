@@ -1,10 +1,9 @@
-"""What is counted and logged of an answer, however it ends; and that nothing of what was said is."""
+"""Metrics and log of a request, whatever its outcome; neither contains text of a user."""
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, nullcontext
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,133 +12,249 @@ from ray.serve import metrics
 
 from models.detector.harm import Category
 from models.emotions import Emotion
-from serve.errors import DeadlineExceeded, EngineError, Overloaded
-from serve.metrics import Telemetry
-from serve.pipeline.messages import Event, Said, Texts
-from serve.pipeline.respond import answer
-from serve.responder.replica import Piece
-from serve.tracing import Carrier
-from support.fakes import ANSWER, FakeStages, message
+from serve.engine.protocol import TextChunk
+from serve.errors import (
+    DeadlineExceeded,
+    EngineError,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    ReplicaLost,
+)
+from serve.pipeline.answer import Answer, AnswerWriter, Collector
+from serve.pipeline.messages import Message
+from serve.pipeline.request_metrics import RequestLog, RequestMetrics, outcome_of
+from serve.pipeline.respond import respond
+from serve.tracing import OFF
+from support.fakes import FakeStages, RecordingWriter, context, message
 
 SECRET = "what-the-user-wrote"
+ERRORS: list[tuple[BaseException, str]] = [
+    (Overloaded("full"), "rejected"),
+    (RateLimited("used up"), "rejected"),
+    (DeadlineExceeded("late"), "deadline_exceeded"),
+    (InvalidRequest("the persona is gone"), "invalid"),
+    (asyncio.CancelledError(), "client_disconnected"),
+    (GeneratorExit(), "client_disconnected"),
+    (EngineError("died"), "failed"),
+    (ReplicaLost("died"), "failed"),
+    (ValueError("a bug"), "failed"),
+]
 Recorded = list[tuple[str, float, dict[str, str]]]
-ERRORS = {Overloaded("full"): "refused", DeadlineExceeded("late"): "late", EngineError("no"): "failed", ValueError("no"): "failed"}
+Logged = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """Name, value and tags of everything that is counted or observed."""
     found: Recorded = []
 
-    def note(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
+    def record(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
         found.append((self.info["name"], value, tags or {}))
 
-    monkeypatch.setattr(metrics.Counter, "inc", note)
-    monkeypatch.setattr(metrics.Histogram, "observe", note)
+    monkeypatch.setattr(metrics.Counter, "inc", record)
+    monkeypatch.setattr(metrics.Histogram, "observe", record)
     return found
 
 
-async def read(events: AsyncGenerator[Event]) -> list[Event]:
-    return [event async for event in events]
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Logged:
+    """Return the only line of the log, without any text of a user."""
+
+    def logged() -> dict[str, Any]:
+        [line] = capsys.readouterr().out.splitlines()
+        assert SECRET not in line
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    return logged
 
 
-def outcomes(recorded: Recorded) -> list[tuple[str, str]]:
-    return [(tags["persona"], tags["outcome"]) for name, _, tags in recorded if name == "fye_requests"]
+async def measured(
+    stages: FakeStages, asked: Message, writer: AnswerWriter | None = None
+) -> Answer:
+    """Answer a message with metrics."""
+    answer = Answer(asked)
+    with RequestMetrics().answer(answer, OFF):
+        generator: Any = stages
+        await respond(answer, writer or Collector(), stages.classify, generator, safety=True)
+    return answer
 
 
-async def test_an_answer_is_counted_with_its_persona_tokens_and_times(recorded: Recorded) -> None:
-    asked = message("Hm.")
-    seen = await read(Telemetry().watched(asked, answer(FakeStages(best=Emotion.LOVE), asked)))
-    assert [type(event).__name__ for event in seen] == ["Detected", "Said", "Said", "Finished"]
-    assert outcomes(recorded) == [("love", "ok")]
-    assert [(value, tags["kind"]) for name, value, tags in recorded if name == "fye_tokens"] == [(5, "prompt"), (2, "completion")]
+def counted(recorded: Recorded) -> list[tuple[str, str]]:
+    """Persona and outcome of each request that was counted."""
+    return [
+        (tags["persona"], tags["outcome"]) for name, _, tags in recorded if name == "fye_requests"
+    ]
+
+
+async def test_answer_is_counted_with_its_persona_tokens_and_times(recorded: Recorded) -> None:
+    await measured(FakeStages(emotion=Emotion.LOVE), message("Hm."))
+    assert counted(recorded) == [("love", "ok")]
+    tokens = [(value, tags["kind"]) for name, value, tags in recorded if name == "fye_tokens"]
+    assert tokens == [(5, "prompt"), (2, "completion")]
+    parts = ("queue", "detect", "first_token", "ttft", "tpot", "total")
     names = {name for name, _, _ in recorded}
-    parts = {f"fye_{part}_ms" for part in ("queue", "detect", "first_token", "ttft", "tpot", "total")}
-    assert names == {"fye_requests", "fye_tokens", *parts}
+    assert names == {"fye_requests", "fye_tokens", *(f"fye_{part}_ms" for part in parts)}
     assert {tags["persona"] for _, _, tags in recorded} == {"love"}
 
 
-async def test_a_persona_that_was_asked_for_is_counted_under_its_name(recorded: Recorded) -> None:
-    asked = message("Hm.", emotion="calm")
-    await read(Telemetry().watched(asked, answer(FakeStages(best=Emotion.LOVE), asked)))
-    assert outcomes(recorded) == [("calm", "ok")]
+async def test_chosen_persona_is_counted_under_its_name(recorded: Recorded) -> None:
+    await measured(FakeStages(emotion=Emotion.LOVE), message("Hm.", persona="calm"))
+    assert counted(recorded) == [("calm", "ok")]
 
 
-@pytest.mark.parametrize(("error", "outcome"), ERRORS.items())
-async def test_an_error_is_counted_as_what_it_is_and_comes_through(recorded: Recorded, error: Exception, outcome: str) -> None:
-    asked = message("Hm.")
-    with pytest.raises(type(error)):
-        await read(Telemetry().watched(asked, answer(FakeStages((Piece("Oh"),), fails=error), asked)))
-    assert outcomes(recorded) == [("fear", outcome)]
+async def test_base_model_has_no_persona(recorded: Recorded, logged: Logged) -> None:
+    await measured(FakeStages(), message("Hm.", bare=True))
+    assert counted(recorded) == [("none", "ok")]
+    assert logged()["persona"] == "none"
 
 
-async def test_a_reader_who_leaves_is_counted_and_the_answer_closed(recorded: Recorded) -> None:
-    stages, asked = FakeStages(), message("Hm.")
-    async with aclosing(Telemetry().watched(asked, answer(stages, asked))) as events:
-        async for event in events:
-            if isinstance(event, Said):
-                break
-    assert outcomes(recorded) == [("fear", "left")]
+@pytest.mark.parametrize(("error", "outcome"), ERRORS, ids=lambda value: repr(value))
+def test_errors_have_outcomes(error: BaseException, outcome: str) -> None:
+    assert outcome_of(error) == outcome
+
+
+@pytest.mark.parametrize(("error", "outcome"), ERRORS, ids=lambda value: repr(value))
+def test_failed_answer_is_counted_and_its_error_raised(
+    recorded: Recorded, logged: Logged, error: BaseException, outcome: str
+) -> None:
+    answer = Answer(message(SECRET))
+    answer.persona = "fear"
+    with pytest.raises(type(error)), RequestMetrics().answer(answer, OFF):
+        raise error
+    assert counted(recorded) == [("fear", outcome)]
+    line = logged()
+    assert line["outcome"] == outcome
+    assert "timings_ms" not in line
+    assert "fye_total_ms" not in {name for name, _, _ in recorded}
+
+
+async def test_client_that_disconnects_is_counted_and_its_answer_closed(
+    recorded: Recorded,
+) -> None:
+    class Leaving(RecordingWriter):
+        async def text(self, answer: Answer, text: str) -> None:
+            raise asyncio.CancelledError
+
+    stages = FakeStages()
+    with pytest.raises(asyncio.CancelledError):
+        await measured(stages, message("Hm."), Leaving())
+    assert counted(recorded) == [("fear", "client_disconnected")]
     assert stages.closed
+    assert "fye_ttft_ms" in {name for name, _, _ in recorded}
 
 
-async def test_a_task_that_is_cancelled_is_counted_as_left(recorded: Recorded) -> None:
+@pytest.mark.parametrize(
+    ("harm", "expected"),
+    [(None, ("fear", "ok")), (Category.VIOLENCE, ("none", "safety"))],
+)
+async def test_client_that_disconnects_after_a_complete_answer_has_got_it(
+    recorded: Recorded, harm: Category | None, expected: tuple[str, str]
+) -> None:
+    class Leaving(RecordingWriter):
+        async def done(self, answer: Answer) -> None:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await measured(FakeStages(harm=harm), message("Hm."), Leaving())
+    assert counted(recorded) == [expected]
+
+
+async def test_error_after_a_complete_answer_is_a_failure(recorded: Recorded) -> None:
+    class Failing(RecordingWriter):
+        async def done(self, answer: Answer) -> None:
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 (no message)
+        await measured(FakeStages(), message("Hm."), Failing())
+    assert counted(recorded) == [("fear", "failed")]
+
+
+async def test_cancelled_classification_is_a_disconnected_client(recorded: Recorded) -> None:
     class Stuck(FakeStages):
-        async def read(self, texts: list[str], trace: Carrier) -> Any:
-            await asyncio.sleep(60)
+        async def classify(self, *_: Any) -> Any:
+            started.set()
+            await asyncio.Event().wait()
 
-    asked = message("Hm.")
-    task = asyncio.create_task(read(Telemetry().watched(asked, answer(Stuck(), asked))))
-    await asyncio.sleep(0.02)
+    started = asyncio.Event()
+    task = asyncio.create_task(measured(Stuck(), message("Hm.")))
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert outcomes(recorded) == [("none", "left")]
+    assert counted(recorded) == [("none", "client_disconnected")]
 
 
-async def test_a_flagged_message_is_nobodys(recorded: Recorded) -> None:
-    asked = message("Hm.")
-    await read(Telemetry().watched(asked, answer(FakeStages(harm=Category.SELF_HARM), asked)))
-    assert outcomes(recorded) == [("none", "flagged")]
+async def test_safety_reply_has_no_persona(recorded: Recorded) -> None:
+    await measured(FakeStages(harm=Category.SELF_HARM), message("Hm."))
+    assert counted(recorded) == [("none", "safety")]
+    assert "fye_tokens" not in {name for name, _, _ in recorded}
 
 
-async def test_one_line_of_log_a_request_without_a_word_of_anybody(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = message(SECRET)
-    await read(Telemetry().watched(asked, answer(FakeStages((Piece(SECRET + " to you"), *ANSWER[2:])), asked)))
-    [line] = capsys.readouterr().out.splitlines()
-    logged = json.loads(line)
-    assert SECRET not in line
-    assert (logged["event"], logged["request_id"], logged["persona"], logged["outcome"]) == ("request", "m-1", "fear", "ok")
-    assert set(logged["timings_ms"]) == {"queue", "detect", "first_token", "generate", "total"}
+async def test_one_line_is_logged_without_any_text(recorded: Recorded, logged: Logged) -> None:
+    chunks = (TextChunk(f"{SECRET} to you", 1), TextChunk("", 1, "stop"))
+    asked = message(SECRET, request=replace(context(), x_request_id="theirs"))
+    await measured(FakeStages(chunks), asked)
+    line = logged()
+    assert (line["event"], line["call"], line["outcome"]) == ("request", "respond", "ok")
+    assert (line["request_id"], line["x_request_id"]) == ("m-1", "theirs")
+    assert (line["persona"], line["adapter"]) == ("fear", "fear@fake")
+    assert (line["prompt_tokens"], line["completion_tokens"]) == (5, 2)
+    parts = {"queue", "detect", "first_token", "generate", "total"}
+    assert set(line["timings_ms"]) == parts
 
 
-async def test_the_time_to_the_first_text_counts_from_the_first_byte(recorded: Recorded) -> None:
-    asked = replace(message("Hm."), began_s=time.monotonic() - 2)
-    await read(Telemetry().watched(asked, answer(FakeStages((Piece("Oh"), *ANSWER[2:])), asked)))
+async def test_version_of_the_adapter_is_counted(recorded: Recorded) -> None:
+    await measured(FakeStages(), message("Hm."))
+    adapters = [tags["adapter"] for name, _, tags in recorded if name == "fye_requests"]
+    assert adapters == ["fear@fake"]
+
+
+async def test_time_to_first_text_begins_with_the_first_byte(recorded: Recorded) -> None:
+    arrived = context()
+    asked = message("Hm.", request=replace(arrived, began_s=arrived.began_s - 2))
+    await measured(FakeStages(), asked)
     [ttft_ms] = [value for name, value, _ in recorded if name == "fye_ttft_ms"]
     assert 2000 <= ttft_ms < 3000
 
 
-async def test_the_version_of_the_adapter_is_counted_and_logged(recorded: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = message("Hm.")
-    await read(Telemetry().watched(asked, answer(FakeStages((Piece("Oh", "stop", 5, 1, "fear@1f2e"),)), asked)))
-    assert [tags["adapter"] for name, _, tags in recorded if name == "fye_requests"] == ["fear@1f2e"]
-    assert json.loads(capsys.readouterr().out)["adapter"] == "fear@1f2e"
+async def test_parts_that_did_not_happen_are_not_measured(recorded: Recorded) -> None:
+    stages = FakeStages((TextChunk("", 1, "stop"),))
+    await measured(stages, message("Hm."))
+    names = {name for name, _, _ in recorded}
+    assert names.isdisjoint({"fye_first_token_ms", "fye_ttft_ms", "fye_tpot_ms"})
+    assert "fye_total_ms" in names
 
 
-@pytest.mark.parametrize(("error", "outcome"), [(None, "ok"), *ERRORS.items()])
-async def test_a_call_that_only_detects_is_counted_and_logged(
-    recorded: Recorded, capsys: pytest.CaptureFixture[str], error: Exception | None, outcome: str
+@pytest.mark.parametrize(("error", "outcome"), [(None, "ok"), *ERRORS], ids=lambda v: repr(v))
+def test_classification_is_counted_and_logged(
+    recorded: Recorded, logged: Logged, error: BaseException | None, outcome: str
 ) -> None:
-    with pytest.raises(type(error)) if error else nullcontext(), Telemetry().reading(Texts("d-1", (SECRET,), 0, 9, x_request_id="mine")):
+    request = replace(context(), x_request_id="theirs")
+    passed = (type(error),) if error else ()
+    with suppress(*passed), RequestMetrics().detection(request, OFF):
         if error:
             raise error
-    assert recorded == [("fye_requests", 1, {"call": "detect", "persona": "none", "adapter": "none", "outcome": outcome})]
-    [line] = capsys.readouterr().out.splitlines()
-    assert SECRET not in line
-    assert {name: json.loads(line)[name] for name in ("event", "call", "request_id", "x_request_id", "outcome")} == {
+    tags = {"call": "detect", "persona": "none", "adapter": "none", "outcome": outcome}
+    assert recorded == [("fye_requests", 1, tags)]
+    line = logged()
+    assert (line["event"], line["call"], line["outcome"]) == ("request", "detect", outcome)
+    assert (line["request_id"], line["x_request_id"]) == ("m-1", "theirs")
+
+
+def test_request_that_never_reached_the_pipeline_is_counted(
+    recorded: Recorded, logged: Logged
+) -> None:
+    RequestLog().record("respond", "invalid", "theirs")
+    assert counted(recorded) == [("none", "invalid")]
+    line = logged()
+    del line["timestamp"]
+    assert line == {
         "event": "request",
-        "call": "detect",
-        "request_id": "d-1",
-        "x_request_id": "mine",
-        "outcome": outcome,
+        "call": "respond",
+        "outcome": "invalid",
+        "x_request_id": "theirs",
+        "persona": "none",
+        "adapter": None,
     }

@@ -1,10 +1,8 @@
-"""The way of one message: what happens in which order, what is left out, and what ends when the caller leaves."""
+"""Flow of one message: order of the steps, choice of the persona, safety, cancellation."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -13,223 +11,280 @@ from hypothesis import strategies as st
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
-from serve.detector.replica import Reading
+from serve.detector.protocol import Detection
+from serve.engine.protocol import TextChunk
 from serve.errors import EngineError
-from serve.pipeline.messages import Detected, Event, Finished, Flagged, Message, Said
-from serve.pipeline.respond import answer, collect, to_detected
-from serve.pipeline.safety import calm_answer
-from serve.responder.replica import Ask, Piece
+from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, emotion_scores
+from serve.pipeline.messages import Message, RequestContext
+from serve.pipeline.respond import respond
+from serve.pipeline.safety import safety_reply
+from serve.responder.generator import Generation
+from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
-from support.fakes import ANSWER, FakeStages, message, scores
+from support.fakes import CHUNKS, FakeClock, FakeStages, RecordingWriter, message, scores
+
+TRACE = {"traceparent": "00-1-2-01"}
 
 
-async def events(stages: FakeStages, asked: Message) -> list[Event]:
-    return [event async for event in answer(stages, asked)]
+async def run(
+    stages: FakeStages,
+    message: Message,
+    writer: AnswerWriter | None = None,
+    safety: bool = True,
+) -> Answer:
+    """Answer a message."""
+    answer = Answer(message)
+    answer.trace = TRACE
+    await respond(
+        answer,
+        writer or Collector(),
+        stages.classify,
+        stages,  # type: ignore[arg-type]
+        safety,
+    )
+    return answer
 
 
-async def test_the_emotion_comes_first_then_text_then_the_figures() -> None:
-    first, *said, last = await events(FakeStages(best=Emotion.FEAR), message("Who is there?"))
-    assert first == to_detected(scores(Emotion.FEAR))
-    assert said == [Said("Oh"), Said(" no")]
-    assert isinstance(last, Finished)
-    assert (last.finish_reason, last.prompt_tokens, last.completion_tokens) == ("stop", 5, 2)
+async def steps(stages: FakeStages, message: Message) -> list[tuple[str, object]]:
+    """Answer a message and return the writer's calls."""
+    writer = RecordingWriter()
+    await run(stages, message, writer)
+    return writer.steps
 
 
-async def test_the_last_piece_may_carry_text_too() -> None:
-    kinds = [type(event) for event in await events(FakeStages((Piece("Oh no", "length", 5, 2),)), message("Hm."))]
-    assert kinds == [Detected, Said, Finished]
+async def test_emotion_is_written_before_text_and_done_last() -> None:
+    assert await steps(FakeStages(emotion=Emotion.FEAR), message("Who is there?")) == [
+        ("emotion", Emotion.FEAR),
+        ("text", "Oh"),
+        ("text", " no"),
+        ("done", "stop"),
+    ]
 
 
-async def test_the_detected_emotions_character_is_asked() -> None:
-    stages = FakeStages(best=Emotion.ANGER)
+async def test_answer_is_filled() -> None:
+    answer = await run(FakeStages(emotion=Emotion.FEAR), message("Who is there?"))
+    assert answer.emotion == emotion_scores(scores(Emotion.FEAR))
+    assert (answer.persona, answer.adapter, answer.safety) == (Emotion.FEAR, "fear@fake", None)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (5, 2)
+    assert (answer.text, answer.finish_reason) == ("Oh no", "stop")
+
+
+async def test_last_chunk_may_have_text() -> None:
+    found = await steps(FakeStages((TextChunk("Oh no", 2, "length"),)), message("Hm."))
+    assert found[1:] == [("text", "Oh no"), ("done", "length")]
+
+
+async def test_answer_is_complete_before_its_last_text_is_written() -> None:
+    class Reading(RecordingWriter):
+        async def text(self, answer: Answer, text: str) -> None:
+            self.steps.append((text, answer.finish_reason))
+
+    writer = Reading()
+    chunks = (TextChunk("Oh", 1), TextChunk(" no", 1, "stop"))
+    await run(FakeStages(chunks), message("Hm."), writer)
+    assert writer.steps[1:3] == [("Oh", None), (" no", "stop")]
+
+
+async def test_detected_emotion_chooses_the_persona() -> None:
+    stages = FakeStages(emotion=Emotion.ANGER)
     asked = message("You again!")
-    await events(stages, asked)
-    [ask] = stages.asked
-    assert ask == Ask(asked.request_id, Emotion.ANGER, asked.turns, asked.sampling, ask.timeout_s)
-    assert 59 < ask.timeout_s < 60
+    await run(stages, asked)
+    expected = GenerationRequest("m-1", Emotion.ANGER, asked.turns, asked.sampling, TRACE)
+    assert stages.requests == [expected]
+    assert stages.traces == [TRACE]
 
 
 @pytest.mark.parametrize("emotion", LABELS)
-async def test_a_chosen_emotion_is_certain_whatever_is_read(emotion: Emotion) -> None:
+async def test_chosen_emotion_replaces_the_detected_one(emotion: Emotion) -> None:
     stages = FakeStages()
-    first, *_ = await events(stages, message("Hm.", emotion=emotion))
-    assert first == Detected(emotion, 1.0, {label: float(label is emotion) for label in LABELS})
-    assert stages.asked[0].persona is emotion
+    answer = await run(stages, message("Hm.", persona=emotion))
+    assert answer.emotion == chosen_emotion(emotion)
+    assert stages.requests[0].persona == emotion
 
 
-async def test_a_persona_beside_the_six_answers_whatever_is_felt() -> None:
-    stages = FakeStages(best=Emotion.ANGER)
-    first, *_ = await events(stages, message("Hm.", emotion="calm"))
-    assert isinstance(first, Detected)
-    assert (first.label, first.score, first.persona) == (Emotion.ANGER, 0.75, "calm")
-    assert stages.asked[0].persona == "calm"
+async def test_added_persona_answers_any_emotion() -> None:
+    stages = FakeStages(emotion=Emotion.ANGER)
+    answer = await run(stages, message("Hm.", persona="calm"))
+    assert answer.emotion == emotion_scores(scores(Emotion.ANGER))
+    assert answer.persona == "calm"
+    assert stages.requests[0].persona == "calm"
 
 
-async def test_the_bare_base_has_no_emotion_and_no_character() -> None:
+async def test_base_model_has_neither_emotion_nor_persona() -> None:
     stages = FakeStages()
-    kinds = [type(event) for event in await events(stages, message("Hm.", bare=True))]
-    assert kinds == [Said, Said, Finished]
-    assert stages.asked[0].persona is None
+    found = await steps(stages, message("Hm.", bare=True))
+    assert found == [("emotion", None), ("text", "Oh"), ("text", " no"), ("done", "stop")]
+    assert stages.requests[0].persona is None
 
 
-@pytest.mark.parametrize("texts", [("one",), ("one", "answer", "two"), ("one", "answer", "two", "answer")])
-async def test_what_is_read_is_what_the_user_said(texts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "texts", [("one",), ("one", "answer", "two"), ("one", "answer", "two", "answer")]
+)
+async def test_classifies_the_turns_of_the_user_and_generates_from_all(
+    texts: tuple[str, ...],
+) -> None:
     stages = FakeStages()
-    await events(stages, message(*texts))
-    assert stages.read_texts == [[text for text in texts if text != "answer"]]
-    assert stages.asked[0].turns == tuple(Turn("assistant" if text == "answer" else "user", text) for text in texts)
+    await run(stages, message(*texts))
+    assert stages.classified_texts == [[text for text in texts if text != "answer"]]
+    assert stages.requests[0].turns == tuple(
+        Turn("assistant" if text == "answer" else "user", text) for text in texts
+    )
 
 
-async def test_closing_early_closes_the_responders_generator() -> None:
+async def test_emotion_is_that_of_the_last_turn() -> None:
+    async def classify(texts: list[str], trace: Carrier) -> list[Detection]:
+        return [Detection(scores(emotion)) for emotion in (Emotion.JOY, Emotion.SADNESS)]
+
+    answer = Answer(message("one", "answer", "two"))
+    generator = FakeStages()
+    await respond(answer, Collector(), classify, generator, True)  # type: ignore[arg-type]
+    assert answer.persona == Emotion.SADNESS
+
+
+@pytest.mark.parametrize("step", ["emotion", "text", "done"])
+async def test_failing_writer_ends_the_generation(step: str) -> None:
+    class Failing(RecordingWriter):
+        async def _fail(self, *_: object) -> None:
+            raise ConnectionError
+
+    writer = Failing()
+    setattr(writer, step, writer._fail)
     stages = FakeStages()
-    async with aclosing(answer(stages, message("Hm."))) as running:
-        async for event in running:
-            if isinstance(event, Said):
-                break
-        assert not stages.closed
+    with pytest.raises(ConnectionError):
+        await run(stages, message("Hm."), writer)
+    assert stages.closed is (step != "emotion")
+    assert len(stages.requests) == (step != "emotion")
+
+
+async def test_cancelled_task_ends_the_generation() -> None:
+    class Stuck(RecordingWriter):
+        async def text(self, answer: Answer, text: str) -> None:
+            writing.set()
+            await asyncio.Event().wait()
+
+    writing = asyncio.Event()
+    stages = FakeStages()
+    task = asyncio.create_task(run(stages, message("Hm."), Stuck()))
+    await writing.wait()
+    assert not stages.closed
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert stages.closed
 
 
-async def test_leaving_before_any_text_never_asks_the_responder() -> None:
-    stages = FakeStages()
-    async with aclosing(answer(stages, message("Hm."))) as running:
-        await anext(running)
-    assert stages.asked == []
-
-
-async def test_times_are_parts_of_the_total() -> None:
-    class Slow(FakeStages):
-        async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
-            await asyncio.sleep(0.02)
-            return await super().read(texts, trace)
-
-    finished = (await events(Slow(), message("Hm.")))[-1]
-    assert isinstance(finished, Finished)
-    times = finished.timings_ms
-    assert times["detect"] >= 19
-    assert sum(times.values()) - times["total"] == pytest.approx(times["total"], rel=0.02)
-
-
-class Clock:
-    """Time passes only where a test lets it."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def passes(self, ms: float) -> None:
-        self.now_s += ms / 1000
-
-
-@given(took_ms=st.lists(st.floats(0, 60_000), min_size=5, max_size=5), case=st.sampled_from(["plain", "chosen", "bare", "harm", "silent"]))
-def test_times_add_up_to_the_total_whatever_they_are_and_whatever_was_left_out(took_ms: list[float], case: str) -> None:
-    clock = Clock()
-
-    class Timed(FakeStages):
-        async def read(self, texts: list[str], trace: Carrier) -> list[Reading]:
-            clock.passes(took_ms[1])
-            return await super().read(texts, trace)
-
-        async def respond(self, ask: Ask) -> AsyncGenerator[Piece]:
-            for ms, piece in zip(took_ms[2:], ANSWER[2:] if case == "silent" else ANSWER, strict=False):
-                clock.passes(ms)
-                yield piece
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serve.pipeline.respond.time", clock)
-        asked = replace(message("Hm.", emotion=Emotion.JOY if case == "chosen" else None, bare=case == "bare"), began_s=clock.now_s)
-        clock.passes(took_ms[0])
-        stages = Timed(harm=Category.SELF_HARM if case == "harm" else None)
-        finished = asyncio.run(collect(answer(stages, asked, harm=case == "harm"))).finished
-    times = dict(finished.timings_ms)
-    total_ms = times.pop("total")
-    assert total_ms == pytest.approx((clock.now_s - asked.began_s) * 1000, abs=0.01)
-    assert sum(times.values()) == pytest.approx(total_ms, rel=0.05, abs=0.03)  # each is rounded to 0.01 ms
-
-
-@pytest.mark.parametrize("how", [{"emotion": Emotion.JOY}, {"bare": True}], ids=str)
-async def test_what_nobody_needs_to_know_is_not_detected(how: dict[str, Any]) -> None:
-    """Harm needs to be known, where it is looked for."""
-    for harm in (True, False):
-        stages = FakeStages()
-        finished = [event async for event in answer(stages, message("Hm.", **how), harm)][-1]
-        assert isinstance(finished, Finished)
-        assert (len(stages.read_texts), finished.timings_ms["detect"] > 0) == (harm, harm)
-        assert len(stages.asked) == 1
-
-
-async def test_an_emotion_that_was_not_chosen_is_detected_without_harm_too() -> None:
-    stages = FakeStages()
-    await collect(answer(stages, message("Hm."), harm=False))
-    assert stages.asked[0].persona is Emotion.FEAR
-
-
-async def test_an_answer_without_text_has_no_first_token() -> None:
-    finished = (await events(FakeStages((Piece("", "stop", 5, 1),)), message("Hm.")))[-1]
-    assert isinstance(finished, Finished)
-    assert finished.timings_ms["first_token"] == 0
-
-
-async def test_a_whole_answer_is_its_pieces_without_white_space_at_the_end() -> None:
-    stages = FakeStages((Piece("Oh"), Piece(" no \n"), Piece("", "stop", 5, 2)))
-    whole = await collect(answer(stages, message("Hm.")))
-    assert whole.detected == to_detected(scores(Emotion.FEAR))
-    assert whole.flagged is None
-    assert whole.text == "Oh no"
-    assert whole.finished.completion_tokens == 2
-    assert stages.closed
-
-
-async def test_a_whole_answer_of_the_bare_base_has_no_emotion() -> None:
-    assert (await collect(answer(FakeStages(), message("Hm.", bare=True)))).detected is None
-
-
-async def test_an_answer_that_is_cut_is_an_error() -> None:
-    with pytest.raises(EngineError, match="without its figures"):
-        await collect(answer(FakeStages((Piece("Oh"),)), message("Hm.")))
-
-
-async def test_an_error_of_a_stage_comes_through() -> None:
+@pytest.mark.parametrize("chunks", [(), (TextChunk("Oh", 1),)], ids=["detector", "generator"])
+async def test_error_of_a_stage_is_raised(chunks: tuple[TextChunk, ...]) -> None:
     with pytest.raises(EngineError, match="died"):
-        await collect(answer(FakeStages((Piece("Oh"),), fails=EngineError("died")), message("Hm.")))
+        await run(FakeStages(chunks, error=EngineError("died")), message("Hm."))
+
+
+@pytest.mark.parametrize("persona", LABELS)
+@pytest.mark.parametrize("safety", [True, False])
+async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, persona: Emotion) -> None:
+    stages = FakeStages()
+    answer = await run(stages, message("Hm.", persona=persona), safety=safety)
+    assert len(stages.classified_texts) == safety
+    assert (answer.timer.timings_ms()["detect"] > 0) is safety
+    assert (answer.persona, len(stages.requests)) == (persona, 1)
+
+
+@pytest.mark.parametrize("safety", [True, False])
+async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
+    stages = FakeStages()
+    answer = await run(stages, message("Hm.", bare=True), safety=safety)
+    assert len(stages.classified_texts) == safety
+    assert (answer.emotion, answer.persona, answer.text) == (None, None, "Oh no")
+
+
+@pytest.mark.parametrize("persona", [None, "calm"])
+async def test_unknown_emotion_is_classified_without_safety_too(persona: str | None) -> None:
+    stages = FakeStages()
+    answer = await run(stages, message("Hm.", persona=persona), safety=False)
+    assert answer.emotion == emotion_scores(scores(Emotion.FEAR))
+    assert stages.requests[0].persona == persona or Emotion.FEAR
 
 
 @pytest.mark.parametrize("bare", [False, True])
 @pytest.mark.parametrize("harm", list(Category))
-async def test_a_message_that_speaks_of_harm_reaches_no_persona(harm: Category, bare: bool) -> None:
+async def test_harmful_message_gets_a_safety_reply(harm: Category, bare: bool) -> None:
     stages = FakeStages(harm=harm)
-    *first, flagged, said, finished = await events(stages, message("one", "answer", "two", bare=bare))
-    assert [type(event) for event in first] == ([] if bare else [Detected])
-    assert flagged == Flagged(harm)
-    assert said == Said(calm_answer(harm, None))
-    assert isinstance(finished, Finished)
-    assert finished.finish_reason == "stop"
-    assert stages.asked == []
-    assert stages.read_texts == [["one", "two"]]
+    assert await steps(stages, message("one", "answer", "two", bare=bare)) == [
+        ("emotion", None if bare else Emotion.FEAR),
+        ("safety", harm),
+        ("text", safety_reply(harm, None)),
+        ("done", "stop"),
+    ]
+    assert stages.requests == []
+    assert stages.classified_texts == [["one", "two"]]
 
 
-async def test_harm_in_an_earlier_turn_holds_for_what_comes_after() -> None:
-    stages = FakeStages(harm=Category.VIOLENCE, harm_in="one")
-    assert Flagged(Category.VIOLENCE) in await events(stages, message("one", "answer", "two", "answer", "three"))
-    assert Flagged(Category.VIOLENCE) not in await events(stages, message("one", "answer", "2", "a", "3", "a", "4", "a", "5"))
+async def test_safety_reply_has_neither_persona_nor_tokens() -> None:
+    answer = await run(FakeStages(harm=Category.SELF_HARM), message("Hm."))
+    assert (answer.persona, answer.adapter) == (None, None)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
+    assert answer.first_text_s is not None
 
 
-async def test_a_chosen_emotion_is_no_way_around() -> None:
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (("one", "answer", "two", "answer", "three"), Category.VIOLENCE),
+        (("one", "answer", "2", "a", "3", "a", "4", "a", "5"), None),
+    ],
+)
+async def test_harm_in_one_of_the_last_turns_concerns_the_answer(
+    texts: tuple[str, ...], found: Category | None
+) -> None:
+    stages = FakeStages(harm=Category.VIOLENCE, harmful_text="one")
+    assert (await run(stages, message(*texts))).safety == found
+
+
+@pytest.mark.parametrize("persona", [Emotion.JOY, "calm"])
+async def test_choosing_a_persona_does_not_avoid_the_safety_reply(persona: str) -> None:
     stages = FakeStages(harm=Category.SELF_HARM)
-    assert Flagged(Category.SELF_HARM) in await events(stages, message("Hm.", emotion=Emotion.JOY))
-    assert stages.asked == []
+    answer = await run(stages, message("Hm.", persona=persona))
+    assert (answer.safety, answer.persona) == (Category.SELF_HARM, None)
+    assert stages.requests == []
 
 
-@given(rows=st.lists(st.floats(0, 1), min_size=6, max_size=6))
-def test_the_label_is_the_highest_of_the_scores_that_are_shown(rows: list[float]) -> None:
-    detected = to_detected(tuple(rows))
-    assert list(detected.scores) == list(LABELS)
-    assert detected.score == detected.scores[detected.label] == max(detected.scores.values())
+async def test_answer_without_text_has_no_first_token() -> None:
+    answer = await run(FakeStages((TextChunk("", 1, "stop"),)), message("Hm."))
+    assert answer.timer.timings_ms()["first_token"] == 0
+    assert (answer.first_text_s, answer.finish_reason) == (None, "stop")
 
 
-@pytest.mark.parametrize("count", [5, 7])
-def test_scores_of_another_length_are_an_error(count: int) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        to_detected((0.1,) * count)
+@given(
+    took_ms=st.lists(st.floats(0, 60_000), min_size=5, max_size=5),
+    case=st.sampled_from(["detected", "chosen", "bare", "harm", "silent"]),
+)
+def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
+    clock = FakeClock()
+
+    class Timed(FakeStages):
+        async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+            clock.pass_ms(took_ms[1])
+            return await super().classify(texts, trace)
+
+        def generate(self, request: GenerationRequest) -> Generation:
+            return Generation(None, 5, self._timed())
+
+        async def _timed(self) -> AsyncGenerator[TextChunk]:
+            chunks = CHUNKS[2:] if case == "silent" else CHUNKS
+            for ms, chunk in zip(took_ms[2:], chunks, strict=False):
+                clock.pass_ms(ms)
+                yield chunk
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serve.pipeline.answer.time", SimpleNamespace(monotonic=clock))
+        arrived = RequestContext("m-1", clock.now_s, clock.now_s + 1000)
+        persona = Emotion.JOY if case == "chosen" else None
+        asked = message("Hm.", persona=persona, bare=case == "bare", request=arrived)
+        clock.pass_ms(took_ms[0])
+        stages = Timed(harm=Category.SELF_HARM if case == "harm" else None)
+        answer = asyncio.run(run(stages, asked, safety=case == "harm"))
+    parts_ms = answer.timer.timings_ms()
+    total_ms = parts_ms.pop("total")
+    expected_ms = (clock.now_s - asked.context.began_s) * 1000
+    assert total_ms == pytest.approx(expected_ms, abs=0.01)
+    assert sum(parts_ms.values()) == pytest.approx(total_ms, abs=0.03)  # each is rounded

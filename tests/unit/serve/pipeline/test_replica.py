@@ -1,0 +1,181 @@
+"""Responder: gates, quotas and deadlines around the pipeline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from ray.serve import metrics
+
+from models.detector.harm import Category
+from models.emotions import Emotion
+from serve.config import (
+    DetectorConfig,
+)
+from serve.detector.protocol import Detection
+from serve.engine.scripted import TOKENS, script
+from serve.errors import (
+    DeadlineExceeded,
+    Overloaded,
+    RateLimited,
+)
+from serve.pipeline.answer import Collector
+from serve.pipeline.quota import KeyLimits
+from serve.tracing import Carrier
+from support.fakes import RecordingWriter, message
+from support.responder_parts import CONFIG, Parts, make_responder
+
+TEXTS = 32 + 1024  # that the gate admits
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Responder that answers one message at once."""
+    return make_responder()
+
+
+async def hold(parts: Parts, call: Callable[[], Awaitable[object]]) -> asyncio.Task[object]:
+    """Start a request that hangs in the detector."""
+    reached = asyncio.Event()
+
+    async def hang(texts: list[str], trace: Carrier) -> list[Detection]:
+        reached.set()
+        await asyncio.Event().wait()
+        return []
+
+    classify = parts.detector.classify
+    parts.detector.classify = hang  # type: ignore[method-assign]
+    task: asyncio.Task[object] = asyncio.ensure_future(call())
+    await reached.wait()
+    parts.detector.classify = classify  # type: ignore[method-assign]
+    return task
+
+
+async def cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_answers_with_the_persona_of_the_emotion(parts: Parts) -> None:
+    parts.detector.emotion = Emotion.LOVE
+    answer = await parts.answer()
+    assert (answer.persona, answer.adapter) == ("love", "love@scripted")
+    assert answer.text == script("love@scripted")
+    assert answer.completion_tokens == TOKENS
+
+
+async def test_writer_is_told_of_each_step(parts: Parts) -> None:
+    writer = RecordingWriter()
+    await parts.responder.answer(message("Hm."), writer)
+    assert [name for name, _ in writer.steps] == ["emotion", "text", "done"]
+
+
+@pytest.mark.parametrize(("harm", "checked"), [("probe", True), ("off", False)])
+async def test_safety_follows_the_configuration(harm: str, checked: bool) -> None:
+    detector = DetectorConfig.model_validate({"kind": "scripted", "harm": harm})
+    parts = make_responder(CONFIG.model_copy(update={"detector": detector}))
+    parts.detector.harm = Category.SELF_HARM
+    asked = message("Hm.", persona=Emotion.JOY)
+    answer = await parts.responder.answer(asked, Collector())
+    assert answer.safety == (Category.SELF_HARM if checked else None)
+
+
+async def test_full_responder_rejects_and_uses_up_no_quota(parts: Parts) -> None:
+    limits = KeyLimits("app", requests_per_minute=1, tokens_per_minute=TOKENS)
+    held = await hold(parts, parts.answer)
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await parts.answer(limits)
+    await cancel(held)
+    assert (await parts.answer(limits)).finish_reason == "stop"
+    with pytest.raises(RateLimited):
+        await parts.answer(limits)
+
+
+async def test_rejection_by_the_quota_frees_the_gate(parts: Parts) -> None:
+    limits = KeyLimits("app", requests_per_minute=1)
+    await parts.answer(limits)
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            await parts.answer(limits)
+    assert (await parts.answer()).finish_reason == "stop"
+
+
+async def test_classification_has_its_own_gate(parts: Parts) -> None:
+    held = await hold(parts, parts.answer)
+    assert len(await parts.detect(2)) == 2
+    with pytest.raises(Overloaded):
+        await parts.detect(TEXTS + 1)
+    await cancel(held)
+
+
+async def test_classifications_add_up_until_the_gate_is_full(parts: Parts) -> None:
+    held = await hold(parts, lambda: parts.detect(TEXTS - 1))
+    assert len(await parts.detect(1)) == 1
+    with pytest.raises(Overloaded):
+        await parts.detect(2)
+    await cancel(held)
+    assert len(await parts.detect(TEXTS)) == TEXTS
+
+
+async def test_classification_uses_up_requests_but_no_tokens(parts: Parts) -> None:
+    limits = KeyLimits("app", requests_per_minute=2, tokens_per_minute=TOKENS)
+    with pytest.raises(Overloaded):
+        await parts.detect(TEXTS + 1, limits)
+    assert len(await parts.detect(2, limits)) == 2
+    await parts.answer(limits)
+    with pytest.raises(RateLimited):
+        await parts.detect(1, limits)
+    assert await parts.detect()
+
+
+async def test_concurrent_requests_of_a_key_include_classifications(parts: Parts) -> None:
+    limits = KeyLimits("app", concurrent=1)
+    held = await hold(parts, lambda: parts.answer(limits))
+    with pytest.raises(RateLimited):
+        await parts.detect(1, limits)
+    await cancel(held)
+    assert await parts.detect(1, limits)
+
+
+async def test_deadline_ends_an_answer_and_frees_everything(parts: Parts) -> None:
+    parts.engine.hangs = True
+    with pytest.raises(DeadlineExceeded):
+        await parts.answer(timeout_s=0.05)
+    assert (await parts.responder.stats()).running == 0
+    parts.engine.hangs = False
+    assert (await parts.answer()).finish_reason == "stop"
+
+
+async def test_deadline_ends_a_classification(parts: Parts) -> None:
+    async def hang(texts: list[str], trace: Carrier) -> list[Detection]:
+        await asyncio.Event().wait()
+        return []
+
+    parts.detector.classify = hang  # type: ignore[method-assign]
+    with pytest.raises(DeadlineExceeded):
+        await parts.detect(timeout_s=0.05)
+
+
+async def test_outcomes_are_counted(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[tuple[str, str]]()
+
+    def record(self: Any, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
+        if self.info["name"] == "fye_requests":
+            found.append(((tags or {})["call"], (tags or {})["outcome"]))
+
+    monkeypatch.setattr(metrics.Counter, "inc", record)
+    await parts.answer()
+    await parts.detect()
+    with pytest.raises(Overloaded):
+        await parts.detect(TEXTS + 1)
+    limits = KeyLimits("app", tokens_per_minute=1)
+    with pytest.raises(RateLimited):
+        await parts.answer(limits)
+    assert found == [
+        ("respond", "ok"),
+        ("detect", "ok"),
+        ("detect", "rejected"),
+        ("respond", "rejected"),
+    ]

@@ -1,0 +1,130 @@
+"""Responder replica: readiness, health, start and end, and its adapter controller."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import RayActorError
+from ray.serve._private.common import DeploymentID
+from ray.serve.exceptions import DeploymentUnavailableError
+
+from serve.errors import (
+    EngineDead,
+    NotReady,
+)
+from serve.pipeline import replica as replica_module
+from serve.pipeline.answer import Collector
+from serve.pipeline.replica import Responder, ResponderReplica, new_request_id
+from support.adapter_fleet import INITIAL
+from support.fakes import FakeHandle, FakeStages, message
+from support.responder_parts import CONFIG, FakeController, Parts, make_responder
+
+
+@pytest.fixture
+def parts() -> Parts:
+    """Responder that answers one message at once."""
+    return make_responder()
+
+
+@pytest.mark.parametrize(
+    "error", [RayActorError(), DeploymentUnavailableError(DeploymentID("Detector", "app"))], ids=str
+)
+async def test_is_not_ready_before_a_detector_answers(parts: Parts, error: Exception) -> None:
+    parts.detector.error = error
+    with pytest.raises(NotReady):
+        await parts.responder.probe()
+
+
+async def test_is_not_ready_if_the_detector_hangs(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(replica_module, "PROBE_TIMEOUT_S", 0.01)
+    parts.detector.ping = hang  # type: ignore[method-assign]
+    with pytest.raises(NotReady):
+        await parts.responder.probe()
+
+
+async def test_stays_ready_once_a_detector_has_answered(parts: Parts) -> None:
+    assert await parts.responder.probe() == {"lora": "active"}
+    parts.detector.error = RayActorError()
+    assert await parts.responder.probe() == {"lora": "active"}
+
+
+async def test_adapters_are_those_of_the_controller(parts: Parts) -> None:
+    responder = parts.responder
+    assert (await responder.adapter_status()).releases is INITIAL
+    await responder.publish_adapter("folder")
+    await responder.promote_adapter("joy@2")
+    await responder.roll_back_adapter("joy")
+    assert parts.controller.changes == [
+        ("publish", "folder"),
+        ("promote", "joy@2"),
+        ("rollback", "joy"),
+    ]
+
+
+async def test_personas_are_those_of_the_controller(parts: Parts) -> None:
+    assert await parts.responder.personas.has("joy")
+    assert not await parts.responder.personas.has("calm")
+
+
+async def test_dead_engine_fails_the_health_check(parts: Parts) -> None:
+    await parts.responder.check_health()
+    parts.engine.dies_at_check = 2
+    with pytest.raises(EngineDead):
+        await parts.responder.check_health()
+
+
+async def test_closing_stops_the_engine(parts: Parts) -> None:
+    await parts.responder.close()
+    assert parts.engine.stopped
+
+
+async def test_replica_reports_before_it_serves_and_stops_when_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context_of_serve = SimpleNamespace(replica_id=SimpleNamespace(unique_id="one"))
+    monkeypatch.setattr("ray.serve.get_replica_context", lambda: context_of_serve)
+    controller = FakeController()
+    replica: Any = ResponderReplica.__new__(ResponderReplica)
+    await replica.__init__(CONFIG, FakeHandle(FakeStages()), FakeHandle(controller))
+    assert [report.replica for report in controller.reports] == ["one"]
+    answer = await replica.answer(message("Hm."), Collector())
+    assert answer.adapter == "fear@scripted"
+    await replica.__del__()
+    await asyncio.sleep(0)
+    assert all(task.cancelled() for task in replica._tasks)
+    replica.__class__ = Responder  # it has been deleted once
+
+
+async def test_replica_that_failed_to_start_can_be_deleted() -> None:
+    replica: Any = ResponderReplica.__new__(ResponderReplica)
+    await replica.__del__()
+    replica.__class__ = Responder  # it has been deleted once
+
+
+class Exited(Exception):
+    """The process would have ended."""
+
+
+async def test_process_exits_with_its_engine(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(status: int) -> None:
+        raise Exited(status)
+
+    monkeypatch.setattr(replica_module, "ENGINE_CHECK_INTERVAL_S", 0.001)
+    monkeypatch.setattr("serve.pipeline.replica.os", SimpleNamespace(_exit=leave))
+    parts.engine.dies_at_check = 3
+    replica: Any = parts.responder
+    with pytest.raises(Exited, match="1"):
+        await ResponderReplica._exit_when_engine_dies(replica)
+    assert parts.engine.checks == 3
+
+
+def test_request_ids_are_unique_and_named_by_their_call() -> None:
+    found = {new_request_id("m") for _ in range(100)}
+    assert len(found) == 100
+    assert all(name.startswith("m-") for name in found)
