@@ -73,9 +73,10 @@ class RequestMetrics:
         outcome = "failed"
         try:
             yield
-            outcome = "safety" if answer.safety else "ok"
+            outcome = _success(answer)
         except BaseException as error:
-            outcome = "ok" if answer.finish_reason and _left(error) else outcome_of(error)
+            complete = answer.finish_reason is not None and _left(error)
+            outcome = _success(answer) if complete else outcome_of(error)
             raise
         finally:
             self._measure(answer)
@@ -131,6 +132,10 @@ def outcome_of(error: BaseException) -> str:
     if isinstance(error, RequestError):
         return "invalid"
     return "client_disconnected" if _left(error) else "failed"
+
+
+def _success(answer: Answer) -> str:
+    return "safety" if answer.safety else "ok"
 
 
 def _left(error: BaseException) -> bool:
