@@ -12,8 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +47,7 @@ class Stream(BaseModel):
 class Report(BaseModel):
     """What the client prints."""
 
-    client_lag_s: float  # how late its own event loop was at most
+    client_lags: list[tuple[float, float]]  # when its own event loop was late, and by how much
     client_cpu_s: float
     streams: list[Stream]
 
@@ -77,12 +76,13 @@ class Lateness(BaseModel):
         )
 
 
-def evaluate(streams: Sequence[Stream], token_s: float) -> dict[str, float]:
-    """Compute everything that follows from the arrivals.
+def evaluate(report: Report, token_s: float) -> dict[str, float]:
+    """Compute lateness and times from the arrivals.
 
     Raises:
         RuntimeError: there was no time at which all streams were open.
     """
+    streams = report.streams
     from_s = max(stream.arrivals[0][0] for stream in streams)
     to_s = min(stream.arrivals[-1][0] for stream in streams)
     if to_s <= from_s:
@@ -103,6 +103,8 @@ def evaluate(streams: Sequence[Stream], token_s: float) -> dict[str, float]:
         "max_ms": max(late_ms),
         "ttft_p50_ms": percentile(ttft_ms, 0.5),
         "ttft_p99_ms": percentile(ttft_ms, 0.99),
+        "client_lag_ms": 1000
+        * max((lag_s for at_s, lag_s in report.client_lags if from_s <= at_s <= to_s), default=0),
     }
 
 
@@ -123,12 +125,11 @@ def measure(url: str, streams: int, tokens: int, ramp_s: float, token_s: float) 
     )
     took_s, after = time.monotonic() - began_s, cpu_s_by_process(os.getpid())
     report = Report.model_validate_json(done.stdout)
-    cores = Counter({"client": report.client_cpu_s / took_s})
+    cores = defaultdict[str, float](float, client=report.client_cpu_s / took_s)
     for (kind, pid), used_s in after.items():
         if kind != OTHER:
             cores[kind] += (used_s - before.get((kind, pid), 0.0)) / took_s
-    found = evaluate(report.streams, token_s)
-    return Lateness(**found, client_lag_ms=report.client_lag_s * 1000, cores=dict(cores))
+    return Lateness.model_validate(evaluate(report, token_s) | {"cores": dict(cores)})
 
 
 def config_of(streams: int, token_s: float) -> ServeConfig:

@@ -8,7 +8,7 @@ from load.bench.answer_cpu import Length, by_process, divided
 from load.bench.profile import CLIENT, Cost, cause_table, process_table, profile_of
 from load.bench.sse_client import count_words
 from load.bench.stack_samples import Charge, charge_of, parse_samples, shares
-from load.bench.streams import Stream, evaluate
+from load.bench.streams import Report, Stream, evaluate
 
 SITE = "/venv/lib/python3.11/site-packages"
 STDLIB = "/usr/lib/python3.11"
@@ -124,10 +124,13 @@ def _length(tokens: int) -> Length:
 def test_lateness_is_measured_from_the_earliest_possible_beginning() -> None:
     on_time = Stream(sent_s=0.0, arrivals=[(1.1, 1), (1.2, 2), (1.3, 3), (1.4, 4)])
     joined = Stream(sent_s=0.5, arrivals=[(1.15, 1), (1.45, 3), (1.45, 4)])
-    found = evaluate([on_time, joined], token_s=0.1)
+    lags = [(0.5, 0.9), (1.2, 0.02), (9.0, 0.9)]
+    report = Report(client_lags=lags, client_cpu_s=0, streams=[on_time, joined])
+    found = evaluate(report, token_s=0.1)
     assert found["streams"] == 2
     assert found["chunks"] == 3 + 1, "only while both streams are open"
     assert found["max_ms"] == pytest.approx(0, abs=1e-6)
+    assert found["client_lag_ms"] == pytest.approx(20)
     assert joined.ttft_s() == pytest.approx(0.65)
     assert [late_s for _, late_s in joined.late_s(0.1)] == pytest.approx([0, 0.1, 0])
 
@@ -136,7 +139,7 @@ def test_rejects_streams_that_were_never_open_at_once() -> None:
     early = Stream(sent_s=0, arrivals=[(1.0, 1), (1.1, 2)])
     late = Stream(sent_s=0, arrivals=[(2.0, 1), (2.1, 2)])
     with pytest.raises(RuntimeError, match="shorter ramp"):
-        evaluate([early, late], token_s=0.1)
+        evaluate(Report(client_lags=[], client_cpu_s=0, streams=[early, late]), token_s=0.1)
 
 
 def test_counts_the_words_of_an_answer_in_its_events() -> None:
