@@ -35,16 +35,17 @@ CONFIG = ServeConfig(
 
 
 class FaultyEngine(ScriptedEngine):
-    """Engine without pauses that can hang or die."""
+    """Engine that can hang or die."""
 
     operators = {"lora": "active"}  # noqa: RUF012
 
-    def __init__(self) -> None:
-        super().__init__(tuple(INITIAL.aliases.values()), token_s=0)
+    def __init__(self, token_s: float = 0) -> None:
+        super().__init__(tuple(INITIAL.aliases.values()), token_s)
         self.hangs = False
         self.dies_at_check = 0  # 0: never
         self.checks = 0
         self.stopped = False
+        self.traces: list[Carrier | None] = []
 
     async def generate(
         self,
@@ -54,6 +55,7 @@ class FaultyEngine(ScriptedEngine):
         sampling: Sampling,
         trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
+        self.traces.append(trace)
         if self.hangs:
             await asyncio.Event().wait()
         async for chunk in super().generate(request_id, prompt, adapter, sampling, trace):
@@ -121,12 +123,14 @@ class Parts:
         return await self.responder.detect(["Hm."] * count, request)
 
 
-def make_responder(config: ServeConfig = CONFIG) -> Parts:
+def make_responder(
+    config: ServeConfig = CONFIG, detector: FakeStages | None = None, token_s: float = 0
+) -> Parts:
     """Build a responder on a scripted engine; by default it answers one message at once."""
-    engine = FaultyEngine()
+    engine = FaultyEngine(token_s)
     limits = derive_limits(config.responder, [])
     runtime = Runtime(engine, ScriptedEncoder(), dict(INITIAL.aliases), limits)
-    detector = FakeStages()
+    detector = detector or FakeStages()
     controller = FakeController()
     handles: list[Any] = [FakeHandle(detector), FakeHandle(controller)]
     adapters = AdapterSync(runtime, "one", controller.sync)

@@ -2,13 +2,9 @@
 
 import time
 
-import pytest
-
 from models.emotions import LABELS
-from models.prompt import Turn
 from serve.config import ResponderConfig, ScriptedConfig
 from serve.engine.protocol import Sampling
-from serve.engine.scripted import ScriptedEncoder
 from serve.responder.runtime import start_runtime
 
 
@@ -16,16 +12,6 @@ async def test_scripted_runtime_has_an_adapter_for_every_persona() -> None:
     runtime = await start_runtime(ResponderConfig(kind="scripted"))
     assert runtime.aliases == {label: f"{label}@scripted" for label in LABELS}
     assert set(runtime.engine.stats().adapters) == set(runtime.aliases.values())
-
-
-@pytest.mark.parametrize(("speaker", "same"), [("Joy", True), ("Fear", False)])
-def test_scripted_encoder_distinguishes_prompts(speaker: str, same: bool) -> None:
-    turns = [Turn("user", "good day")]
-    joy = ScriptedEncoder().prompt("Joy", turns)
-    other = ScriptedEncoder().prompt(speaker, turns)
-    assert len(joy) == 3
-    assert joy[:2] == other[:2]
-    assert (joy[2] == other[2]) is same
 
 
 async def test_scripted_engine_takes_its_schedule_from_the_configuration() -> None:

@@ -1,0 +1,222 @@
+"""Generator: voice, prompt, length check, and the end of a generation."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from models.emotions import LABELS, Emotion
+from models.personas import builtin_personas
+from models.prompt import BASE_STOP, PERSONA_STOP, Turn
+from serve.adapters.registry import Releases, ReplicaReport
+from serve.capacity import derive_limits
+from serve.config import NO_TRACES, HardwareProfile, ResponderConfig
+from serve.engine.protocol import Sampling
+from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine, script
+from serve.errors import EngineError, InvalidRequest, PromptTooLong
+from serve.responder.adapter_sync import AdapterSync
+from serve.responder.generator import Generator
+from serve.responder.protocol import GenerationRequest
+from serve.responder.runtime import Runtime
+from serve.tracing import Tracing
+from support.adapter_fleet import INITIAL
+
+CONFIG = ResponderConfig(kind="scripted", hardware=HardwareProfile(max_model_len=256))
+HELLO = (Turn("user", "hello there"),)
+
+
+class RecordingEngine(ScriptedEngine):
+    """Engine that records how it was asked."""
+
+    def generate(self, request_id: str, prompt: list[int], *arguments: Any) -> Any:
+        """Record the sampling and generate."""
+        self.request_id = request_id
+        self.sampling = arguments[1]
+        return super().generate(request_id, prompt, *arguments)
+
+
+class RecordingEncoder(ScriptedEncoder):
+    """Encoder that records how it was asked."""
+
+    def prompt(self, speaker: str, turns: Any, instruction: str | None = None) -> list[int]:
+        """Record the arguments and encode."""
+        self.prompted = (speaker, turns, instruction)
+        return super().prompt(speaker, turns, instruction)
+
+
+@dataclass
+class Parts:
+    """A generator and what it was made of."""
+
+    generator: Generator
+    engine: RecordingEngine
+    encoder: RecordingEncoder
+    sync: AdapterSync
+
+    async def answer(self, request: GenerationRequest) -> tuple[str, int, str | None]:
+        """Return text, number of tokens and finish reason of a whole answer."""
+        chunks = [chunk async for chunk in self.generator.generate(request).chunks]
+        text = "".join(chunk.text for chunk in chunks)
+        assert {chunk.finish_reason for chunk in chunks[:-1]} <= {None}
+        return text, sum(chunk.tokens for chunk in chunks), chunks[-1].finish_reason
+
+
+def make(aliases: dict[str, str] | None = None, token_s: float = 0) -> Parts:
+    promoted = dict(INITIAL.aliases) if aliases is None else aliases
+    engine = RecordingEngine(tuple(promoted.values()), token_s)
+    encoder = RecordingEncoder()
+    runtime = Runtime(engine, encoder, promoted, derive_limits(CONFIG, []))
+
+    async def reconcile(report: ReplicaReport) -> Releases:
+        return Releases()
+
+    sync = AdapterSync(runtime, "one", reconcile)
+    generator = Generator(CONFIG, runtime, sync, Tracing(NO_TRACES, "responder"))
+    return Parts(generator, engine, encoder, sync)
+
+
+def request(
+    persona: str | None = Emotion.JOY, turns: tuple[Turn, ...] = HELLO, **sampling: Any
+) -> GenerationRequest:
+    return GenerationRequest("a-1", persona, turns, Sampling(**sampling))
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return make()
+
+
+@pytest.mark.parametrize("persona", LABELS)
+async def test_persona_answers_with_its_adapter(parts: Parts, persona: Emotion) -> None:
+    generation = parts.generator.generate(request(persona))
+    assert (generation.adapter, generation.prompt_tokens) == (f"{persona}@scripted", 3)
+    await generation.chunks.aclose()
+    expected = (script(f"{persona}@scripted"), TOKENS, "stop")
+    assert await parts.answer(request(persona)) == expected
+
+
+async def test_base_model_answers_without_an_adapter(parts: Parts) -> None:
+    assert parts.generator.generate(request(None)).adapter is None
+    assert (await parts.answer(request(None)))[0] == script(None)
+
+
+async def test_request_id_reaches_the_engine(parts: Parts) -> None:
+    await parts.answer(request())
+    assert parts.engine.request_id == "a-1"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+async def test_answer_ends_at_its_token_limit(parts: Parts, limit: int) -> None:
+    _, tokens, reason = await parts.answer(request(max_tokens=limit))
+    assert (tokens, reason) == (limit, "length")
+
+
+@pytest.mark.parametrize(("persona", "stop"), [(Emotion.JOY, PERSONA_STOP), (None, BASE_STOP)])
+async def test_stop_string_of_the_voice_is_added(
+    parts: Parts, persona: Emotion | None, stop: str
+) -> None:
+    sampling: dict[str, Any] = {"max_tokens": 3, "temperature": 0.25, "top_p": 0.5, "seed": 11}
+    await parts.answer(request(persona, stop=("THE END",), **sampling))
+    assert parts.engine.sampling == Sampling(stop=(stop, "THE END"), **sampling)
+
+
+async def test_answer_of_fixed_length_is_not_ended_by_the_voice(parts: Parts) -> None:
+    await parts.answer(request(stop=("THE END",), max_tokens=3, ignore_eos=True))
+    assert parts.engine.sampling.stop == ("THE END",)
+
+
+async def test_persona_without_an_adapter_answers_by_instruction() -> None:
+    parts = make({Emotion.FEAR: "fear@1"})
+    text, _, _ = await parts.answer(request(Emotion.JOY))
+    assert text == script(None)
+    instruction = builtin_personas()[Emotion.JOY].instruction
+    assert parts.encoder.prompted == ("Joy", HELLO, instruction)
+
+
+async def test_persona_with_an_adapter_needs_no_instruction(parts: Parts) -> None:
+    await parts.answer(request(Emotion.JOY))
+    assert parts.encoder.prompted == ("Joy", HELLO, None)
+
+
+def test_added_persona_that_was_rolled_back_is_an_error(parts: Parts) -> None:
+    with pytest.raises(InvalidRequest, match="calm"):
+        parts.generator.generate(request("calm"))
+
+
+async def test_newly_promoted_version_is_used_at_once(parts: Parts) -> None:
+    parts.sync.aliases = {Emotion.JOY: "fear@scripted"}
+    assert parts.generator.generate(request(Emotion.JOY)).adapter == "fear@scripted"
+
+
+@pytest.mark.parametrize(("words", "fits"), [(251, True), (252, False)])
+async def test_prompt_and_answer_must_fit_into_the_context(
+    parts: Parts, words: int, fits: bool
+) -> None:
+    """The context has 256 tokens: the words, one for the speaker, and four for the answer."""
+    asked = request(turns=(Turn("user", "word " * words),), max_tokens=4)
+    if fits:
+        assert parts.generator.generate(asked).prompt_tokens == 252
+    else:
+        with pytest.raises(PromptTooLong, match="253 tokens; with max_tokens 4, 252"):
+            parts.generator.generate(asked)
+    assert parts.generator.stats().running == 0
+
+
+async def test_adapter_that_is_not_resident_is_an_error(parts: Parts) -> None:
+    parts.sync.aliases = {Emotion.JOY: "joy@2"}
+    with pytest.raises(EngineError, match="joy@2"):
+        await parts.answer(request(Emotion.JOY))
+
+
+async def test_adapter_is_in_use_until_the_answer_ends() -> None:
+    parts = make(token_s=0.001)
+    async with aclosing(parts.generator.generate(request()).chunks) as chunks:
+        await anext(chunks)
+        await parts.sync.step()  # no version is desired any more
+        assert parts.engine.stats().adapters == ("joy@scripted",)
+        async for _ in chunks:
+            pass
+    await parts.sync.step()
+    assert parts.engine.stats().adapters == ()
+
+
+async def test_closing_early_ends_the_generation() -> None:
+    parts = make(token_s=0.001)
+    async with aclosing(parts.generator.generate(request()).chunks) as chunks:
+        await anext(chunks)
+        assert parts.generator.stats().running == 1
+    assert parts.generator.stats().running == 0
+
+
+async def test_cancelled_task_ends_the_generation() -> None:
+    parts = make(token_s=60)
+    task = asyncio.create_task(parts.answer(request()))
+    await asyncio.sleep(0.01)
+    assert parts.generator.stats().running == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert parts.generator.stats().running == 0
+
+
+async def test_concurrent_answers_do_not_mix() -> None:
+    """Each differs in its persona, in the length of its prompt and of its answer."""
+    parts = make(token_s=0.0005)
+    personas = (*LABELS, None)
+    requests = [
+        request(
+            personas[number % 7],
+            (Turn("user", "word " * (number + 1)),),
+            max_tokens=number % 5 + 2,
+        )
+        for number in range(32)
+    ]
+    answers = await asyncio.gather(*(parts.answer(asked) for asked in requests))
+    for asked, (text, tokens, _) in zip(requests, answers, strict=True):
+        adapter = f"{asked.persona}@scripted" if asked.persona else None
+        expected = script(adapter).split()[: asked.sampling.max_tokens]
+        assert text.split() == expected
+        assert tokens == asked.sampling.max_tokens
+    assert parts.generator.stats().running == 0
