@@ -1,4 +1,6 @@
-"""Answers requests. Its rooms, in the order of a request:
+"""Answer requests.
+
+The rooms, in the order of a request:
 
 proxy      HAProxy in front of the replicas
 api        the HTTP API, OpenAI's paths, keys, errors as problem details

@@ -69,7 +69,7 @@ def build(config: ServeConfig) -> Application:
     return bound
 
 
-def _deployment(
+def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
     plain: type, name: str, replicas: Replicas, *, ongoing: int, queued: int, drain_s: float
 ) -> Any:
     scaling: dict[str, Any] = {"num_replicas": replicas.minimum}

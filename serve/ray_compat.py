@@ -24,11 +24,11 @@ RAY_VARIABLES = {
     # HAProxy in front of the replicas' own HTTP servers: see serve/proxy.
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(sys.executable).with_name("fye-haproxy")),
-    # A request whose replica died before it answered is repeated. Five, since a dying process
+    # A request whose replica died before it answered is repeated. Ten, since a dying process
     # may cost an idle connection, a connection in its backlog and a refused one.
     # `serve.pipeline.attempts` limits how many replicas one request can crash.
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
-    "RAY_SERVE_HAPROXY_RETRIES": "5",
+    "RAY_SERVE_HAPROXY_RETRIES": "10",
     "RAY_SERVE_HAPROXY_OBSERVE_ERROR_LIMIT": "1",
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",

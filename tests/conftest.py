@@ -1,4 +1,4 @@
-"""Ray decides when it is first imported whether it listens on loopback alone, as the server's does; both sides must agree."""
+"""Environment of all tests: Ray reads at its first import whether it listens on loopback only."""
 
 import os
 

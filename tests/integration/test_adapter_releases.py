@@ -1,4 +1,4 @@
-"""Releases of adapters on the running graph, under load: no request fails, and each is answered by one version, the one it names."""
+"""Adapter versions on the running graph under load: no request fails or mixes two versions."""
 
 import asyncio
 import time
@@ -21,7 +21,11 @@ ADMIN = "/v1/admin/adapters"
 
 
 def answering(versions: list[dict[str, Any]]) -> str:
-    return next(version["name"] for version in versions if version["persona"] == "joy" and version["promoted"])
+    return next(
+        version["name"]
+        for version in versions
+        if version["persona"] == "joy" and version["promoted"]
+    )
 
 
 async def asked(client: httpx.AsyncClient, tokens: int = 4) -> str:
@@ -33,7 +37,9 @@ async def asked(client: httpx.AsyncClient, tokens: int = 4) -> str:
     return str(body["adapter"])
 
 
-async def under_load(client: httpx.AsyncClient, seen: list[str], tokens: int, enough: asyncio.Event) -> None:
+async def under_load(
+    client: httpx.AsyncClient, seen: list[str], tokens: int, enough: asyncio.Event
+) -> None:
     while not enough.is_set():
         seen.append(await asked(client, tokens))
 
@@ -44,8 +50,10 @@ def fresh(tmp_path: Path) -> Path:
     return tmp_path / "fresh"
 
 
-async def test_a_version_is_swapped_and_swapped_back_under_load(graph: Graph, async_client: httpx.AsyncClient, fresh: Path) -> None:
-    """Half of the load are whole answers, which take longer than a change does, and name the version at their end, too."""
+async def test_promotes_and_rolls_back_a_version_under_load(
+    graph: Graph, async_client: httpx.AsyncClient, fresh: Path
+) -> None:
+    """Half of the answers take longer than a change, and name their version at the end, too."""
     seen: list[str] = []
     enough = asyncio.Event()
     async with asyncio.TaskGroup() as load:
@@ -53,7 +61,11 @@ async def test_a_version_is_swapped_and_swapped_back_under_load(graph: Graph, as
             load.create_task(under_load(async_client, seen, tokens, enough))
         published = (await async_client.post(ADMIN, json={"folder": str(fresh)})).json()
         new, old = published[-1]["name"], answering(published)
-        assert (published[-1]["promoted"], published[-1]["resident"], published[-1]["replicas"]) == (False, 1, 1)
+        assert (
+            published[-1]["promoted"],
+            published[-1]["resident"],
+            published[-1]["replicas"],
+        ) == (False, 1, 1)
         assert await asked(async_client) == old
         promoted = await async_client.post(f"{ADMIN}/promote", json={"name": new})
         assert answering(promoted.json()) == new
@@ -65,17 +77,21 @@ async def test_a_version_is_swapped_and_swapped_back_under_load(graph: Graph, as
     assert set(seen) == {old, new}
 
 
-async def test_what_cannot_be_released_is_refused_with_its_reason(graph: Graph, async_client: httpx.AsyncClient, fresh: Path) -> None:
+async def test_rejects_invalid_changes_with_a_reason(
+    graph: Graph, async_client: httpx.AsyncClient, fresh: Path
+) -> None:
     (fresh / "adapter_model.safetensors").write_bytes(b"")
     spoilt = await async_client.post(ADMIN, json={"folder": str(fresh)})
     unknown = await async_client.post(f"{ADMIN}/promote", json={"name": "joy@nothing"})
     first = await async_client.post(f"{ADMIN}/rollback", json={"persona": "fear"})
     assert [reply.status_code for reply in (spoilt, unknown, first)] == [422, 422, 422]
-    assert {reply.json()["type"] for reply in (spoilt, unknown, first)} == {"urn:face-your-emotions:adapter-refused"}
+    assert {reply.json()["type"] for reply in (spoilt, unknown, first)} == {
+        "urn:face-your-emotions:adapter-refused"
+    }
     assert "no earlier version of fear" in first.json()["detail"]
 
 
-def test_the_command_shows_what_answers(graph: Graph) -> None:
+def test_command_lists_versions(graph: Graph) -> None:
     shown = CliRunner().invoke(app, ["list", "--url", graph.url])
     assert shown.exit_code == 0
     assert "sadness@scripted" in shown.stdout
@@ -92,11 +108,13 @@ def command(graph: Graph, *arguments: str) -> dict[str, bool]:
     return {row[1]: "yes" in row for row in rows}
 
 
-def test_the_command_releases_a_version_and_the_death_of_the_directory_undoes_nothing(
+def test_promoted_version_survives_the_controller(
     graph: Graph, client: httpx.Client, tmp_path: Path
 ) -> None:
     def joy() -> str:
-        return str(client.post("/v1/respond", json={"text": "much joy", "max_tokens": 2}).json()["adapter"])
+        return str(
+            client.post("/v1/respond", json={"text": "much joy", "max_tokens": 2}).json()["adapter"]
+        )
 
     write_adapter(tmp_path / "next", Emotion.JOY, rank=4)
     old, new = joy(), AdapterManifest.read(tmp_path / "next").versioned_name

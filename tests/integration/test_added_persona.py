@@ -1,4 +1,4 @@
-"""A seventh persona on the running graph, without a restart: from its promotion to its rollback it is chosen by name, like the six."""
+"""An added persona on the running graph: selectable from its promotion to its rollback."""
 
 import asyncio
 import json
@@ -21,7 +21,9 @@ MESSAGES: Any = [{"role": "user", "content": "much anger"}]
 async def under_load(client: httpx.AsyncClient, persona: str, answered: list[str]) -> None:
     """One of the six is asked without a pause, and answers by itself and as itself."""
     while True:
-        body = (await client.post("/v1/respond", json={"text": f"much {persona}", "max_tokens": 2})).json()
+        body = (
+            await client.post("/v1/respond", json={"text": f"much {persona}", "max_tokens": 2})
+        ).json()
         assert (body["persona"], body["text"]) == (persona, f"[{body['adapter']}] I")
         assert body["adapter"].startswith(f"{persona}@")
         answered.append(persona)
@@ -34,7 +36,10 @@ async def models(client: httpx.AsyncClient) -> list[str]:
 async def refused(client: httpx.AsyncClient) -> None:
     """As any unknown name is, in both APIs."""
     reply = await client.post("/v1/respond", json=CALM)
-    assert (reply.status_code, [row["field"] for row in reply.json()["errors"]]) == (422, ["emotion"])
+    assert (reply.status_code, [row["field"] for row in reply.json()["errors"]]) == (
+        422,
+        ["emotion"],
+    )
     reply = await client.post("/v1/chat/completions", json={"model": "calm", "messages": MESSAGES})
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown-model")
     assert await models(client) == ["auto", *LABELS, "base"]
@@ -42,19 +47,37 @@ async def refused(client: httpx.AsyncClient) -> None:
 
 async def answers(client: httpx.AsyncClient, graph: Graph, version: str) -> None:
     body = (await client.post("/v1/respond", json=CALM)).json()
-    assert (body["persona"], body["adapter"], body["text"]) == ("calm", version, f"[{version}] I hear you,")
-    assert (body["emotion"]["label"], body["emotion"]["score"]) == ("anger", 0.9), "the emotion is the message's"
-    async with openai.AsyncOpenAI(base_url=f"{graph.url}/v1", api_key="unused", max_retries=0) as api:
-        completion = await api.chat.completions.create(model="calm", messages=MESSAGES, max_tokens=2)
-    assert (completion.choices[0].message.content, completion.system_fingerprint) == (f"[{version}] I", version)
+    assert (body["persona"], body["adapter"], body["text"]) == (
+        "calm",
+        version,
+        f"[{version}] I hear you,",
+    )
+    assert (body["emotion"]["label"], body["emotion"]["score"]) == ("anger", 0.9), (
+        "the emotion is the message's"
+    )
+    async with openai.AsyncOpenAI(
+        base_url=f"{graph.url}/v1", api_key="unused", max_retries=0
+    ) as api:
+        completion = await api.chat.completions.create(
+            model="calm", messages=MESSAGES, max_tokens=2
+        )
+    assert (completion.choices[0].message.content, completion.system_fingerprint) == (
+        f"[{version}] I",
+        version,
+    )
     assert await models(client) == ["auto", *LABELS, "calm", "base"]
     listed = (await client.get("/v1/personas")).json()
-    assert [(persona["name"], persona["emotion"]) for persona in listed[5:]] == [("Surprise", "surprise"), ("Calm", None)]
+    assert [(persona["name"], persona["emotion"]) for persona in listed[5:]] == [
+        ("Surprise", "surprise"),
+        ("Calm", None),
+    ]
 
 
 async def rolled_back_amid_an_answer(client: httpx.AsyncClient, version: str) -> None:
     """What has begun is written to its end."""
-    async with client.stream("POST", "/v1/respond", json=CALM | {"stream": True, "max_tokens": 12}) as reply:
+    async with client.stream(
+        "POST", "/v1/respond", json=CALM | {"stream": True, "max_tokens": 12}
+    ) as reply:
         lines = reply.aiter_lines()
         while not (await anext(lines)).startswith("event: delta"):
             pass
@@ -65,7 +88,7 @@ async def rolled_back_amid_an_answer(client: httpx.AsyncClient, version: str) ->
     assert (done["adapter"], done["usage"]["completion_tokens"]) == (version, 12)
 
 
-async def test_a_seventh_persona_comes_answers_and_goes_while_the_six_answer(
+async def test_adds_and_removes_a_persona_under_load(
     graph: Graph, async_client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     write_adapter(tmp_path / "calm", "calm")
@@ -73,9 +96,13 @@ async def test_a_seventh_persona_comes_answers_and_goes_while_the_six_answer(
     load = [asyncio.create_task(under_load(async_client, label, answered)) for label in LABELS]
     try:
         await refused(async_client)
-        version = (await async_client.post(ADMIN, json={"folder": str(tmp_path / "calm")})).json()[-1]["name"]
+        version = (await async_client.post(ADMIN, json={"folder": str(tmp_path / "calm")})).json()[
+            -1
+        ]["name"]
         await refused(async_client)
-        assert (await async_client.post(f"{ADMIN}/promote", json={"name": version})).status_code == 200
+        assert (
+            await async_client.post(f"{ADMIN}/promote", json={"name": version})
+        ).status_code == 200
         await answers(async_client, graph, version)
         await rolled_back_amid_an_answer(async_client, version)
         await asyncio.sleep(1)  # for which an ingress takes a name to be there still
@@ -88,12 +115,17 @@ async def test_a_seventh_persona_comes_answers_and_goes_while_the_six_answer(
     assert set(answered) == set(LABELS)
 
 
-@pytest.mark.parametrize(("file", "reason"), [(None, "persona.toml"), ('name = "Joy"', "instruction")])
-async def test_a_persona_without_a_character_is_refused_by_name(
+@pytest.mark.parametrize(
+    ("file", "reason"), [(None, "persona.toml"), ('name = "Joy"', "instruction")]
+)
+async def test_rejects_a_persona_without_a_definition(
     graph: Graph, async_client: httpx.AsyncClient, tmp_path: Path, file: str | None, reason: str
 ) -> None:
     write_adapter(tmp_path / "pride", "pride", persona_toml=file)
     reply = await async_client.post(ADMIN, json={"folder": str(tmp_path / "pride")})
-    assert (reply.status_code, reply.json()["type"]) == (422, "urn:face-your-emotions:adapter-refused")
+    assert (reply.status_code, reply.json()["type"]) == (
+        422,
+        "urn:face-your-emotions:adapter-refused",
+    )
     assert reply.json()["detail"].startswith("pride: ")
     assert reason in reply.json()["detail"]

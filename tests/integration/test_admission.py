@@ -1,4 +1,4 @@
-"""Deadlines and admission, on the running graph: what is given up is freed, what is refused is told when to return, nothing hangs."""
+"""Deadlines and admission on the running graph."""
 
 import asyncio
 import json
@@ -17,7 +17,10 @@ from serve.config import ServeConfig
 from support.running_graph import Graph, wait_for_running
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
-BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
+BODIES = {
+    OWN: {"text": "such sadness"},
+    CHAT: {"messages": [{"role": "user", "content": "such sadness"}]},
+}
 PATHS = pytest.mark.parametrize("path", [OWN, CHAT])
 SOON = {"x-request-timeout-ms": "700"}  # a whole answer takes more than four seconds
 FREE_S = 1.0
@@ -27,7 +30,7 @@ DETECTOR = f"ServeReplica:{APP_NAME}:Detector"
 
 
 @PATHS
-async def test_a_whole_answer_that_is_late_is_given_up_and_frees_the_responder(
+async def test_timed_out_answer_frees_the_responder(
     graph: Graph, async_client: httpx.AsyncClient, path: str
 ) -> None:
     began_s = time.monotonic()
@@ -38,9 +41,13 @@ async def test_a_whole_answer_that_is_late_is_given_up_and_frees_the_responder(
 
 
 @PATHS
-async def test_a_late_stream_ends_with_an_error_that_says_so(graph: Graph, async_client: httpx.AsyncClient, path: str) -> None:
+async def test_timed_out_stream_ends_with_an_error(
+    graph: Graph, async_client: httpx.AsyncClient, path: str
+) -> None:
     reply = await async_client.post(path, json=BODIES[path] | {"stream": True}, headers=SOON)
-    data = [line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: ")]
+    data = [
+        line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: ")
+    ]
     last = json.loads(data[-2] if path == CHAT else data[-1])
     assert reply.status_code == 200
     assert len(data) > 3
@@ -48,7 +55,9 @@ async def test_a_late_stream_ends_with_an_error_that_says_so(graph: Graph, async
     await wait_for_running(graph, 0, FREE_S)
 
 
-async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph, async_client: httpx.AsyncClient) -> None:
+async def test_rejects_above_the_limit_and_answers_the_others(
+    graph: Graph, async_client: httpx.AsyncClient
+) -> None:
     limit = derive_gates(ServeConfig()).answers.admitted
     body = {"text": "much joy", "max_tokens": 5}
     replies = await asyncio.gather(*(async_client.post(OWN, json=body) for _ in range(limit + 40)))
@@ -65,7 +74,11 @@ async def test_over_the_limit_is_429_and_everyone_else_is_answered(graph: Graph,
 @contextmanager
 def detector_stopped() -> Iterator[None]:
     """A detector that reads nothing for a while, so that what is asked of it stays."""
-    [process] = [one for one in psutil.Process().children(recursive=True) if DETECTOR in " ".join(one.cmdline())]
+    [process] = [
+        one
+        for one in psutil.Process().children(recursive=True)
+        if DETECTOR in " ".join(one.cmdline())
+    ]
     process.suspend()
     try:
         yield
@@ -81,8 +94,10 @@ async def answered_in_s(client: aiohttp.ClientSession, url: str) -> float:
     return time.monotonic() - began_s
 
 
-async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(graph: Graph) -> None:
-    """The gate is full before the ingress is, so it is the gate that refuses, and there is room for what needs no stage."""
+async def test_admission_rejects_a_flood_of_texts(
+    graph: Graph,
+) -> None:
+    """The gate is full before Serve's own limit, so health checks are still answered."""
     refused, enough = list[int](), asyncio.Event()
 
     async def detect(client: aiohttp.ClientSession) -> int:
@@ -100,7 +115,9 @@ async def test_a_flood_of_single_texts_is_refused_by_the_gate_and_life_goes_on(g
                 while not enough.is_set():
                     flood.append(asyncio.create_task(detect(client)))
                     await asyncio.sleep(EACH_S)
-            async with asyncio.timeout(REFUSED_S):  # a busy machine may not have taken in all of the flood yet
+            async with asyncio.timeout(
+                REFUSED_S
+            ):  # a busy machine may not have taken in all of the flood yet
                 while await answered_in_s(client, f"{graph.url}/healthz") > ALIVE_S:
                     pass
         statuses = await asyncio.gather(*flood)

@@ -1,4 +1,4 @@
-"""Keys on a running graph: who comes in, what a key may use, a file that changes meanwhile, and who may release adapters."""
+"""API keys on a running graph: scopes, limits, a changed key file, administration."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,14 @@ from typer.testing import CliRunner
 
 from serve.__main__ import app
 from serve.api.auth import new_secret, sha256_of
-from serve.config import SCRIPTED, DetectorConfig, KeysConfig, Replicas, ResponderConfig, ServeConfig
+from serve.config import (
+    SCRIPTED,
+    DetectorConfig,
+    KeysConfig,
+    Replicas,
+    ResponderConfig,
+    ServeConfig,
+)
 from support.running_graph import Graph
 
 APP = "keyed"
@@ -27,7 +34,9 @@ SEEN_WITHIN_S = 10
 
 
 def line(secret: str, name: str, scopes: str, more: str = "") -> str:
-    return f'[[keys]]\nname = "{name}"\nsha256 = "{sha256_of(secret)}"\nscopes = [{scopes}]\n{more}\n'
+    return (
+        f'[[keys]]\nname = "{name}"\nsha256 = "{sha256_of(secret)}"\nscopes = [{scopes}]\n{more}\n'
+    )
 
 
 KEYS = (
@@ -66,42 +75,55 @@ def ask(url: str, path: str, secret: str | None) -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_a_key_opens_what_its_scopes_say(url: str, path: str) -> None:
+def test_key_allows_its_scopes_only(url: str, path: str) -> None:
     missing, unknown, right = [ask(url, path, secret) for secret in (None, NEWCOMER, USER)]
     assert [reply.status_code for reply in (missing, unknown, right)] == [401, 401, 200]
     assert missing.headers["www-authenticate"] == "Bearer"
     assert ask(url, path, READER).status_code == (200 if path == "/v1/detect" else 403)
 
 
-def test_what_a_key_may_use_is_its_own_and_it_is_told_when_to_return(url: str) -> None:
+def test_rate_limit_of_one_key_does_not_affect_others(url: str) -> None:
     replies = [ask(url, "/v1/respond", LIMITED) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [200, 200, 429]
     assert replies[-1].json()["type"] == "urn:face-your-emotions:rate-limited"
-    assert 1 <= int(replies[-1].headers["retry-after"]) <= 30, "one of two a minute comes back in half a minute"
+    assert 1 <= int(replies[-1].headers["retry-after"]) <= 30, (
+        "one of two a minute comes back in half a minute"
+    )
     assert ask(url, "/v1/respond", USER).status_code == 200
 
 
-def test_releases_are_the_operators(url: str) -> None:
+def test_administration_needs_the_admin_scope(url: str) -> None:
     statuses = [
-        httpx.get(f"{url}{ADMIN}", headers={"authorization": f"Bearer {secret}"} if secret else {}).status_code
+        httpx.get(
+            f"{url}{ADMIN}", headers={"authorization": f"Bearer {secret}"} if secret else {}
+        ).status_code
         for secret in (None, USER, OPERATOR)
     ]
     assert statuses == [401, 403, 200]
-    refused = httpx.post(f"{url}{ADMIN}/rollback", json={"persona": "joy"}, headers={"authorization": f"Bearer {USER}"})
+    refused = httpx.post(
+        f"{url}{ADMIN}/rollback",
+        json={"persona": "joy"},
+        headers={"authorization": f"Bearer {USER}"},
+    )
     assert refused.status_code == 403
 
 
-def test_the_command_sends_the_key_of_its_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_sends_the_key_of_its_environment(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = ["adapters", "list", "--url", url]
     monkeypatch.delenv("FYE_KEY", raising=False)
     refused = CliRunner().invoke(app, command)
-    assert (refused.exit_code, refused.stderr) == (1, "send a valid API key: authorization: Bearer ...\n")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "send a valid API key: authorization: Bearer ...\n",
+    )
     listed = CliRunner().invoke(app, command, env={"FYE_KEY": OPERATOR})
     assert listed.exit_code == 0, listed.output
     assert "joy@scripted" in listed.stdout
 
 
-def test_a_changed_file_holds_without_a_restart(url: str, file: Path) -> None:
+def test_changed_key_file_is_reloaded(url: str, file: Path) -> None:
     file.write_text(KEYS + line(NEWCOMER, "newcomer", '"detect"'), "utf-8")
     deadline_s = time.monotonic() + SEEN_WITHIN_S
     while (status := ask(url, "/v1/detect", NEWCOMER).status_code) != 200:

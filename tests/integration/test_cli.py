@@ -1,4 +1,4 @@
-"""`python -m serve run`: what it leaves behind when it is told to stop, and when it cannot start."""
+"""`python -m serve run`: shutdown, and errors at the start."""
 
 import ipaddress
 import signal
@@ -21,7 +21,9 @@ DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_graph_that_is_told_to_stop_leaves_nothing_behind(ask: signal.Signals, tmp_path: Path) -> None:
+def test_stopping_leaves_no_process_behind(
+    ask: signal.Signals, tmp_path: Path
+) -> None:
     server = start_server(tmp_path / "log.txt", "--scripted")
     children = psutil.Process(server.process.pid).children(recursive=True)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
@@ -36,7 +38,7 @@ def test_a_graph_that_is_told_to_stop_leaves_nothing_behind(ask: signal.Signals,
 
 
 def check_loopback(processes: list[psutil.Process]) -> None:
-    """Whoever reaches a port of Ray's, or the one that a replica keeps for others, runs code there: nobody from outside may."""
+    """Check every listener: anyone who reaches a port of Ray or of a replica can run code."""
     listening = [
         (ipaddress.ip_address(socket_.laddr.ip), process.name())
         for process in processes
@@ -49,23 +51,47 @@ def check_loopback(processes: list[psutil.Process]) -> None:
 
 
 def is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None  # ::ffff:127.0.0.1, as gRPC has it
+    mapped = (
+        address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    )  # ::ffff:127.0.0.1, as gRPC has it
     return (mapped or address).is_loopback
 
 
-def test_a_server_for_everybody_without_keys_does_not_start() -> None:
-    command = [sys.executable, "-m", "serve", "run", "--scripted", "--host", EVERYWHERE, "--port", str(free_port())]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+def test_refuses_to_listen_on_all_addresses_without_keys() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "serve",
+        "run",
+        "--scripted",
+        "--host",
+        EVERYWHERE,
+        "--port",
+        str(free_port()),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("ConfigError:")
     assert "api_keys.file" in done.stderr
 
 
-def test_a_port_that_is_taken_is_one_sentence_and_no_traceback() -> None:
+def test_taken_port_is_reported_without_a_traceback() -> None:
     began_s = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, "-m", "serve", "run", "--scripted", "--port", str(taken.getsockname()[1])]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "serve",
+            "run",
+            "--scripted",
+            "--port",
+            str(taken.getsockname()[1]),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
     assert done.returncode == 1
     assert done.stdout == ""
     assert " ".join(done.stderr.split()).startswith("ServingError: cannot listen on 127.0.0.1:")

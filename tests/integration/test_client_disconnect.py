@@ -1,4 +1,4 @@
-"""A client that leaves ends its generation: the responder is free long before the answer would have ended."""
+"""A client that disconnects ends its generation before the answer would have ended."""
 
 import asyncio
 
@@ -10,7 +10,10 @@ from support.running_graph import Graph, wait_for_running
 
 FREE_S = 1.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
-BODIES = {OWN: {"text": "such sadness"}, CHAT: {"messages": [{"role": "user", "content": "such sadness"}]}}
+BODIES = {
+    OWN: {"text": "such sadness"},
+    CHAT: {"messages": [{"role": "user", "content": "such sadness"}]},
+}
 PATHS = pytest.mark.parametrize("path", [OWN, CHAT])
 
 
@@ -24,13 +27,15 @@ async def leave(client: httpx.AsyncClient, path: str, after_deltas: int) -> None
 
 
 @PATHS
-async def test_a_client_that_leaves_a_stream_frees_the_responder(graph: Graph, async_client: httpx.AsyncClient, path: str) -> None:
+async def test_disconnect_from_a_stream_frees_the_responder(
+    graph: Graph, async_client: httpx.AsyncClient, path: str
+) -> None:
     await leave(async_client, path, after_deltas=2)
     await wait_for_running(graph, 0, FREE_S)
 
 
 @PATHS
-async def test_a_client_that_stops_waiting_for_a_whole_answer_frees_the_responder(
+async def test_disconnect_from_a_whole_answer_frees_the_responder(
     graph: Graph, async_client: httpx.AsyncClient, path: str
 ) -> None:
     waiting = asyncio.create_task(async_client.post(path, json=BODIES[path]))
@@ -41,7 +46,9 @@ async def test_a_client_that_stops_waiting_for_a_whole_answer_frees_the_responde
     await wait_for_running(graph, 0, FREE_S)
 
 
-async def test_those_who_stay_are_answered_in_full(graph: Graph, async_client: httpx.AsyncClient) -> None:
+async def test_disconnects_do_not_affect_other_clients(
+    graph: Graph, async_client: httpx.AsyncClient
+) -> None:
     stays = asyncio.create_task(async_client.post(OWN, json=BODIES[OWN]))
     await asyncio.gather(*(leave(async_client, OWN, after_deltas=1) for _ in range(5)))
     await wait_for_running(graph, 1, FREE_S)

@@ -1,4 +1,4 @@
-"""Many at once: everybody is answered by the character that was asked, with text of its own."""
+"""Concurrent requests: each is answered by its own adapter with its own text."""
 
 import asyncio
 import itertools
@@ -10,7 +10,10 @@ import httpx
 from models.emotions import LABELS
 
 MANY = 50
-TEXTS = [f"{'so ' * (number % 7)}much {label}" for number, label in zip(range(MANY), itertools.cycle(LABELS), strict=False)]
+TEXTS = [
+    f"{'so ' * (number % 7)}much {label}"
+    for number, label in zip(range(MANY), itertools.cycle(LABELS), strict=False)
+]
 
 
 async def whole(client: httpx.AsyncClient, text: str) -> tuple[str, int]:
@@ -20,21 +23,37 @@ async def whole(client: httpx.AsyncClient, text: str) -> tuple[str, int]:
 
 async def streamed(client: httpx.AsyncClient, text: str) -> tuple[str, int]:
     reply = await client.post("/v1/respond", json={"text": text, "max_tokens": 3, "stream": True})
-    data = [json.loads(line.removeprefix("data: ")) for line in reply.text.splitlines() if line.startswith("data: ")]
-    return "".join(event["text"] for event in data if "text" in event), data[-1]["usage"]["prompt_tokens"]
+    data = [
+        json.loads(line.removeprefix("data: "))
+        for line in reply.text.splitlines()
+        if line.startswith("data: ")
+    ]
+    return "".join(event["text"] for event in data if "text" in event), data[-1]["usage"][
+        "prompt_tokens"
+    ]
 
 
-async def test_many_mixed_requests_are_each_answered_by_their_own_adapter(async_client: httpx.AsyncClient) -> None:
+async def test_concurrent_requests_use_their_own_adapters(
+    async_client: httpx.AsyncClient,
+) -> None:
     began_s = time.monotonic()
     ways = itertools.cycle([whole, streamed])
-    answers = await asyncio.gather(*(way(async_client, text) for way, text in zip(ways, TEXTS, strict=False)))
+    answers = await asyncio.gather(
+        *(way(async_client, text) for way, text in zip(ways, TEXTS, strict=False))
+    )
     expected = [(f"[{text.split()[-1]}@scripted] I hear", len(text.split()) + 1) for text in TEXTS]
     assert answers == expected
     assert time.monotonic() - began_s < MANY * 3 * 0.2, "they were answered one after the other"
 
 
-async def test_many_texts_of_many_requests_keep_their_order(async_client: httpx.AsyncClient) -> None:
+async def test_concurrent_detections_keep_their_order(
+    async_client: httpx.AsyncClient,
+) -> None:
     rotated = [TEXTS[number:] + TEXTS[:number] for number in range(8)]
-    replies = await asyncio.gather(*(async_client.post("/v1/detect", json={"text": texts}) for texts in rotated))
+    replies = await asyncio.gather(
+        *(async_client.post("/v1/detect", json={"text": texts}) for texts in rotated)
+    )
     for texts, reply in zip(rotated, replies, strict=True):
-        assert [result["label"] for result in reply.json()["results"]] == [text.split()[-1] for text in texts]
+        assert [result["label"] for result in reply.json()["results"]] == [
+            text.split()[-1] for text in texts
+        ]

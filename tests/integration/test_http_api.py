@@ -1,4 +1,4 @@
-"""The API by example, over HTTP and through every stage."""
+"""The API by example, over HTTP."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def read(source: EventSource) -> list[tuple[str, Any]]:
     return [(event.event, json.loads(event.data)) for event in source.iter_sse()]
 
 
-def test_a_whole_answer_has_emotion_persona_text_and_figures(client: httpx.Client) -> None:
+def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
     reply = client.post("/v1/respond", json={"text": "such joy today"})
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
     body = reply.json()
@@ -42,40 +42,72 @@ def test_a_whole_answer_has_emotion_persona_text_and_figures(client: httpx.Clien
         "persona": "joy",
         "safety": None,
         "adapter": "joy@scripted",
-        "emotion": {"label": "joy", "score": 0.9, "scores": {label: 0.9 if label == "joy" else 0.02 for label in LABELS}},
+        "emotion": {
+            "label": "joy",
+            "score": 0.9,
+            "scores": {label: 0.9 if label == "joy" else 0.02 for label in LABELS},
+        },
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 4, "completion_tokens": TOKENS},
     }
 
 
-def test_a_stream_is_the_emotion_then_text_then_everything_else(client: httpx.Client) -> None:
+def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
     events = stream(client, text="such anger", max_tokens=4)
     assert [name for name, _ in events] == ["emotion", *["delta"] * 4, "done"]
-    assert events[0][1] == {"label": "anger", "score": 0.9, "scores": {label: 0.9 if label == "anger" else 0.02 for label in LABELS}}
-    assert "".join(data["text"] for name, data in events if name == "delta") == "[anger@scripted] I hear you,"
+    assert events[0][1] == {
+        "label": "anger",
+        "score": 0.9,
+        "scores": {label: 0.9 if label == "anger" else 0.02 for label in LABELS},
+    }
+    assert (
+        "".join(data["text"] for name, data in events if name == "delta")
+        == "[anger@scripted] I hear you,"
+    )
     done = events[-1][1]
-    assert set(done) == {"id", "emotion", "persona", "adapter", "safety", "finish_reason", "usage", "timings_ms"}
-    assert (done["emotion"], done["persona"], done["finish_reason"]) == (events[0][1], "anger", "length")
+    assert set(done) == {
+        "id",
+        "emotion",
+        "persona",
+        "adapter",
+        "safety",
+        "finish_reason",
+        "usage",
+        "timings_ms",
+    }
+    assert (done["emotion"], done["persona"], done["finish_reason"]) == (
+        events[0][1],
+        "anger",
+        "length",
+    )
     assert done["usage"] == {"prompt_tokens": 3, "completion_tokens": 4}
-    *parts, total_ms = (done["timings_ms"][part] for part in ("queue", "detect", "first_token", "generate", "total"))
+    *parts, total_ms = (
+        done["timings_ms"][part] for part in ("queue", "detect", "first_token", "generate", "total")
+    )
     assert sum(parts) == pytest.approx(total_ms, rel=0.05)
 
 
-def test_the_emotion_is_not_held_back_until_there_is_text(client: httpx.Client) -> None:
-    with connect_sse(client, "POST", "/v1/respond", json={"text": "such fear", **STREAM, "max_tokens": 2}) as source:
+def test_emotion_is_sent_before_the_first_text(client: httpx.Client) -> None:
+    with connect_sse(
+        client, "POST", "/v1/respond", json={"text": "such fear", **STREAM, "max_tokens": 2}
+    ) as source:
         arrived = [(event.event, time.monotonic()) for event in source.iter_sse()]
     assert [name for name, _ in arrived] == ["emotion", "delta", "delta", "done"]
     assert arrived[1][1] - arrived[0][1] > TOKEN_S / 4, "they came together"
 
 
 @pytest.mark.parametrize("emotion", LABELS)
-def test_a_chosen_emotion_is_answered_whatever_the_text(client: httpx.Client, emotion: str) -> None:
+def test_chosen_emotion_overrides_detection(client: httpx.Client, emotion: str) -> None:
     body = client.post("/v1/respond", json={"text": "such joy", "emotion": emotion, **SHORT}).json()
-    assert (body["persona"], body["emotion"]["label"], body["emotion"]["score"]) == (emotion, emotion, 1)
+    assert (body["persona"], body["emotion"]["label"], body["emotion"]["score"]) == (
+        emotion,
+        emotion,
+        1,
+    )
     assert body["text"] == f"[{emotion}@scripted] I hear"
 
 
-def test_one_text_is_detected(client: httpx.Client) -> None:
+def test_detects_one_text(client: httpx.Client) -> None:
     body = client.post("/v1/detect", json={"text": "what a surprise"}).json()
     assert body["model"] == "scripted"
     [result] = body["results"]
@@ -83,7 +115,7 @@ def test_one_text_is_detected(client: httpx.Client) -> None:
     assert list(result["scores"]) == list(LABELS)
 
 
-def test_as_many_texts_as_allowed_are_detected_in_order(client: httpx.Client) -> None:
+def test_detects_the_largest_list_in_order(client: httpx.Client) -> None:
     """Their lengths jump about, so that batches are reordered inside."""
     named = [LABELS[number * number % 6] for number in range(256)]
     texts = [f"{'very ' * (37 * number % 97)}{label}" for number, label in enumerate(named)]
@@ -91,35 +123,48 @@ def test_as_many_texts_as_allowed_are_detected_in_order(client: httpx.Client) ->
     assert [result["label"] for result in body["results"]] == named
 
 
-def test_the_personas_are_listed_without_their_instructions(client: httpx.Client) -> None:
+def test_lists_personas_without_instructions(client: httpx.Client) -> None:
     body = client.get("/v1/personas").json()
     assert [persona["emotion"] for persona in body] == list(LABELS)
     joy = next(persona for persona in builtin_personas().values() if persona.name == "Joy")
     assert body[1] == joy.model_dump(mode="json", exclude={"instruction"})
 
 
-@pytest.mark.parametrize(("path", "status"), [("/healthz", {"status": "alive"}), ("/readyz", {"status": "ready", "operators": {}})])
-def test_life_and_readiness_are_told_apart(client: httpx.Client, path: str, status: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/healthz", {"status": "alive"}), ("/readyz", {"status": "ready", "operators": {}})],
+)
+def test_reports_liveness_and_readiness(
+    client: httpx.Client, path: str, status: dict[str, Any]
+) -> None:
     reply = client.get(path)
     assert (reply.status_code, reply.json()) == (200, status)
 
 
-@pytest.mark.parametrize("body", [{"text": "such joy", **SHORT}, {"text": "such joy", **SHORT, **STREAM}, {"text": 1}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [{"text": "such joy", **SHORT}, {"text": "such joy", **SHORT, **STREAM}, {"text": 1}],
+    ids=str,
+)
 @pytest.mark.parametrize("given", [None, "Abc-1.2_3", "no id at all"])
-def test_one_request_id_comes_back_the_clients_if_it_is_one(client: httpx.Client, body: dict[str, Any], given: str | None) -> None:
+def test_returns_a_valid_request_id_or_a_new_one(
+    client: httpx.Client, body: dict[str, Any], given: str | None
+) -> None:
     reply = client.post("/v1/respond", json=body, headers={"x-request-id": given} if given else {})
     [found] = reply.headers.get_list("x-request-id")
     assert found == given if given == "Abc-1.2_3" else re.fullmatch("[0-9a-f-]{32,36}", found)
 
 
-def test_the_api_documents_itself(client: httpx.Client) -> None:
+def test_serves_its_openapi_document(client: httpx.Client) -> None:
     docs, document = client.get("/docs"), client.get("/openapi.json")
     assert (docs.status_code, document.status_code) == (200, 200)
     assert "text/html" in docs.headers["content-type"]
     assert "/v1/respond" in document.json()["paths"]
 
 
-def test_the_same_request_gets_the_same_answer_under_another_id(client: httpx.Client) -> None:
-    first, second = (client.post("/v1/respond", json={"text": "such love", **SHORT}).json() for _ in range(2))
+def test_same_request_gets_the_same_answer_and_a_new_id(client: httpx.Client) -> None:
+    first, second = (
+        client.post("/v1/respond", json={"text": "such love", **SHORT}).json() for _ in range(2)
+    )
     assert first.pop("id") != second.pop("id")
     assert first | {"timings_ms": 0} == second | {"timings_ms": 0}

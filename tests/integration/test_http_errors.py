@@ -1,4 +1,4 @@
-"""Everything a client can get wrong: refused at once, with a stable type, and without a word of what it sent."""
+"""Client errors over HTTP: a stable type, and nothing of the request in the response."""
 
 import json
 from typing import Any
@@ -39,7 +39,7 @@ def with_text(path: str, text: Any) -> bytes:
 
 
 def check(reply: httpx.Response, path: str, status: int, slug: str) -> None:
-    """One shape for our own paths, OpenAI's under its own, where what is not valid is a bad request."""
+    """Check the shape of an error: OpenAI's under its paths, where invalid requests are 400."""
     assert reply.status_code == (400 if (path, status) == (CHAT, 422) else status)
     assert reply.elapsed.total_seconds() < ANSWERED_S
     assert SECRET not in reply.text
@@ -60,7 +60,7 @@ PATHS = pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
 
 @PATHS
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_that_is_none_is_refused(client: httpx.Client, path: str, name: str) -> None:
+def test_rejects_an_invalid_text(client: httpx.Client, path: str, name: str) -> None:
     reply = client.post(path, content=with_text(path, TEXTS[name]), headers=JSON)
     check(reply, path, 422, "invalid-request")
     assert ("messages.0.content" if path == CHAT else '"field":"text"') in reply.text
@@ -68,20 +68,29 @@ def test_a_text_that_is_none_is_refused(client: httpx.Client, path: str, name: s
 
 @PATHS
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_is_no_request_is_refused(client: httpx.Client, path: str, name: str) -> None:
+def test_rejects_an_invalid_body(client: httpx.Client, path: str, name: str) -> None:
     content, status, slug = BODIES[name]
     check(client.post(path, content=content, headers=JSON), path, status, slug)
 
 
 @PATHS
-@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/jsonl", None])
-def test_a_body_that_does_not_say_it_is_json_is_refused(client: httpx.Client, path: str, kind: str | None) -> None:
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "multipart/form-data; boundary=x", "application/jsonl", None]
+)
+def test_rejects_a_body_not_declared_as_json(
+    client: httpx.Client, path: str, kind: str | None
+) -> None:
     headers = {"content-type": kind} if kind else {}
-    check(client.post(path, content=with_text(path, SECRET), headers=headers), path, 415, "wrong-content-type")
+    check(
+        client.post(path, content=with_text(path, SECRET), headers=headers),
+        path,
+        415,
+        "wrong-content-type",
+    )
 
 
 @PATHS
-def test_an_unknown_field_is_refused_by_name(client: httpx.Client, path: str) -> None:
+def test_rejects_an_unknown_field_by_name(client: httpx.Client, path: str) -> None:
     body = json.loads(with_text(path, SECRET)) | {"temprature": SECRET}
     reply = client.post(path, json=body)
     check(reply, path, 422, "invalid-request")
@@ -89,31 +98,39 @@ def test_an_unknown_field_is_refused_by_name(client: httpx.Client, path: str) ->
 
 
 @pytest.mark.parametrize("text", [[], ["fine", ""], ["fine"] * 257, [["fine"]], [SECRET, 5]])
-def test_a_list_with_one_bad_text_is_refused_whole(client: httpx.Client, text: list[Any]) -> None:
+def test_rejects_a_list_with_one_invalid_text(client: httpx.Client, text: list[Any]) -> None:
     check(client.post("/v1/detect", json={"text": text}), "/v1/detect", 422, "invalid-request")
 
 
-@pytest.mark.parametrize(("path", "slug"), [(f"/{SECRET}", "not-found"), (f"/v1/{SECRET}", "not-found"), ("/", "not-found")])
-def test_an_unknown_path_is_not_found(client: httpx.Client, path: str, slug: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "slug"),
+    [(f"/{SECRET}", "not-found"), (f"/v1/{SECRET}", "not-found"), ("/", "not-found")],
+)
+def test_unknown_path_is_404(client: httpx.Client, path: str, slug: str) -> None:
     check(client.get(path), path, 404, slug)
 
 
 @pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
-def test_a_wrong_method_is_refused(client: httpx.Client, path: str) -> None:
+def test_wrong_method_is_405(client: httpx.Client, path: str) -> None:
     reply = client.get(path)
     check(reply, path, 405, "method-not-allowed")
     assert reply.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/v1/respond", CHAT])
-def test_a_prompt_that_leaves_no_room_to_answer_is_refused(client: httpx.Client, path: str) -> None:
+def test_rejects_a_prompt_that_is_too_long(client: httpx.Client, path: str) -> None:
     """The stage that knows how long it is lies two processes away."""
     text = f"{SECRET[0]} " * 2000
-    check(client.post(path, content=with_text(path, text), headers=JSON), path, 413, "prompt-too-long")
+    check(
+        client.post(path, content=with_text(path, text), headers=JSON), path, 413, "prompt-too-long"
+    )
 
 
-def test_a_prompt_that_leaves_no_room_ends_a_stream_with_the_problem(client: httpx.Client) -> None:
+def test_too_long_prompt_ends_a_stream_with_the_problem(client: httpx.Client) -> None:
     reply = client.post("/v1/respond", json={"text": "q " * 2000, "stream": True})
     blocks = reply.text.replace("\r\n", "\n").strip().split("\n\n")
     assert [block.splitlines()[0] for block in blocks] == ["event: emotion", "event: error"]
-    assert json.loads(blocks[1].partition("data: ")[2])["type"] == "urn:face-your-emotions:prompt-too-long"
+    assert (
+        json.loads(blocks[1].partition("data: ")[2])["type"]
+        == "urn:face-your-emotions:prompt-too-long"
+    )

@@ -1,4 +1,4 @@
-"""Metrics of the running graph, as Prometheus would read them from the node."""
+"""Metrics of the running graph, as Prometheus reads them from the node."""
 
 import re
 import time
@@ -20,7 +20,11 @@ def node_metrics() -> str:
 
 def counted(text: str, name: str, **labels: str) -> float:
     lines = [line for line in text.splitlines() if line.startswith(name)]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if labels.items() <= dict(LABEL.findall(line)).items())
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if labels.items() <= dict(LABEL.findall(line)).items()
+    )
 
 
 def until(name: str, least: float, **labels: str) -> str:
@@ -31,12 +35,28 @@ def until(name: str, least: float, **labels: str) -> str:
     return text
 
 
-def test_requests_tokens_and_times_are_counted_by_persona(graph: Graph, client: httpx.Client) -> None:
+def test_counts_requests_tokens_and_times_by_persona(
+    graph: Graph, client: httpx.Client
+) -> None:
     for _ in range(3):
-        assert client.post("/v1/respond", json={"text": "such surprise", "max_tokens": 3}).status_code == 200
-    text = until("ray_fye_requests", 3, call="respond", persona="surprise", adapter="surprise@scripted", outcome="ok")
-    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") < counted(text, "ray_fye_total_ms_sum", persona="surprise")
-    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") >= counted(text, "ray_fye_first_token_ms_sum", persona="surprise")
+        assert (
+            client.post("/v1/respond", json={"text": "such surprise", "max_tokens": 3}).status_code
+            == 200
+        )
+    text = until(
+        "ray_fye_requests",
+        3,
+        call="respond",
+        persona="surprise",
+        adapter="surprise@scripted",
+        outcome="ok",
+    )
+    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") < counted(
+        text, "ray_fye_total_ms_sum", persona="surprise"
+    )
+    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") >= counted(
+        text, "ray_fye_first_token_ms_sum", persona="surprise"
+    )
     assert counted(text, "ray_fye_tokens", persona="surprise", kind="completion") >= 9
     answers = counted(text, "ray_fye_total_ms_count", persona="surprise")
     assert answers >= 3
@@ -45,20 +65,31 @@ def test_requests_tokens_and_times_are_counted_by_persona(graph: Graph, client: 
     assert "such surprise" not in text
 
 
-def test_the_detectors_batches_are_counted_with_their_size(graph: Graph, client: httpx.Client) -> None:
+def test_counts_detector_batches_by_size(
+    graph: Graph, client: httpx.Client
+) -> None:
     assert client.post("/v1/detect", json={"text": ["such joy"] * 64}).status_code == 200
-    text = until("ray_fye_batch_texts_sum", 48)  # two batches of 32, each of which Ray adds as 24, the middle of its bucket
+    text = until(
+        "ray_fye_batch_texts_sum", 48
+    )  # two batches of 32, each of which Ray adds as 24, the middle of its bucket
     assert counted(text, "ray_fye_batch_texts_sum") / counted(text, "ray_fye_batch_texts_count") > 1
     until("ray_fye_requests", 1, call="detect", outcome="ok")
 
 
-def test_what_no_stage_has_seen_and_changes_of_releases_are_counted(graph: Graph, client: httpx.Client) -> None:
+def test_counts_invalid_and_admin_requests(
+    graph: Graph, client: httpx.Client
+) -> None:
     assert client.post("/v1/respond", json={"text": 5}).status_code == 422
     assert client.get("/v1/admin/adapters").status_code == 200
     until("ray_fye_requests", 1, call="respond", outcome="invalid")
     until("ray_fye_requests", 1, call="admin", outcome="ok")
 
 
-def test_a_late_request_is_counted(graph: Graph, client: httpx.Client) -> None:
-    assert client.post("/v1/respond", json={"text": "such love"}, headers={"x-request-timeout-ms": "500"}).status_code == 504
+def test_counts_timed_out_requests(graph: Graph, client: httpx.Client) -> None:
+    assert (
+        client.post(
+            "/v1/respond", json={"text": "such love"}, headers={"x-request-timeout-ms": "500"}
+        ).status_code
+        == 504
+    )
     until("ray_fye_requests", 1, persona="love", outcome="deadline_exceeded")

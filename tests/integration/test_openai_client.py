@@ -1,4 +1,4 @@
-"""OpenAI's own package talks to the graph, and the emotion travels beside the answer."""
+"""OpenAI's own package as a client of the graph."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,20 +9,25 @@ import pytest
 from models.emotions import LABELS
 from support.running_graph import Graph
 
-MESSAGES: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "such joy"}]
+MESSAGES: Any = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "such joy"},
+]
 
 
 @pytest.fixture
 def api(graph: Graph) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{graph.url}/v1", api_key="unused", max_retries=0, timeout=30) as api:
+    with openai.OpenAI(
+        base_url=f"{graph.url}/v1", api_key="unused", max_retries=0, timeout=30
+    ) as api:
         yield api
 
 
-def test_the_models_are_auto_the_personas_and_base(api: openai.OpenAI) -> None:
+def test_lists_models(api: openai.OpenAI) -> None:
     assert [model.id for model in api.models.list()] == ["auto", *LABELS, "base"]
 
 
-def test_a_model_is_retrieved_by_its_name(api: openai.OpenAI) -> None:
+def test_retrieves_a_model(api: openai.OpenAI) -> None:
     assert (api.models.retrieve("joy").id, api.models.retrieve("joy").object) == ("joy", "model")
     with pytest.raises(openai.NotFoundError) as caught:
         api.models.retrieve("gpt-4o")
@@ -31,12 +36,23 @@ def test_a_model_is_retrieved_by_its_name(api: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize(
     ("model", "speaker", "score"),
-    [("auto", "joy@scripted", 0.9), ("joy", "joy@scripted", 1.0), ("fear", "fear@scripted", 1.0), ("base", "base", None)],
+    [
+        ("auto", "joy@scripted", 0.9),
+        ("joy", "joy@scripted", 1.0),
+        ("fear", "fear@scripted", 1.0),
+        ("base", "base", None),
+    ],
 )
-def test_a_completion_is_the_chosen_models(api: openai.OpenAI, model: str, speaker: str, score: float | None) -> None:
+def test_completion_is_by_the_chosen_model(
+    api: openai.OpenAI, model: str, speaker: str, score: float | None
+) -> None:
     completion = api.chat.completions.create(model=model, messages=MESSAGES, max_tokens=3)
     [choice] = completion.choices
-    assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", f"[{speaker}] I hear", "length")
+    assert (choice.message.role, choice.message.content, choice.finish_reason) == (
+        "assistant",
+        f"[{speaker}] I hear",
+        "length",
+    )
     assert (completion.object, completion.model) == ("chat.completion", model)
     assert completion.usage is not None
     usage = completion.usage
@@ -46,14 +62,20 @@ def test_a_completion_is_the_chosen_models(api: openai.OpenAI, model: str, speak
     assert (emotion and emotion["score"]) == score
 
 
-def test_a_stream_carries_the_emotion_first_and_its_usage_last(api: openai.OpenAI) -> None:
+def test_stream_has_emotion_first_and_usage_last(api: openai.OpenAI) -> None:
     options: Any = {"include_usage": True}
-    chunks = list(api.chat.completions.create(model="auto", messages=MESSAGES, max_tokens=3, stream=True, stream_options=options))
+    chunks = list(
+        api.chat.completions.create(
+            model="auto", messages=MESSAGES, max_tokens=3, stream=True, stream_options=options
+        )
+    )
     first, *said, ended, counted = chunks
     assert first.model_extra is not None
     assert first.model_extra["emotion"]["label"] == "joy"
     assert (first.choices[0].delta.role, first.choices[0].delta.content) == ("assistant", "")
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in said) == "[joy@scripted] I hear"
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in said) == "[joy@scripted] I hear"
+    )
     assert {chunk.choices[0].finish_reason for chunk in said} == {None}
     assert ended.choices[0].finish_reason == "length"
     assert counted.choices == []
@@ -62,14 +84,18 @@ def test_a_stream_carries_the_emotion_first_and_its_usage_last(api: openai.OpenA
     assert len({chunk.id for chunk in chunks}) == 1
 
 
-def test_a_stream_of_the_bare_base_has_no_emotion_and_no_usage_unless_asked(api: openai.OpenAI) -> None:
-    chunks = list(api.chat.completions.create(model="base", messages=MESSAGES, max_tokens=2, stream=True))
+def test_base_stream_has_no_emotion_and_no_usage(
+    api: openai.OpenAI,
+) -> None:
+    chunks = list(
+        api.chat.completions.create(model="base", messages=MESSAGES, max_tokens=2, stream=True)
+    )
     assert [chunk.choices[0].delta.content for chunk in chunks] == ["", "[base]", " I", None]
     assert not any((chunk.model_extra or {}).get("emotion") for chunk in chunks)
     assert all(chunk.usage is None for chunk in chunks)
 
 
-def test_a_conversation_is_answered_as_its_last_message(api: openai.OpenAI) -> None:
+def test_conversation_is_answered_by_its_last_message(api: openai.OpenAI) -> None:
     turns: Any = [
         {"role": "user", "content": "such joy"},
         {"role": "assistant", "content": "such love"},
@@ -82,20 +108,24 @@ def test_a_conversation_is_answered_as_its_last_message(api: openai.OpenAI) -> N
 
 
 @pytest.mark.parametrize("stop", [" right here", ["nowhere", " right here"]])
-def test_an_answer_ends_before_its_stop_string(api: openai.OpenAI, stop: Any) -> None:
-    completion = api.chat.completions.create(model="joy", messages=MESSAGES, stop=stop, temperature=0, top_p=1, seed=7, n=1)
+def test_answer_ends_before_a_stop_string(api: openai.OpenAI, stop: Any) -> None:
+    completion = api.chat.completions.create(
+        model="joy", messages=MESSAGES, stop=stop, temperature=0, top_p=1, seed=7, n=1
+    )
     assert completion.choices[0].message.content == "[joy@scripted] I hear you, and I am"
     assert completion.choices[0].finish_reason == "stop"
 
 
-def test_a_load_tools_answer_has_the_length_that_it_asks_for(api: openai.OpenAI) -> None:
-    completion = api.chat.completions.create(model="joy", messages=MESSAGES, max_completion_tokens=25, extra_body={"ignore_eos": True})
+def test_ignore_eos_gives_the_requested_length(api: openai.OpenAI) -> None:
+    completion = api.chat.completions.create(
+        model="joy", messages=MESSAGES, max_completion_tokens=25, extra_body={"ignore_eos": True}
+    )
     assert completion.usage is not None
     assert completion.usage.completion_tokens == 25
     assert completion.choices[0].finish_reason == "length"
 
 
-def test_an_unknown_model_is_not_found(api: openai.OpenAI) -> None:
+def test_unknown_model_is_404(api: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="known are auto, sadness") as caught:
         api.chat.completions.create(model="gpt-4o", messages=MESSAGES)
     assert caught.value.code == "unknown-model"
@@ -110,14 +140,16 @@ def test_an_unknown_model_is_not_found(api: openai.OpenAI) -> None:
         ("response_format", {"type": "json_object"}),
     ],
 )
-def test_what_is_not_understood_is_refused_by_name(api: openai.OpenAI, option: str, value: Any) -> None:
+def test_rejects_unsupported_options_by_name(
+    api: openai.OpenAI, option: str, value: Any
+) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(openai.BadRequestError, match=f"{option}: ") as caught:
         api.chat.completions.create(model="joy", messages=MESSAGES, **options)
     assert caught.value.type == "invalid_request_error"
 
 
-def test_a_stream_that_cannot_start_raises_in_the_client(api: openai.OpenAI) -> None:
+def test_failed_stream_raises_in_the_client(api: openai.OpenAI) -> None:
     too_long: Any = [{"role": "user", "content": "q " * 2000}]
     with pytest.raises(openai.APIError, match="2001 tokens"):
         list(api.chat.completions.create(model="joy", messages=too_long, stream=True))

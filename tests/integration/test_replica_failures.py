@@ -1,4 +1,4 @@
-"""Replicas die while they work: a started stream ends with an error, everything else is answered."""
+"""Replicas die while they work: started streams are cut, everything else is answered."""
 
 import asyncio
 from typing import Any

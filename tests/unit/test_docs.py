@@ -12,7 +12,9 @@ from training.__main__ import app as training_app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = "\n".join([README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))])
+PAGES = "\n".join(
+    [README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+)
 COMMANDS = [
     re.split("  #| >> ", line)[0].strip()
     for block in re.findall(r"```bash\n(.*?)```", PAGES, re.DOTALL)
@@ -35,7 +37,7 @@ def test_make_targets_exist(line: str) -> None:
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if "python -m " in line])
 def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every argument is read by the command itself, in a folder where the paths that it names are there."""
+    """The command parses its arguments in a folder that has the paths that they name."""
     words = shlex.split(line)
     start = words.index("-m")
     name, *arguments = words[start + 2 :]
