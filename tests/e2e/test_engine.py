@@ -133,7 +133,9 @@ async def test_rows_without_an_adapter_get_the_base_model_when_every_slot_is_use
 ) -> None:
     """Stock vLLM gives them the last slot's adapter on a CPU, so our LoRA operator is active."""
     free = runtime.limits.max_loras - len(engine.stats().adapters)
-    added = [write_scaled_joy(tmp_path / str(slot), factor=1 + slot / 8) for slot in range(1, free + 1)]
+    added = [
+        load_scaled_joy(tmp_path / str(slot), factor=1 + slot / 8) for slot in range(1, free + 1)
+    ]
     for adapter in added:
         await engine.load(adapter)
     alone = [await generate_greedy(runtime, None, message) for message in MESSAGES]
@@ -254,7 +256,7 @@ async def test_the_engines_span_belongs_to_the_trace_of_the_request(
 
 async def test_an_adapter_without_effect_is_rejected(runtime: Runtime, tmp_path: Path) -> None:
     """vLLM loads an adapter with a wrong prefix without an error and answers as the base model."""
-    adapter = write_scaled_joy(tmp_path / "joy", factor=0.0)
+    adapter = load_scaled_joy(tmp_path / "joy", factor=0.0)
     name = adapter.manifest.versioned_name
     with pytest.raises(ArtifactError, match=name):
         await admit(runtime.engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
@@ -267,7 +269,7 @@ async def test_an_adapter_with_nan_is_rejected_and_changes_no_other_output(
     """Its prefix cache holds NaN too, and other requests get those blocks afterwards."""
     requests = [(persona, MESSAGES[0]) for persona in (*LABELS, None)]
     before = await asyncio.gather(*(generate_greedy(runtime, *one) for one in requests))
-    adapter = write_scaled_joy(tmp_path / "joy", factor=nan)
+    adapter = load_scaled_joy(tmp_path / "joy", factor=nan)
     running = [asyncio.create_task(generate_greedy(runtime, *one)) for one in requests]
     with pytest.raises(ArtifactError, match="NaN"):
         await admit(engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
@@ -305,7 +307,7 @@ async def test_an_adapter_that_vllm_rejects_is_named_and_takes_no_slot(
 
 async def test_two_versions_of_a_persona_can_be_resident(runtime: Runtime, tmp_path: Path) -> None:
     engine = runtime.engine
-    adapter = write_scaled_joy(tmp_path / "joy", factor=0.5)
+    adapter = load_scaled_joy(tmp_path / "joy", factor=0.5)
     await admit(engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
     versions = {adapter.manifest.versioned_name, runtime.aliases[Emotion.JOY]}
     assert versions <= set(engine.stats().adapters)
@@ -401,7 +403,7 @@ def load_joy(folder: Path) -> Adapter:
     return load_adapter(folder, materialize(CONFIG.base).sha256, PROMPT_VERSION)
 
 
-def write_scaled_joy(folder: Path, factor: float) -> Adapter:
+def load_scaled_joy(folder: Path, factor: float) -> Adapter:
     """The joy adapter with its B matrices scaled and a matching manifest."""
     write_scaled_joy(folder, factor)
     return load_joy(folder)
