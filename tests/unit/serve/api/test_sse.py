@@ -132,6 +132,18 @@ async def test_a_ping_that_waits_for_the_client_is_not_sent_after_the_end(
     assert connection.ended
 
 
+async def test_a_cancelled_request_is_pinged_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "PING_INTERVAL_S", 0.005)
+    connection = Connection(streamed(RESPOND))
+    task = call(SlowResponder(CHUNKS[:2]), connection)
+    await until_text(connection, PING)
+    task.cancel()
+    await asyncio.wait([task])
+    sent = len(connection.sent)
+    await asyncio.sleep(0.02)
+    assert len(connection.sent) == sent
+
+
 async def test_pings_do_not_disturb_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "PING_INTERVAL_S", 0.005)
     responder = SlowResponder(CHUNKS[:2])
