@@ -28,7 +28,7 @@ def content_stems(text: str) -> set[str]:
 
 
 def _is_negated(word: str) -> bool:
-    """Tell if a word is what is left of "don't", "isn't" and the like."""
+    """Tell if a word is the rest of a negation such as "don't" or "isn't"."""
     return word.endswith("n") and word[:-1] in FUNCTION_WORDS
 
 
