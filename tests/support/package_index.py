@@ -25,7 +25,7 @@ def sha256(data: bytes) -> str:
 
 
 def make_wheel(folder: Path, name: str, members: dict[str, bytes]) -> Wheel:
-    """Write version 1.0 of a wheel with these files and describe it as the catalog does."""
+    """Write version 1.0 of a wheel and return its catalog entry."""
     module = name.replace("-", "_")
     path = folder / f"{module}-1.0-py3-none-any.whl"
     metadata = {
@@ -49,7 +49,7 @@ def entry_of(
 
 
 class PackageIndex:
-    """Package index of two wheels, a cache folder, and a catalog entry that a test may change."""
+    """Package index of two wheels, with a cache folder and a catalog entry."""
 
     def __init__(self, root: Path) -> None:
         self.registry = root / "registry"

@@ -27,7 +27,7 @@ class Server:
 
 
 def start_server(log: Path, *arguments: str) -> Server:
-    """Run the command of `make serve` on a free port and wait for its ready line."""
+    """Run the command of `make serve` on a free port until it is ready."""
     port = free_port()
     command = [sys.executable, "-m", "serve", "run", "--port", str(port), *arguments]
     with log.open("w") as stream:

@@ -39,7 +39,7 @@ COMMON = {
 
 @dataclass(frozen=True)
 class Arm:
-    """Settings of a server, and the size of its measurements: a slow server gets less work."""
+    """Settings of a server; a slow one gets smaller measurements."""
 
     name: str
     adapters: bool

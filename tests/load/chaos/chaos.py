@@ -36,7 +36,7 @@ console = Console(highlight=False, width=200)
 
 
 async def run_trials(short: bool, only: Sequence[str]) -> AsyncIterator[Trial]:
-    """Inject each fault on one cluster, then the one that needs the real engine on another."""
+    """Inject each fault on one cluster, then the engine fault on another."""
     faults = FAULTS if short else (*FAULTS, *LONG_FAULTS)
     chosen = [fault for fault in faults if not only or fault.name in only]
     if chosen:

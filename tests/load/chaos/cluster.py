@@ -1,4 +1,4 @@
-"""Ray cluster of several nodes on this machine that runs the graph, and the means to break it.
+"""Graph on a Ray cluster of several nodes on this machine, for fault injection.
 
 The head has no CPUs: it runs the controller and the HTTP proxy. Every replica runs on a worker,
 which a test may remove.

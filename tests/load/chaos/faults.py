@@ -27,7 +27,7 @@ async def kill_replica(cluster: Cluster, deployment: str) -> str:
 
 
 async def remove_node(cluster: Cluster) -> str:
-    """Remove a node with everything that runs on it, and add a new one after the recovery."""
+    """Remove a node with all its replicas; add a new one after the recovery."""
     node = cluster.worker_with(RESPONDER)
     before = {name: cluster.replicas(name) for name in DEPLOYMENTS}
     await cluster.remove(node)

@@ -26,7 +26,7 @@ class AdapterReleases:
             return self._promoted_in(await response.json())
 
     async def publish(self, folder: Path) -> str:
-        """Publish the version in a folder, check that every replica has it, and return its name."""
+        """Publish the version in a folder and return its name; every replica must have it."""
         name = AdapterManifest.read(folder).versioned_name
         versions = await self._post("", folder=str(folder))
         resident = [row["resident"] for row in versions if row["name"] == name]

@@ -1,4 +1,4 @@
-"""Start and stop of the cluster: one head with the proxy, several workers, and the application."""
+"""Start and stop of the cluster: one head with the proxy, and several workers."""
 
 import asyncio
 import logging

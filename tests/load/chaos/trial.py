@@ -1,4 +1,4 @@
-"""Trial of one fault under load: the end of each request, and the recovery of the graph."""
+"""Trial of one fault under load: ends of requests, and recovery of the graph."""
 
 import asyncio
 import itertools

@@ -94,7 +94,7 @@ def measure_replicas(token_ms: float, token_ms_per_running: float) -> list[Measu
 
 
 async def _measure_users(url: str, replicas: int, reply_s: float) -> Measurement:
-    """Simulate users long enough for each to get a reply before the window and one in it."""
+    """Simulate users, each with at least one reply before the window and one in it."""
     warmup_s = max(MIN_WARMUP_S, reply_s)
     measure_s = 2 * warmup_s
     async with client_session() as session:

@@ -1,4 +1,4 @@
-"""Load generators: open loop (requests at a rate) and closed loop (users who wait for a reply)."""
+"""Load generators: open loop (a rate of requests) and closed loop (waiting users)."""
 
 import asyncio
 import random
@@ -44,7 +44,7 @@ async def open_loop(
 async def closed_loop(
     send: Send, requests: Iterator[Request], users: int, duration_s: float
 ) -> list[Outcome]:
-    """Simulate users for a while; each sends its next request when the last one has ended."""
+    """Simulate users, each of whom sends a request when the previous one has ended."""
     end_s = time.monotonic() + duration_s
 
     async def run_user() -> list[Outcome]:
@@ -58,7 +58,7 @@ async def closed_loop(
 
 
 async def repeat_until(stop: asyncio.Event, send: Send, request: Request) -> list[Outcome]:
-    """Send one request again and again until `stop` is set, and wait for the last reply."""
+    """Repeat one request until `stop` is set, and wait for the last reply."""
     outcomes = []
     while not stop.is_set():
         outcomes.append(await send(request))

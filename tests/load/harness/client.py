@@ -85,7 +85,7 @@ async def send_request(
 
 
 def end_of_error(error: aiohttp.ClientError, status: int | None) -> End:
-    """Tell a body that was cut, which the client sees as an error, from a lost connection.
+    """Classify a failed connection: an error that the client sees, or a lost request.
 
     A chunked body without its last chunk, or one shorter than its length, has failed explicitly.
     """

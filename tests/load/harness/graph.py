@@ -1,4 +1,4 @@
-"""Graph under load: started on loopback as `make serve` starts it, and stopped at the end."""
+"""Start and stop of the graph, on loopback and with the settings of `make serve`."""
 
 import threading
 from collections.abc import Callable, Iterator

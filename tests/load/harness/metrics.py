@@ -1,4 +1,4 @@
-"""Metrics of one measured run, with the names of `vllm bench serve` where they mean the same.
+"""Metrics of one measured run, named as in `vllm bench serve` where possible.
 
 A run has a warm-up, a window and a tail. Latencies are of the requests that started in the window,
 throughputs of what ended or was written in it. So neither the empty server at the beginning nor the
@@ -113,7 +113,7 @@ def persona_latencies(outcomes: Sequence[Outcome]) -> dict[str, Metrics]:
 
 
 def is_saturated(metrics: Metrics) -> bool:
-    """Decide whether the client was too slow: late compared to the latencies, or out of CPU."""
+    """Decide whether the client was too slow: late, or out of CPU."""
     lateness_ms = metrics["client_lateness_ms"]
     limit_ms = MAX_LATENESS_SHARE * metrics.get("median_e2el_ms", float("inf"))
     is_late = lateness_ms > MAX_LATENESS_MS and lateness_ms > limit_ms

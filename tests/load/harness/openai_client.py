@@ -42,7 +42,7 @@ def vllm_body(request: Request) -> dict[str, Any]:
 
 
 def _sampling(request: Request) -> dict[str, Any]:
-    """Build the same sampling for both servers, with the stop that the graph adds by itself."""
+    """Build the sampling of both servers, with the stop that the graph adds itself."""
     return {
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -58,6 +58,9 @@ def _sampling(request: Request) -> dict[str, Any]:
 class _Completion:
     """State of one completion while it arrives."""
 
+    request: Request
+    started_s: float = field(default_factory=time.monotonic)
+    status: int | None = None
     chunks_at_s: list[float] = field(default_factory=list)
     usage: dict[str, int] = field(default_factory=dict)
     text: str = ""
@@ -75,6 +78,22 @@ class _Completion:
             self.chunks_at_s.append(time.monotonic())
             self.text += text
 
+    def outcome(self, end: End, error: str | None = None) -> Outcome:
+        return Outcome(
+            emotion=self.request.emotion,
+            end=end,
+            started_s=self.started_s,
+            ended_s=time.monotonic(),
+            status=self.status,
+            error=error,
+            chunks_at_s=tuple(self.chunks_at_s),
+            prompt_tokens=self.usage.get("prompt_tokens", 0),
+            completion_tokens=self.usage.get("completion_tokens", 0),
+            message=self.request.text,
+            probe=self.request.probe,
+            text=self.text,
+        )
+
 
 async def send_completion(
     session: aiohttp.ClientSession, url: str, request: Request, build_body: BuildBody
@@ -83,45 +102,28 @@ async def send_completion(
 
     An error status counts as lost here: a benchmark with failures in it is discarded as a whole.
     """
-    completion = _Completion()
-    started_s = time.monotonic()
-    status: int | None = None
-    error: str | None = None
-    end: End = "lost"
+    completion = _Completion(request)
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
             session.post(f"{url}/v1/chat/completions", json=build_body(request)) as response,
         ):
-            status = response.status
-            if status == 200:
-                await _read(response, completion)
-                end = "ok" if completion.done and completion.usage else "lost"
-            else:
-                error = (await response.text())[:200]
+            completion.status = response.status
+            return await _read(response, completion)
     except TimeoutError:
-        error = f"no end within {TIMEOUT_S} s"
-    except aiohttp.ClientError as raised:
-        end = end_of_error(raised, status)
-        error = type(raised).__name__
-    return Outcome(
-        emotion=request.emotion,
-        end=end,
-        started_s=started_s,
-        ended_s=time.monotonic(),
-        status=status,
-        error=error,
-        chunks_at_s=tuple(completion.chunks_at_s),
-        prompt_tokens=completion.usage.get("prompt_tokens", 0),
-        completion_tokens=completion.usage.get("completion_tokens", 0),
-        message=request.text,
-        probe=request.probe,
-        text=completion.text,
-    )
+        return completion.outcome("lost", f"no end within {TIMEOUT_S} s")
+    except aiohttp.ClientError as error:
+        end = end_of_error(error, completion.status)
+        return completion.outcome(end, type(error).__name__)
 
 
-async def _read(response: aiohttp.ClientResponse, completion: _Completion) -> None:
+async def _read(response: aiohttp.ClientResponse, completion: _Completion) -> Outcome:
+    if response.status != 200:
+        return completion.outcome("lost", (await response.text())[:200])
     async for raw in response.content:
         line = raw.decode().rstrip("\r\n")
         if line.startswith("data: "):
             completion.record(line.removeprefix("data: "))
+    if completion.done and completion.usage:
+        return completion.outcome("ok")
+    return completion.outcome("lost", "the stream ended without its usage or its final event")

@@ -77,7 +77,7 @@ def count_ends(outcomes: Sequence[Outcome]) -> dict[End, int]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Interpolate the value below which a `share` of 0 to 1 lies; NaN if there are no values."""
+    """Interpolate the value below which a `share` of 0 to 1 lies; NaN without values."""
     if not values:
         return float("nan")
     ordered = sorted(values)

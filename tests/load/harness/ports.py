@@ -1,4 +1,4 @@
-"""Choice of a port for a server that binds it only some seconds later, as Serve's proxy does."""
+"""Choice of a port for a server that binds it only some seconds later."""
 
 import random
 import socket

@@ -1,4 +1,4 @@
-"""Checks of a reply's text and adapter version. A check returns what is wrong, or None."""
+"""Checks of a reply's text and adapter version. A check returns the error, or None."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Sampler of the machine during a load test: replicas, CPU and memory by kind of process."""
+"""Samples of replicas, CPU and memory during a load test."""
 
 import os
 import threading

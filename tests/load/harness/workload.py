@@ -1,4 +1,4 @@
-"""Requests of a load test, drawn from a seed so that every arm and every run sends the same.
+"""Requests of a load test, the same for every arm and run with a seed.
 
 `synthetic_requests`: short messages that name their emotion, so the scripted detector finds it.
 `realistic_requests`: messages of real people, of very different lengths, mixed with probes whose

@@ -1,4 +1,4 @@
-"""Arms of the load test: the graph, its detector, `vllm serve`, and a graph without work."""
+"""Arms of the load test: graph, detector, `vllm serve`, and a graph without work."""
 
 import asyncio
 import time
@@ -139,7 +139,7 @@ def running_arms(
 
 
 def server_groups(names: tuple[ArmName, ...]) -> list[tuple[ArmName, ...]]:
-    """Group the arms by the server that they share, in the order in which servers start."""
+    """Group the arms by server, in the order in which the servers start."""
     shared: tuple[ArmName, ...] = tuple(name for name in ("graph", "detector") if name in names)
     own_server: tuple[ArmName, ...] = ("vllm", "no-op")
     groups = [shared, *((name,) for name in own_server if name in names)]

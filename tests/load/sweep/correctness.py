@@ -43,7 +43,7 @@ class Score(BaseModel):
 
 
 async def collect_references(send: Send, report: Callable[[str], None]) -> list[Reference]:
-    """Collect the reply to each probe as each persona, one after the other so nothing is batched.
+    """Collect the reply to each probe as each persona, one after the other.
 
     Raises:
         RuntimeError: the idle server did not reply.
@@ -141,7 +141,7 @@ def similarity(left: str, right: str) -> tuple[float, float]:
 
 
 def common_prefix(left: str, right: str) -> float:
-    """Compute the share of the longer text's words that both begin with; 1 for two empty texts."""
+    """Compute the share of the longer text's words that both begin with."""
     left_words = left.split()
     right_words = right.split()
     if not left_words and not right_words:

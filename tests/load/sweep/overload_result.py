@@ -30,7 +30,7 @@ class Step(BaseModel):
 
 
 class OverloadResult(BaseModel):
-    """Result of the whole test; the values of the last step are repeated at the top."""
+    """Result of the test; values of the last step are repeated at the top."""
 
     engine: str
     capacity: float = Field(description="requests per second with a full batch and no queue")

@@ -39,7 +39,7 @@ def curves(
     ylabel: str,
     knees: Sequence[Knee] = (),
 ) -> Markup:
-    """Plot metrics over the level: a colour for each arm, a line style for each metric.
+    """Plot metrics over the level: a colour per arm, a line style per metric.
 
     Whiskers are the lowest and highest repeat; dotted vertical lines are knees.
     """
@@ -155,7 +155,7 @@ def replicas(samples: Sequence[Sample]) -> Markup:
 
 
 def growth(xlabel: str, ylabel: str, lines: Mapping[str, Line]) -> Markup:
-    """Plot metrics over a size on logarithmic axes, where a power law is a straight line."""
+    """Plot metrics over a size on logarithmic axes."""
     with mpl.rc_context(STYLE | {"text.color": INK}):
         figure, axes = new_axes(xlabel, ylabel, (4.7, 2.8))
         for (label, (sizes, values)), colour in zip(lines.items(), COLOURS[::2], strict=False):

@@ -156,7 +156,7 @@ def main(
 
 
 def _parse_arms(arms: str, engine: str) -> tuple[ArmName, ...]:
-    """Parse the list of arms; with the scripted engine there is no `vllm serve` to compare with."""
+    """Parse the list of arms; the scripted engine has no `vllm serve` as a peer."""
     names = arms.split(",")
     unknown = [name for name in names if name not in ARMS]
     if unknown:

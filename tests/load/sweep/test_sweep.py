@@ -1,4 +1,4 @@
-"""Load test in its short form with the scripted engine: content of the result, not speed."""
+"""Content of the load test's result, in its short form with the scripted engine."""
 
 import json
 import os

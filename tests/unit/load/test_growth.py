@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-import xml.etree.ElementTree as ElementTree
 from contextlib import aclosing
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 

