@@ -44,7 +44,7 @@ def train_personas_parallel(
     run = run.resolve()
     personas = list(dict.fromkeys(chosen))
     shared = {SHARED: "all six"} if recipe.shared_epochs else {}
-    rows: dict[str, str] = {**shared, **{persona: "own" for persona in personas}}
+    rows: dict[str, str] = {**shared, **dict.fromkeys(map(str, personas), "own")}
     open_personas_run(recipe, run)
     with open_ray(recipe, workers=1) as ray, ProgressTable(rows) as table:
         resources = {"num_cpus": recipe.worker_cpus, "num_gpus": recipe.worker_gpus}

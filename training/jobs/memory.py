@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from models.schema import FrozenModel
-from training.jobs.stage import Stage
+from training.jobs.stage import PlannedStage
 from training.personas.backends import Backend
 from training.personas.loss import CHUNK_TOKENS
 from training.recipe import PersonaRecipe
@@ -51,7 +51,7 @@ def detector_activations(model: Any, batch_tokens: int, skipped: int) -> float:
 
 
 def persona_activations(
-    recipe: PersonaRecipe, backend: Backend, model: Any, stages: Sequence[Stage]
+    recipe: PersonaRecipe, backend: Backend, model: Any, stages: Sequence[PlannedStage]
 ) -> float:
     """Return the bytes of a persona's activations: layers, and a chunk of logits."""
     unit_bytes = CHECKPOINT_BYTES if backend.name == "unsloth" else LAYER_BYTES

@@ -23,7 +23,7 @@ from training.datasets.mixture import training_examples
 from training.detector.train import Rows, trainable_model, with_trainable_part
 from training.detector.train import make_trainer as detector_trainer
 from training.jobs.memory import Memory, detector_activations, memory_of, persona_activations
-from training.jobs.stage import Stage, build_stage, persona_stages
+from training.jobs.stage import PlannedStage, build_stage, persona_stages
 from training.jobs.timing import (
     Timing,
     estimate_from_flops,
@@ -43,7 +43,7 @@ class Plan(FrozenModel):
     base: str
     backend: str
     device: str
-    stages: tuple[Stage, ...]
+    stages: tuple[PlannedStage, ...]
     trainable_parameters: int
     all_parameters: int
     memory: Memory
@@ -82,7 +82,7 @@ def plan_detector(recipe: DetectorRecipe, data: Path | None, measure: bool = Fal
     )
 
 
-def _detector_memory(recipe: DetectorRecipe, model: Any, stage: Stage) -> Memory:
+def _detector_memory(recipe: DetectorRecipe, model: Any, stage: PlannedStage) -> Memory:
     skipped_layers = recipe.lora_skip_layers if recipe.lora_rank else 0
     batch_tokens = recipe.batch_size * stage.longest
     return memory_of(model, detector_activations(model, batch_tokens, skipped_layers))

@@ -13,7 +13,7 @@ from training.personas.trainer import training_rows
 from training.recipe import PersonaRecipe
 
 
-class Stage(FrozenModel):
+class PlannedStage(FrozenModel):
     """One fine-tuning. Rows and tokens are those of one epoch, after truncation."""
 
     name: str
@@ -25,10 +25,12 @@ class Stage(FrozenModel):
     steps: int
 
 
-def build_stage(name: str, lengths: list[tuple[int, int]], epochs: float, step_rows: int) -> Stage:
+def build_stage(
+    name: str, lengths: list[tuple[int, int]], epochs: float, step_rows: int
+) -> PlannedStage:
     """Build a stage from the tokens and answer tokens of its rows."""
     tokens, answer_tokens = zip(*lengths, strict=True)
-    return Stage(
+    return PlannedStage(
         name=name,
         rows=len(lengths),
         tokens=sum(tokens),
@@ -41,7 +43,7 @@ def build_stage(name: str, lengths: list[tuple[int, int]], epochs: float, step_r
 
 def persona_stages(
     recipe: PersonaRecipe, base: Materialized, chosen: Sequence[Emotion]
-) -> list[Stage]:
+) -> list[PlannedStage]:
     """Build the shared stage, if the recipe has one, and the stages of the chosen personas."""
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     parts = [(str(persona), [persona], recipe.epochs) for persona in chosen]

@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from training.jobs.stage import Stage
+from training.jobs.stage import PlannedStage
 from training.recipe import PersonaRecipe
 
 MATMUL_S = 0.3
@@ -34,7 +34,7 @@ def head_parameters(recipe: PersonaRecipe, model: Any) -> int:
     return int(config.hidden_size * min(recipe.vocabulary, config.vocab_size))
 
 
-def estimate_from_flops(model: Any, stages: Sequence[Stage], head: int) -> Timing:
+def estimate_from_flops(model: Any, stages: Sequence[PlannedStage], head: int) -> Timing:
     """Estimate the time at 6 FLOPs per parameter and token, 4 if the base is frozen.
 
     The word embeddings are only looked up, so they do not count. `head` are the parameters of an LM
@@ -70,7 +70,7 @@ def matmul_rate() -> float:
     return 2 * float(side) ** 3 * products / elapsed_s
 
 
-def measure_steps(make_trainer: MakeTrainer, stages: Sequence[Stage]) -> Timing:
+def measure_steps(make_trainer: MakeTrainer, stages: Sequence[PlannedStage]) -> Timing:
     """Time a few steps of the first stage, and scale them to the tokens of all stages."""
     stopwatch = _Stopwatch()
     with tempfile.TemporaryDirectory() as run:

@@ -21,6 +21,7 @@ from training.jobs.plan import Plan, plan_detector, plan_personas
 from training.jobs.plan_table import print_plan
 from training.jobs.timing import matmul_rate
 from training.personas import trainer
+from training.personas.trainer import TrainingStage
 from training.recipe import DetectorRecipe, PairSet, PersonaRecipe
 
 LORA = {"lora_rank": 2, "lora_modules": ("query", "dense")}
@@ -47,7 +48,7 @@ def sets(public_sets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def ordinary(held_out: bool) -> list[Example]:
         return [Example("held out", 0)] if held_out else own
 
-    monkeypatch.setattr(sources, "ordinary", ordinary)
+    monkeypatch.setattr(sources, "load_ordinary", ordinary)
     return public_sets
 
 
@@ -188,16 +189,17 @@ def test_time_is_estimated_from_flops(
 def test_persona_plan_equals_the_training(gemma: Path, tmp_path: Path, limit: int) -> None:
     recipe = persona_recipe(gemma, max_tokens=limit)
     base = materialize(str(gemma))
-    made = trainer.make_trainer("shared", LABELS, recipe, base, None, tmp_path / "run")
+    stage = TrainingStage("shared", LABELS)
+    made = trainer.make_trainer(stage, recipe, base, tmp_path / "run")
     made.args.include_num_input_tokens_seen = "non_padding"
     made.train()
     found = plan_personas(recipe)
-    stage = found.stages[0]
+    planned_stage = found.stages[0]
     assert planned(found) == trained(made)
     labels = [label for row in made.train_dataset["labels"] for label in row if label != -100]
-    assert stage.answer_tokens == len(labels)
-    assert stage.longest == limit
-    assert (stage.rows < 66) == (limit == 110)
+    assert planned_stage.answer_tokens == len(labels)
+    assert planned_stage.longest == limit
+    assert (planned_stage.rows < 66) == (limit == 110)
     assert found.memory.weights * GIB == pytest.approx(bytes_of(made.model))
 
 
