@@ -1,7 +1,7 @@
 """Trial of one fault under load: ends of requests, and recovery of the graph."""
 
 import asyncio
-import itertools
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from serve.engine.scripted import SENTENCE
 WINDOW_S = 2.5  # load is generated in windows; the last one starts when the graph has recovered
 RECOVERY_TIMEOUT_S = 240.0
 IDLE_TIMEOUT_S = 15.0  # after the last request has ended
+STREAM_SHARE = 0.5
 FIRST_WORD = SENTENCE.partition(" ")[0]
 
 
@@ -58,7 +59,7 @@ async def run_trial(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
         injection = asyncio.create_task(_inject(cluster, fault))
         outcomes, lateness_s = await _load_until_done(send, load.rate_per_s, seed, injection)
         struck_s, observation, problems = await injection
-        probe = next(alternating_requests(seed))
+        probe = next(mixed_requests(seed))
         problems += await _check_recovery(cluster, partial(send, probe))
     in_flight = sum(one.started_s < struck_s < one.ended_s for one in outcomes)
     problems += judge(fault, outcomes, in_flight, lateness_s)
@@ -93,7 +94,7 @@ async def _load_until_done(
     Returns:
         The outcomes, and the client's greatest lateness.
     """
-    requests = alternating_requests(seed)
+    requests = mixed_requests(seed)
     windows: list[asyncio.Task[tuple[list[Outcome], float]]] = []
     is_last = False
     while not is_last:
@@ -106,11 +107,17 @@ async def _load_until_done(
     return outcomes, max(lateness_s for _, lateness_s in results)
 
 
-def alternating_requests(seed: int) -> Iterator[Request]:
-    """Alternate between streams and JSON documents."""
+def mixed_requests(seed: int) -> Iterator[Request]:
+    """Draw streams and JSON documents in random order.
+
+    With a strict alternation, a proxy that balances by connections would send all streams to one of
+    two replicas.
+    """
     streams = synthetic_requests(seed, stream=True)
     documents = synthetic_requests(seed + 1, stream=False)
-    return itertools.chain.from_iterable(zip(streams, documents, strict=True))
+    chance = random.Random(seed)
+    while True:
+        yield next(streams if chance.random() < STREAM_SHARE else documents)
 
 
 async def _check_recovery(
