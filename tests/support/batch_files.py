@@ -3,6 +3,7 @@
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 from serve.batch.classify import label_texts
 from serve.batch.formats import ReadOptions, open_source
@@ -16,7 +17,7 @@ JSON_LABELS = re.compile(
 CSV_LABELS = rb"%s(?:detected_emotion|\w*)%s(?:detected_score|[\d.]*)%s(?:detected_harm|[\w-]*)"
 
 
-def label_file(path: Path, **options: str | None) -> tuple[bytes, list[Problem]]:
+def label_file(path: Path, **options: Any) -> tuple[bytes, list[Problem]]:
     """Return the labelled file and the problems."""
     source = open_source(path, path.name, ReadOptions(**options))
     out = io.BytesIO()
@@ -29,7 +30,9 @@ def label_file(path: Path, **options: str | None) -> tuple[bytes, list[Problem]]
     return out.getvalue(), problems
 
 
-def label_bytes(folder: Path, name: str, data: bytes, **options: str | None) -> tuple[bytes, list]:
+def label_bytes(
+    folder: Path, name: str, data: bytes, **options: Any
+) -> tuple[bytes, list[Problem]]:
     """Write the bytes to a file and label it."""
     path = folder / name
     path.write_bytes(data)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def busy(used: Cpu, took_s: float) -> list[int]:
 
 def by_process(per_answer: Cpu) -> dict[str, float]:
     """Add up the processes of a kind; OTHER is the benchmark itself and is left out."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for (kind, _), spent_ms in per_answer.items():
         found[kind] += spent_ms
     return {kind: spent_ms for kind, spent_ms in found.items() if kind != OTHER}
@@ -145,12 +145,16 @@ def divided(
 
     Nothing is divided where nothing was sampled.
     """
-    found: dict[str, Counter[str]] = {}
     if not charges:
         return {}
+    found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for (kind, pid), spent_ms in per_answer.items():
         for charge, share in (charges.get(pid) or {NOT_SAMPLED: 1.0}).items():
             name = charge.function if by_function else charge.cause
-            found.setdefault(kind, Counter())[name] += spent_ms * share
+            found[kind][name] += spent_ms * share
     most = TOP_FUNCTIONS if by_function else None
-    return {kind: dict(parts.most_common(most)) for kind, parts in found.items() if kind != OTHER}
+    return {
+        kind: dict(sorted(parts.items(), key=lambda part: -part[1])[:most])
+        for kind, parts in found.items()
+        if kind != OTHER
+    }

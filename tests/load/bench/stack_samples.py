@@ -125,7 +125,7 @@ def shares(
     samples: dict[int, Counter[Charge]],
 ) -> dict[Charge, float]:
     """Divide a process' CPU time between two readings of its threads; the shares add up to 1."""
-    found: Counter[Charge] = Counter()
+    found: dict[Charge, float] = defaultdict(float)
     for thread, (name, total_s) in after.items():
         used_s = total_s - before.get(thread, (name, 0.0))[1]
         charges = samples.get(thread) or Counter([_native(name)])

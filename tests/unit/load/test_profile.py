@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from load.bench.answer_cpu import Length, by_process, divided
-from load.bench.profile import CLIENT, Cost, cause_table, process_table, profile_of
+from load.bench.answer_cpu import CLIENT, Length, by_process, divided
+from load.bench.profile import Cost, cause_table, process_table, profile_of
 from load.bench.sse_client import count_words
 from load.bench.stack_samples import Charge, charge_of, parse_samples, shares
 from load.bench.streams import Report, Stream, evaluate
