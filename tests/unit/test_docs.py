@@ -1,4 +1,4 @@
-"""What the README and the pages of docs/ tell a reader to type exists and parses."""
+"""Commands, links and file names in the README and the pages of docs/ exist and parse."""
 
 import re
 import shlex
@@ -11,13 +11,22 @@ from serve.__main__ import app as serve_app
 from training.__main__ import app as training_app
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
-PAGES = "\n".join(
-    [README, *(page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
-)
+README_LINES = 150
+PROSE_COLUMNS = 120
+CODE_BLOCK = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+OURS = re.compile(r"python -m (serve|training) ")
+TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
+ROOT_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = {
+    str(page.relative_to(ROOT)): page.read_text("utf-8")
+    for page in [*ROOT_PAGES, *sorted((ROOT / "docs").rglob("*.md"))]
+    if page.exists()
+}
+README = PAGES["README.md"]
 COMMANDS = [
     re.split("  #| >> ", line)[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", PAGES, re.DOTALL)
+    for page in PAGES.values()
+    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     for line in block.splitlines()
     if line
 ]
@@ -31,11 +40,11 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
 def test_make_targets_exist(line: str) -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    targets = TARGET.findall((ROOT / "Makefile").read_text("utf-8"))
     assert line.split()[1] in targets
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if "python -m " in line])
+@pytest.mark.parametrize("line", [line for line in COMMANDS if OURS.search(line)])
 def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command parses its arguments in a folder that has the paths that they name."""
     words = shlex.split(line)
@@ -49,11 +58,43 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     command.make_context(name, arguments)
 
 
-def test_the_tree_names_files_that_exist() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", CODE_BLOCK.sub("", PAGES[page]))
+    folder = (ROOT / page).parent
+    missing = [link for link in links if "://" not in link and not (folder / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prose_fits_the_columns(page: str) -> None:
+    prose = CODE_BLOCK.sub("", PAGES[page]).splitlines()
+    long = [line for line in prose if len(line) > PROSE_COLUMNS and not line.startswith("|")]
+    assert not long
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= README_LINES
+
+
+def test_the_tree_names_folders_that_exist() -> None:
+    assert all((ROOT / path).is_dir() for path in _tree())
+
+
+def test_the_tree_names_every_room_of_serve() -> None:
+    rooms = {f"serve/{path.parent.name}/" for path in (ROOT / "serve").glob("*/__init__.py")}
+    assert rooms <= set(_tree())
+
+
+def _tree() -> list[str]:
+    """Return the paths in the first column of the README's tree."""
     tree = re.search(r"```text\n(serve/.*?)```", README, re.DOTALL)
     assert tree is not None
+    paths: list[str] = []
     folder = ""
     for line in tree.group(1).splitlines():
-        name = line.split()[0] if line.split() else ""
-        folder, path = (name, name) if not line.startswith(" ") else (folder, folder + name)
-        assert (ROOT / path).exists(), path
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = name
+        paths.append(folder if name == folder else folder + name)
+    return paths
