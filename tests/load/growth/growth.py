@@ -123,7 +123,7 @@ def main(
     out: Annotated[Path, typer.Option(help="JSON file; it keeps its other growths")] = ROOT
     / ".bench"
     / "growth.json",
-    docs: Annotated[Path, typer.Option(help="folder of the plots")] = ROOT / "docs",
+    docs: Annotated[Path, typer.Option(help="folder of the plots")] = ROOT / "docs" / "performance",
 ) -> None:
     """Measure how the graph grows."""
     names = only.split(",")
