@@ -67,7 +67,7 @@ def test_precision_and_recall_of_shipped_harm_probe(
 def test_int8_agrees_with_floating_point() -> None:
     folder = DETECTORS / "mpnet-base"
     harm_rows = load_rows("harm_test.jsonl")[:100]
-    texts = [row.text for row in [*load_fresh(), *harm_rows]]
+    texts = [row.text for row in load_fresh()] + [row.text for row in harm_rows]
     exact = TransformerClassifier(folder, torch.float32)
     probe = HarmProbe(folder, exact.manifest.content_hash)
     exact_logits, exact_harms = classify(exact, probe, texts)

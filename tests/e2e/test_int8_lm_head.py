@@ -44,7 +44,7 @@ def test_is_closer_to_float32_than_bf16_is() -> None:
     full = weight.float().t()
     variation = torch.zeros(2)  # sums of total variation: int8, bf16
     same = torch.zeros(2)  # tokens with the same most likely token
-    for rows in hidden.split(32):
+    for rows in torch.split(hidden, 32):
         exact = rows.float() @ full
         for kind, logits in enumerate((head(rows, weight), (rows @ weight.t()).float())):
             variation[kind] += (logits.softmax(-1) - exact.softmax(-1)).abs().sum() / 2

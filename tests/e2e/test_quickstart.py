@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 import time
 from functools import partial
@@ -169,9 +170,9 @@ def test_exports_metrics_of_graph_and_engine(server: Server, client: httpx.Clien
 
 
 def metrics_port() -> int:
-    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
     try:
-        return next(int(node["MetricsExportPort"]) for node in ray.nodes() if node["Alive"])
+        return next(int(node["MetricsExportPort"]) for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
     finally:
         ray.shutdown()
 
@@ -181,7 +182,7 @@ def missing_metrics(page: str) -> list[str]:
 
 
 def test_disconnect_frees_the_engine(server: Server) -> None:
-    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level="ERROR")
+    ray.init(address="auto", namespace="serve", log_to_driver=False, logging_level=logging.ERROR)
     try:
         responder = serve.get_deployment_handle("Responder", APP_NAME)
         disconnect_after_the_first_chunk(server.url)

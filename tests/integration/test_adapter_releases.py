@@ -21,11 +21,12 @@ ADMIN = "/v1/admin/adapters"
 
 
 def answering(versions: list[dict[str, Any]]) -> str:
-    return next(
+    names = (
         version["name"]
         for version in versions
         if version["persona"] == "joy" and version["promoted"]
     )
+    return str(next(names))
 
 
 async def asked(client: httpx.AsyncClient, tokens: int = 4) -> str:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import aiohttp
 import httpx
@@ -17,7 +18,7 @@ from serve.config import ServeConfig
 from support.running_graph import Graph, wait_for_running
 
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     OWN: {"text": "such sadness"},
     CHAT: {"messages": [{"role": "user", "content": "such sadness"}]},
 }

@@ -21,9 +21,7 @@ DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_stopping_leaves_no_process_behind(
-    ask: signal.Signals, tmp_path: Path
-) -> None:
+def test_stopping_leaves_no_process_behind(ask: signal.Signals, tmp_path: Path) -> None:
     server = start_server(tmp_path / "log.txt", "--scripted")
     children = psutil.Process(server.process.pid).children(recursive=True)
     assert httpx.get(f"{server.url}/healthz").status_code == 200

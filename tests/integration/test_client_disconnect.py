@@ -1,6 +1,7 @@
 """A client that disconnects ends its generation before the answer would have ended."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from support.running_graph import Graph, wait_for_running
 
 FREE_S = 1.0  # a whole answer takes more than four seconds
 OWN, CHAT = "/v1/respond", "/v1/chat/completions"
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     OWN: {"text": "such sadness"},
     CHAT: {"messages": [{"role": "user", "content": "such sadness"}]},
 }

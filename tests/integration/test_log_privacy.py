@@ -38,9 +38,8 @@ REFUSED: list[tuple[str, bytes, int]] = [
 
 def logs() -> list[Path]:
     """Every file that Ray and what it runs have written to."""
-    return [
-        file for file in Path(worker._global_node.get_logs_dir_path()).rglob("*") if file.is_file()
-    ]
+    node: Any = worker._global_node
+    return [file for file in Path(node.get_logs_dir_path()).rglob("*") if file.is_file()]
 
 
 def files_with(word: str) -> list[Path]:
@@ -63,9 +62,7 @@ def send_everything(client: httpx.Client) -> None:
     assert last.status_code == 200
 
 
-def test_logs_contain_no_user_text(
-    client: httpx.Client, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_contain_no_user_text(client: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
     send_everything(client)
     deadline_s = time.monotonic() + WRITTEN_WITHIN_S
     while not files_with(MARK):

@@ -14,7 +14,7 @@ LIMIT_S = 30  # Ray exports every few seconds
 def node_metrics() -> str:
     import ray
 
-    port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])
+    port = next(node["MetricsExportPort"] for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
     return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
 
 
@@ -35,9 +35,7 @@ def until(name: str, least: float, **labels: str) -> str:
     return text
 
 
-def test_counts_requests_tokens_and_times_by_persona(
-    graph: Graph, client: httpx.Client
-) -> None:
+def test_counts_requests_tokens_and_times_by_persona(graph: Graph, client: httpx.Client) -> None:
     for _ in range(3):
         assert (
             client.post("/v1/respond", json={"text": "such surprise", "max_tokens": 3}).status_code
@@ -65,9 +63,7 @@ def test_counts_requests_tokens_and_times_by_persona(
     assert "such surprise" not in text
 
 
-def test_counts_detector_batches_by_size(
-    graph: Graph, client: httpx.Client
-) -> None:
+def test_counts_detector_batches_by_size(graph: Graph, client: httpx.Client) -> None:
     assert client.post("/v1/detect", json={"text": ["such joy"] * 64}).status_code == 200
     text = until(
         "ray_fye_batch_texts_sum", 48
@@ -76,9 +72,7 @@ def test_counts_detector_batches_by_size(
     until("ray_fye_requests", 1, call="detect", outcome="ok")
 
 
-def test_counts_invalid_and_admin_requests(
-    graph: Graph, client: httpx.Client
-) -> None:
+def test_counts_invalid_and_admin_requests(graph: Graph, client: httpx.Client) -> None:
     assert client.post("/v1/respond", json={"text": 5}).status_code == 422
     assert client.get("/v1/admin/adapters").status_code == 200
     until("ray_fye_requests", 1, call="respond", outcome="invalid")

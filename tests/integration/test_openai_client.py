@@ -140,9 +140,7 @@ def test_unknown_model_is_404(api: openai.OpenAI) -> None:
         ("response_format", {"type": "json_object"}),
     ],
 )
-def test_rejects_unsupported_options_by_name(
-    api: openai.OpenAI, option: str, value: Any
-) -> None:
+def test_rejects_unsupported_options_by_name(api: openai.OpenAI, option: str, value: Any) -> None:
     options: dict[str, Any] = {option: value}
     with pytest.raises(openai.BadRequestError, match=f"{option}: ") as caught:
         api.chat.completions.create(model="joy", messages=MESSAGES, **options)

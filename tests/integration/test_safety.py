@@ -37,7 +37,9 @@ def test_stream_sends_safety_before_text(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("model", ["auto", "joy", "base"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_openai_clients_get_the_safety_reply(client: httpx.Client, model: str, stream: bool) -> None:
+def test_openai_clients_get_the_safety_reply(
+    client: httpx.Client, model: str, stream: bool
+) -> None:
     request = {
         "model": model,
         "stream": stream,

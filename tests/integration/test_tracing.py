@@ -104,9 +104,7 @@ def test_request_continues_the_callers_trace(
     assert SECRET.encode() not in b"".join(collector.bodies)
 
 
-def test_request_without_a_trace_starts_one(
-    traced: httpx.Client, collector: Collector
-) -> None:
+def test_request_without_a_trace_starts_one(traced: httpx.Client, collector: Collector) -> None:
     reply = traced.post(
         CHAT,
         json={"messages": [{"role": "user", "content": SECRET}], "max_tokens": 2},
@@ -127,9 +125,7 @@ def test_chosen_emotion_without_safety_check_skips_detection(
     collector.wait_for("request", "generate", trace=trace_of(collector, "chosen"))
 
 
-def test_detect_request_is_a_trace(
-    traced: httpx.Client, collector: Collector
-) -> None:
+def test_detect_request_is_a_trace(traced: httpx.Client, collector: Collector) -> None:
     trace = TRACE[::-1]
     headers = {"traceparent": f"00-{trace}-{CALLER}-01", "x-request-id": "detects"}
     assert (

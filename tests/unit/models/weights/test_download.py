@@ -43,20 +43,20 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith(f"/api/models/a/b/tree/{COMMIT}"):
             self._send_json([_tree_entry(name, data) for name, data in FILES.items()])
         elif name in self.server.rejections:
-            self._send(b"", 403, **{"X-Error-Code": self.server.rejections[name]})
+            self._send(b"", 403, {"X-Error-Code": self.server.rejections[name]})
         elif self.path == f"/a/b/resolve/{COMMIT}/{name}":
-            self._send(FILES[name], ETag=f'"{name}"', **{"X-Repo-Commit": COMMIT})
+            self._send(FILES[name], 200, {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT})
         else:
-            self._send(b"", 404, **{"X-Error-Code": "RepoNotFound"})
+            self._send(b"", 404, {"X-Error-Code": "RepoNotFound"})
 
     do_HEAD = do_GET  # noqa: N815 (the name that http.server requires)
 
     def _send_json(self, content: object) -> None:
         self._send(json.dumps(content).encode())
 
-    def _send(self, body: bytes, status: int = 200, **headers: str) -> None:
+    def _send(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body if self.command == "GET" else b"")

@@ -38,7 +38,11 @@ def test_ray_gets_enough_cpus_for_every_replica(maximum: int, cpus: float) -> No
 
 
 def test_waits_through_refused_connections_until_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    replies = [httpx.ConnectError("refused"), httpx.Response(503), httpx.Response(200)]
+    replies: list[Exception | httpx.Response] = [
+        httpx.ConnectError("refused"),
+        httpx.Response(503),
+        httpx.Response(200),
+    ]
 
     def get(url: str, timeout: float) -> httpx.Response:
         assert url.endswith("/readyz")

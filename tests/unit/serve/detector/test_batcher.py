@@ -73,7 +73,7 @@ async def test_cancelled_call_does_not_affect_its_batch() -> None:
     assert compute.batches == [[1, 1, 2, 2, 3, 3]]
     cancelled.cancel()
     compute.release()
-    assert await asyncio.gather(first, last) == [[2, 2], [6, 6]]
+    assert list(await asyncio.gather(first, last)) == [[2, 2], [6, 6]]
 
 
 async def test_cancelled_call_drops_its_queued_items() -> None:
@@ -86,7 +86,7 @@ async def test_cancelled_call_drops_its_queued_items() -> None:
     await run_loop()
     cancelled.cancel()
     compute.release(batches=2)
-    assert await asyncio.gather(running, queued) == [[2], [8]]
+    assert list(await asyncio.gather(running, queued)) == [[2], [8]]
     assert compute.batches == [[1], [4]]
 
 

@@ -35,14 +35,15 @@ def trained(recipe: DetectorRecipe, base: Materialized) -> torch.nn.Module:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data += 0.3 * torch.randn_like(parameter)
-    return model.float().eval()
+    result: torch.nn.Module = model.float().eval()
+    return result
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_logits_after_loading_equal_those_before_saving(case: str, tmp_path: Path) -> None:
     make, fields = CASES[case]
     base = materialize(str(make(tmp_path / "base")))
-    recipe = DetectorRecipe(base=base.name, **fields)  # type: ignore[arg-type]
+    recipe = DetectorRecipe(base=base.name, **fields)
     model = trained(recipe, base)
     export(model, base, recipe, "c" * 64, tmp_path / "artifact")
     batch = load_tokenizer(base.folder)(TEXTS, padding=True, return_tensors="pt")
@@ -75,7 +76,7 @@ def test_rejects_an_artefact_without_a_trained_head(tmp_path: Path) -> None:
     base = materialize(str(tiny_gemma(tmp_path / "base")))
     recipe = DetectorRecipe(base=base.name, lora_rank=2, lora_modules=GEMMA)
     out = tmp_path / "artifact"
-    manifest = export(trained(recipe, base), base, recipe, "c" * 64, out)  # type: ignore[arg-type]
+    manifest = export(trained(recipe, base), base, recipe, "c" * 64, out)
     tensors = {
         name: tensor
         for name, tensor in load_file(out / DETECTOR_WEIGHTS).items()

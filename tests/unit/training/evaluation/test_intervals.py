@@ -1,5 +1,7 @@
 """Intervals and tests, against scipy, scikit-learn, plain loops and cases computed by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -39,15 +41,15 @@ def bootstrap_by_rows(
     random = np.random.default_rng(7)
     guesses = np.array(predicted)
     truth = np.array(labels)
-    found = []
+    found: list[float] = []
     for _ in range(draws):
         drawn = random.integers(0, len(truth), len(truth))
-        found.append(sklearn_f1(truth[drawn], guesses[drawn], "macro"))
+        found.append(float(sklearn_f1(truth[drawn], guesses[drawn], "macro")))
     low, high = np.percentile(found, (2.5, 97.5))
     return float(low), float(high)
 
 
-def sklearn_f1(labels: object, predicted: object, average: str | None) -> object:
+def sklearn_f1(labels: object, predicted: object, average: str | None) -> Any:
     """Compute F1 with scikit-learn, with all six classes."""
     return f1_score(labels, predicted, average=average, labels=CLASSES, zero_division=0)
 

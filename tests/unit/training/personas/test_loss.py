@@ -53,7 +53,8 @@ def model(request: pytest.FixtureRequest) -> torch.nn.Module:
     )
     for parameter in trainable(adapted):
         parameter.data.normal_(std=0.3)
-    return adapted.eval()
+    result: torch.nn.Module = adapted.eval()
+    return result
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_loss_and_gradient_equal_those_of_the_full_logits(
 
 def test_only_gemma_2_caps_its_logits(model: torch.nn.Module, inputs: Inputs) -> None:
     logits, _ = scored(model, inputs)
-    assert (logits.abs().max() > CAP) == (model.config.model_type != "gemma2")
+    assert (logits.abs().max() > CAP) == (model.config.model_type != "gemma2")  # type: ignore[union-attr]
 
 
 def test_whole_vocabulary_equals_none(model: torch.nn.Module, inputs: Inputs) -> None:
@@ -139,7 +140,7 @@ def test_training_uses_the_part_and_evaluation_the_whole_head(
     model: torch.nn.Module, inputs: Inputs
 ) -> None:
     trainer = object.__new__(ChunkedLossTrainer)  # the loss needs only its vocabulary
-    trainer.vocabulary = inputs["labels"][inputs["labels"] != -100].unique()
+    trainer.vocabulary = inputs["labels"][inputs["labels"] != -100].unique()  # type: ignore[no-untyped-call]
     restricted = completion_loss(model, inputs, None, trainer.vocabulary)
     whole = completion_loss(model, inputs)
     assert restricted < whole

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -98,7 +99,7 @@ def assert_close(found: torch.Tensor, batch: Batch, roundings: float = 1.02) -> 
 
 
 @st.composite
-def batches(draw: Callable[..., int]) -> Batch:
+def batches(draw: Callable[..., Any]) -> Batch:
     integers = st.integers
     ranks = draw(st.lists(integers(0, 16), min_size=1, max_size=9))  # 0: an empty slot
     rows = draw(integers(1, 40))

@@ -1,0 +1,249 @@
+"""HAProxy itself with our configuration, in front of two servers on loopback."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.haproxy import Behaviour, Replicas, close, good, hang, reset, running_haproxy
+
+
+@pytest.fixture
+async def replicas(generated: str, tmp_path: Path) -> AsyncIterator[Replicas]:
+    """Two servers behind HAProxy, whose timeout of a client is a second."""
+    async with running_haproxy(generated, tmp_path) as replicas:
+        yield replicas
+
+
+def slug(response: httpx.Response) -> str:
+    """Return the slug of problem details."""
+    assert response.headers["content-type"] == "application/problem+json"
+    return str(response.json()["type"]).rpartition(":")[2]
+
+
+async def test_balances_over_the_replicas(replicas: Replicas) -> None:
+    replies = [await replicas.post() for _ in range(6)]
+    assert {reply.text for reply in replies} == {"good"}
+    assert set(replicas.reached) == {"r1", "r2"}
+
+
+@pytest.mark.parametrize("end", [close, reset])
+async def test_repeats_a_request_whose_replica_died(replicas: Replicas, end: Behaviour) -> None:
+    replicas.script = [end]
+    reply = await replicas.post()
+    assert (reply.status_code, reply.text) == (200, "good")
+    assert sorted(replicas.reached) == ["r1", "r2"]
+    first, second = (text.partition("\r\n\r\n")[2] for _, text in replicas.requests)
+    assert json.loads(first) == json.loads(second) == {"text": "hello"}
+
+
+@pytest.mark.parametrize("end", [close, reset])
+async def test_attempts_of_a_request_have_one_unique_id(replicas: Replicas, end: Behaviour) -> None:
+    """`serve.pipeline.attempts` counts them by it, so a client must not choose it."""
+    replicas.script = [end]
+    await replicas.post(x_fye_unique_id="mine")
+    await replicas.post(x_fye_unique_id="mine")
+    ids = [header(text, "x-fye-unique-id") for _, text in replicas.requests]
+    assert len(ids) == 3
+    assert ids[0] == ids[1] != ids[2]
+    assert "mine" not in ids
+
+
+def header(text: str, name: str) -> str | None:
+    """Return the only value of a header of a request, None if it is missing."""
+    lines = text.partition("\r\n\r\n")[0].split("\r\n")[1:]
+    found = [value for key, _, value in (line.partition(": ") for line in lines) if key == name]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("given", "forwarded"),
+    [("theirs-1.2_3", True), ("a" * 64, True), ("a" * 65, False), ("a b", False), ("é", False)],
+)
+async def test_only_valid_request_ids_are_forwarded(
+    replicas: Replicas, given: str, forwarded: bool
+) -> None:
+    async with replicas.client() as client:
+        await client.get("/", headers={b"x-request-id": given.encode()})
+    expected = given if forwarded else None
+    assert header(replicas.requests[0][1], "x-request-id") == expected
+
+
+@pytest.mark.parametrize("end", [close, reset])
+async def test_administration_is_never_repeated(replicas: Replicas, end: Behaviour) -> None:
+    replicas.script = [end]
+    reply = await replicas.post("/v1/admin/adapters/rollback")
+    assert (reply.status_code, slug(reply)) == (502, "replica-lost")
+    assert len(replicas.requests) == 1
+
+
+async def test_request_that_kills_every_replica_ends_with_502(replicas: Replicas) -> None:
+    """HAProxy counts an attempt on the other server separately from its retries."""
+    replicas.script = [close] * 50
+    reply = await replicas.post()
+    assert (reply.status_code, slug(reply)) == (502, "replica-lost")
+    assert len(replicas.requests) < 20
+
+
+async def test_refused_connection_goes_to_the_other_replica(generated: str, tmp_path: Path) -> None:
+    async with running_haproxy(generated, tmp_path, listening=("r2",)) as replicas:
+        replies = [await replicas.post() for _ in range(4)]
+        assert {reply.text for reply in replies} == {"good"}
+        assert replicas.reached == ["r2"] * 4
+
+
+async def test_without_a_replica_it_answers_itself(generated: str, tmp_path: Path) -> None:
+    async with running_haproxy(generated, tmp_path, listening=()) as replicas:
+        assert await noticed_death(replicas)
+        for reply in (await replicas.post(), await replicas.get("/readyz")):
+            assert (reply.status_code, slug(reply)) == (503, "not-ready")
+            assert reply.headers["retry-after"] == "1"
+        for path in ("/healthz", "/health"):
+            alive = await replicas.get(path)
+            assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+
+
+async def noticed_death(replicas: Replicas) -> bool:
+    """Wait until HAProxy answers for replicas that are gone."""
+    for _ in range(60):
+        if (await replicas.get("/healthz")).status_code == 200:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_silent_replica_ends_with_504(replicas: Replicas) -> None:
+    """Two seconds after the request's own timeout, so that a replica answers first."""
+    replicas.script = [hang]
+    began_s = time.monotonic()
+    reply = await replicas.post(x_request_timeout_ms="100")
+    assert (reply.status_code, slug(reply)) == (504, "deadline-exceeded")
+    assert 2 < time.monotonic() - began_s < 4
+    assert len(replicas.requests) == 1
+
+
+@pytest.mark.parametrize("end", [close, reset])
+def reply_of(status: int, content_type: str) -> Behaviour:
+    """Return the behaviour of a server that sends an error."""
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 {status} Error\r\ncontent-type: {content_type}\r\ncontent-length: 4"
+        writer.write(f"{head}\r\n\r\ntext".encode())
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "expected"),
+    [(500, 502, "replica-lost"), (503, 503, "not-ready"), (408, 504, "deadline-exceeded")],
+)
+async def test_plain_errors_of_serve_become_problem_details(
+    replicas: Replicas, found: int, status: int, expected: str
+) -> None:
+    """Serve's own proxy holds requests while no replica is up, and answers in plain text."""
+    replicas.script = [reply_of(found, "text/plain; charset=utf-8")]
+    reply = await replicas.post()
+    assert (reply.status_code, slug(reply), reply.json()["status"]) == (status, expected, status)
+    assert ("retry-after" in reply.headers) is (status == 503)
+
+
+@pytest.mark.parametrize("status", [408, 500, 503, 429])
+async def test_errors_of_a_replica_are_left_alone(replicas: Replicas, status: int) -> None:
+    replicas.script = [reply_of(status, "application/problem+json")]
+    reply = await replicas.post()
+    assert (reply.status_code, reply.text) == (status, "text")
+    assert len(replicas.requests) == 1
+
+
+async def test_slow_body_ends_with_408(replicas: Replicas) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async with replicas.client() as client:
+        reply = await client.post("/v1/respond", content=body())
+    assert (reply.status_code, slug(reply)) == (408, "slow-body")
+    assert replicas.requests == []
+
+
+async def test_request_larger_than_the_buffer_is_forwarded(replicas: Replicas) -> None:
+    async with replicas.client() as client:
+        reply = await client.post("/v1/respond", content=b"x" * 2**20)
+    assert reply.text == "good"
+    assert replicas.requests[0][1].endswith("x" * 2**20)
+
+
+async def test_stream_cut_in_the_middle_is_an_incomplete_body(
+    replicas: Replicas, end: Behaviour
+) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await begin_stream(writer)
+        await asyncio.sleep(0.05)
+        await end(reader, writer)
+
+    replicas.script = [cut]
+    received = list[bytes]()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await read_stream(replicas, received)
+    assert b"".join(received) == b"data: one\n\n"
+    assert len(replicas.requests) == 1
+
+
+async def read_stream(replicas: Replicas, received: list[bytes]) -> None:
+    async with replicas.client() as client, client.stream("POST", "/v1/respond") as reply:
+        assert reply.status_code == 200
+        async for part in reply.aiter_bytes():
+            received += [part]
+
+
+async def begin_stream(writer: asyncio.StreamWriter) -> None:
+    head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked"
+    writer.write(f"{head}\r\n\r\nb\r\ndata: one\n\n\r\n".encode())
+    await writer.drain()
+
+
+async def test_parts_of_a_stream_are_forwarded_at_once(replicas: Replicas) -> None:
+    ended = asyncio.Event()
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await begin_stream(writer)
+        await ended.wait()
+        writer.write(b"0\r\n\r\n")
+
+    replicas.script = [stream]
+    async with replicas.client() as client, client.stream("POST", "/v1/respond") as reply:
+        parts = reply.aiter_bytes()
+        assert await anext(parts) == b"data: one\n\n"
+        ended.set()
+        assert [part async for part in parts] == []
+
+
+async def test_slow_answer_arrives_after_the_timeout_of_a_client(replicas: Replicas) -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(1.5)  # the timeout is 1 s
+        await good(reader, writer)
+
+    replicas.script = [slow]
+    assert (await replicas.post(x_request_timeout_ms="9000")).text == "good"
+
+
+async def test_client_that_disconnects_ends_its_request(replicas: Replicas) -> None:
+    left = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        finally:  # HAProxy resets the connection
+            left.set()
+
+    replicas.script = [wait]
+    async with replicas.client() as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("/v1/respond", json={}, timeout=0.1)
+    async with asyncio.timeout(2):
+        await left.wait()
