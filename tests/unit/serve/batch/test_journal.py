@@ -19,10 +19,16 @@ def written(path: Path) -> Path:
     return path
 
 
+def found(path: Path, identity: str = "run") -> list[list[Label | None]]:
+    journal = Journal(path, identity)
+    labels = list(journal.labels())
+    assert len(labels) == journal.chunks
+    journal.close(keep=True)
+    return labels
+
+
 def test_labels_are_found_again(tmp_path: Path) -> None:
-    journal = Journal(written(tmp_path / "j"), "run")
-    assert journal.chunks == 3
-    assert list(journal.labels()) == CHUNKS
+    assert found(written(tmp_path / "j")) == CHUNKS
 
 
 def test_labels_of_another_run_are_discarded(tmp_path: Path) -> None:
@@ -30,7 +36,7 @@ def test_labels_of_another_run_are_discarded(tmp_path: Path) -> None:
     assert journal.chunks == 0
     journal.append(CHUNKS[0])
     journal.close(keep=True)
-    assert list(Journal(tmp_path / "j", "other").labels()) == CHUNKS[:1]
+    assert found(tmp_path / "j", "other") == CHUNKS[:1]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20])
@@ -41,7 +47,7 @@ def test_line_that_was_being_written_is_dropped(tmp_path: Path, cut: int) -> Non
     assert journal.chunks == 2
     journal.append(CHUNKS[2])
     journal.close(keep=True)
-    assert list(Journal(path, "run").labels()) == CHUNKS
+    assert found(path) == CHUNKS
 
 
 def test_second_run_on_the_same_output_is_refused(tmp_path: Path) -> None:
