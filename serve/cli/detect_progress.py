@@ -101,7 +101,7 @@ def print_total(reports: list[Report], elapsed_s: float) -> None:
 def _details(report: Report) -> str:
     counts = {
         "without text": report.blank,
-        "without a label": report.unlabelled,
+        "with a problem": report.unlabelled,
         "rejected": report.rejected,
         "resumed": report.resumed,
     }
