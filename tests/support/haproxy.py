@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -30,40 +31,43 @@ from pathlib import Path
 from serve.config import HttpConfig
 from serve.ray_compat import set_http_environment, set_ray_environment
 
-folder, replicas = Path(sys.argv[1]), int(sys.argv[2])
-http = HttpConfig(default_timeout_ms=1000, send_timeout_s=1)
+folder = Path(sys.argv[1])
+http = HttpConfig(default_timeout_ms=8000, send_timeout_s=1)
 set_ray_environment()
 set_http_environment(http, folder, 10003)
 
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 
-config = HAProxyConfig(
-    http_options=HTTPOptions(host="127.0.0.1", port=10000),
-    is_head=True,
-    has_received_routes=replicas > 0,
-)
+options = HTTPOptions(host="127.0.0.1", port=10000)
 backend = BackendConfig(
     name="http-fye",
     path_prefix="/",
     app_name="fye",
-    servers=[ServerConfig(f"r{n}", "127.0.0.1", 10000 + n) for n in range(1, replicas + 1)],
+    servers=[ServerConfig(f"r{n}", "127.0.0.1", 10000 + n) for n in (1, 2)],
     fallback_server=ServerConfig("fallback", "127.0.0.1", 10003),
 )
-backends = {"http-fye": backend} if replicas else {}
-HAProxyApi(config, backends, str(folder / "haproxy.cfg"))._generate_config_file_internal()
+for name, backends in (("deployed", {"http-fye": backend}), ("empty", {})):
+    config = HAProxyConfig(http_options=options, is_head=True, has_received_routes=bool(backends))
+    HAProxyApi(config, backends, str(folder / name))._generate_config_file_internal()
 """
 
 
-def generate(folder: Path, replicas: int) -> str:
-    """Return Ray's own configuration with short timeouts; its files are in `FOLDER`.
+@dataclass(frozen=True)
+class Generated:
+    """Ray's own configurations with short timeouts; their files are in `FOLDER`."""
 
-    A new process generates it, since Ray reads its environment variables when it is imported.
-    """
+    deployed: str  # with two replicas
+    empty: str  # before the application has been deployed
+
+
+def generate(folder: Path) -> Generated:
+    """Let Ray generate its configurations, in a process that first reads our environment."""
     clean = {name: value for name, value in os.environ.items() if "HAPROXY" not in name}
-    command = [sys.executable, "-c", GENERATE, str(folder), str(replicas)]
+    command = [sys.executable, "-c", GENERATE, str(folder)]
     subprocess.run(command, cwd=Path(haproxy.__file__).parents[2], env=clean, check=True)
-    return (folder / "haproxy.cfg").read_text().replace(str(folder), str(FOLDER))
+    texts = [(folder / name).read_text() for name in ("deployed", "empty")]
+    return Generated(*(text.replace(str(folder), str(FOLDER)) for text in texts))
 
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -14,15 +14,13 @@ from serve.api.problem_details import OpenAIProblem, Problem
 from serve.errors import DeadlineExceeded, NotReady, ReplicaLost, SlowBody
 from serve.proxy import haproxy
 from serve.proxy.haproxy import ERRORS, correct, problem_json
-from support.haproxy import FOLDER, FRONTEND
+from support.haproxy import FOLDER, FRONTEND, Generated
 
 
-@pytest.fixture(params=["with replicas", "before routes"])
-def original(
-    request: pytest.FixtureRequest, generated: str, generated_before_routes: str, tmp_path: Path
-) -> str:
+@pytest.fixture(params=["deployed", "empty"])
+def original(request: pytest.FixtureRequest, generated: Generated, tmp_path: Path) -> str:
     """Ray's configuration, whose files are in `tmp_path`."""
-    text = generated if request.param == "with replicas" else generated_before_routes
+    text: str = getattr(generated, request.param)
     return text.replace(str(FOLDER), str(tmp_path))
 
 
@@ -32,9 +30,9 @@ def corrected(original: str, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def with_replicas(generated: str, tmp_path: Path) -> dict[str, list[str]]:
+def with_replicas(generated: Generated, tmp_path: Path) -> dict[str, list[str]]:
     """Lines of each section, with two replicas."""
-    return sections(correct(generated.replace(str(FOLDER), str(tmp_path)), tmp_path))
+    return sections(correct(generated.deployed.replace(str(FOLDER), str(tmp_path)), tmp_path))
 
 
 def sections(text: str) -> dict[str, list[str]]:
@@ -133,9 +131,9 @@ def test_health_is_answered_while_no_replica_is_up(
 
 
 def test_health_is_answered_before_the_application_is_deployed(
-    generated_before_routes: str, tmp_path: Path
+    generated: Generated, tmp_path: Path
 ) -> None:
-    found = sections(correct(generated_before_routes, tmp_path))
+    found = sections(correct(generated.empty, tmp_path))
     rules = [line for line in found[haproxy.FRONTEND] if line.endswith("{ path /readyz }")]
     assert len(rules) == 1
     assert "replica_up" not in "".join(found[haproxy.FRONTEND])
@@ -169,8 +167,8 @@ def test_all_attempts_of_a_request_have_one_id(with_replicas: dict[str, list[str
 def test_timeouts_are_those_of_the_request(with_replicas: dict[str, list[str]]) -> None:
     defaults = with_replicas["defaults"]
     timeouts = dict(line.split()[1:] for line in defaults if line.startswith("timeout "))
-    # The environment that generated it says 1 s for a client, and 1 s + 2 s for a request.
-    assert (timeouts["client"], timeouts["server"]) == ("1s", "3s")
+    # The environment that generated it says 1 s for a client, and 8 s + 2 s for a request.
+    assert (timeouts["client"], timeouts["server"]) == ("1s", "10s")
     assert timeouts["http-request"] == "10s"
     backend = with_replicas["backend http-fye"]
     rules = [line for line in backend if line.startswith("http-request set-timeout")]
@@ -195,10 +193,10 @@ def test_correction_of_a_corrected_configuration_changes_nothing(
     "header",
     ["global", "defaults", "frontend http_frontend", "frontend prometheus", "listen stats"],
 )
-def test_missing_section_is_an_error(generated: str, tmp_path: Path, header: str) -> None:
-    assert f"\n{header}\n" in f"\n{generated}"
+def test_missing_section_is_an_error(original: str, tmp_path: Path, header: str) -> None:
+    assert f"\n{header}\n" in f"\n{original}"
     with pytest.raises(ValueError, match=header):
-        correct(generated.replace(f"{header}\n", "backend other\n"), tmp_path)
+        correct(original.replace(f"{header}\n", "backend other\n"), tmp_path)
 
 
 def test_line_outside_of_a_section_is_an_error(tmp_path: Path) -> None:

@@ -9,13 +9,22 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.haproxy import Behaviour, Replicas, close, good, hang, reset, running_haproxy
+from support.haproxy import (
+    Behaviour,
+    Generated,
+    Replicas,
+    close,
+    good,
+    hang,
+    reset,
+    running_haproxy,
+)
 
 
 @pytest.fixture
-async def replicas(generated: str, tmp_path: Path) -> AsyncIterator[Replicas]:
+async def replicas(generated: Generated, tmp_path: Path) -> AsyncIterator[Replicas]:
     """Two servers behind HAProxy, whose timeout of a client is a second."""
-    async with running_haproxy(generated, tmp_path) as replicas:
+    async with running_haproxy(generated.deployed, tmp_path) as replicas:
         yield replicas
 
 
@@ -90,15 +99,17 @@ async def test_request_that_kills_every_replica_ends_with_502(replicas: Replicas
     assert len(replicas.requests) < 20
 
 
-async def test_refused_connection_goes_to_the_other_replica(generated: str, tmp_path: Path) -> None:
-    async with running_haproxy(generated, tmp_path, listening=("r2",)) as replicas:
+async def test_refused_connection_goes_to_the_other_replica(
+    generated: Generated, tmp_path: Path
+) -> None:
+    async with running_haproxy(generated.deployed, tmp_path, listening=("r2",)) as replicas:
         replies = [await replicas.post() for _ in range(4)]
         assert {reply.text for reply in replies} == {"good"}
         assert replicas.reached == ["r2"] * 4
 
 
-async def test_without_a_replica_it_answers_itself(generated: str, tmp_path: Path) -> None:
-    async with running_haproxy(generated, tmp_path, listening=()) as replicas:
+async def test_without_a_replica_it_answers_itself(generated: Generated, tmp_path: Path) -> None:
+    async with running_haproxy(generated.deployed, tmp_path, listening=()) as replicas:
         assert await noticed_death(replicas)
         for reply in (await replicas.post(), await replicas.get("/readyz")):
             assert (reply.status_code, slug(reply)) == (503, "not-ready")
@@ -127,7 +138,6 @@ async def test_silent_replica_ends_with_504(replicas: Replicas) -> None:
     assert len(replicas.requests) == 1
 
 
-@pytest.mark.parametrize("end", [close, reset])
 def reply_of(status: int, content_type: str) -> Behaviour:
     """Return the behaviour of a server that sends an error."""
 
@@ -161,13 +171,13 @@ async def test_errors_of_a_replica_are_left_alone(replicas: Replicas, status: in
 
 
 async def test_slow_body_ends_with_408(replicas: Replicas) -> None:
-    async def body() -> AsyncIterator[bytes]:
-        yield b"{"
-        await asyncio.sleep(60)
-
-    async with replicas.client() as client:
-        reply = await client.post("/v1/respond", content=body())
-    assert (reply.status_code, slug(reply)) == (408, "slow-body")
+    reader, writer = await asyncio.open_connection(*replicas.address.split(":"))
+    writer.write(b"POST /v1/respond HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n{")
+    async with asyncio.timeout(4):
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+    assert head.startswith("HTTP/1.1 408 ")
+    assert json.loads(body)["status"] == 408
     assert replicas.requests == []
 
 
@@ -178,6 +188,7 @@ async def test_request_larger_than_the_buffer_is_forwarded(replicas: Replicas) -
     assert replicas.requests[0][1].endswith("x" * 2**20)
 
 
+@pytest.mark.parametrize("end", [close, reset])
 async def test_stream_cut_in_the_middle_is_an_incomplete_body(
     replicas: Replicas, end: Behaviour
 ) -> None:
