@@ -37,10 +37,11 @@ TIMEOUTS = (
     f"http-request set-timeout server {CLIENT_TIMEOUT},add({MARGIN_MS})"
     f" if {{ {CLIENT_TIMEOUT} -m reg ^[0-9]{{1,9}}$ }}",
 )
+NOT_READY = 503
 ERRORS = {  # status -> (type, title, detail)
     408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
     502: ("replica-lost", "Bad Gateway", "the replica died before it answered"),
-    503: ("not-ready", "Service Unavailable", NO_REPLICA),
+    NOT_READY: ("not-ready", "Service Unavailable", NO_REPLICA),
     504: ("deadline-exceeded", "Gateway Time-out", "the request timed out"),
 }
 
@@ -102,7 +103,7 @@ def _correct_section(section: Section, servers: list[str], folder: Path) -> None
     elif section.header == FRONTEND:
         _correct_frontend(section, servers, folder)
     elif section.header == "backend default_backend":
-        section.lines = [f"    http-request return {_no_replica(folder)}"]
+        section.lines = [f"    http-request return {_problem(folder, NOT_READY)}"]
     elif section.header.startswith("backend "):
         section.lines += [f"    {line}" for line in (*TIMEOUTS, *_own_errors(folder))]
 
@@ -145,7 +146,7 @@ def _correct_defaults(section: Section, folder: Path) -> None:
 
 
 def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
-    not_ready = _no_replica(folder)
+    not_ready = _problem(folder, NOT_READY)
     added = [
         # Serve repeats the client's id on the response; one that is not valid gets a new one.
         "http-request del-header x-request-id"
@@ -166,15 +167,15 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
 
 def _own_errors(folder: Path) -> Iterator[str]:
     """Yield rules that replace the plain text errors of the proxy that holds requests."""
-    for found, status in ((500, 502), (503, 503), (408, 504)):
-        problem = f"application/problem+json file {folder / f'{status}.json'}"
+    for found, status in ((500, 502), (NOT_READY, NOT_READY), (408, 504)):
         plain_text = f"{{ status {found} }} {{ res.hdr(content-type) -m beg text/plain }}"
-        yield f"http-response return status {status} content-type {problem} if {plain_text}"
+        yield f"http-response return {_problem(folder, status)} if {plain_text}"
 
 
-def _no_replica(folder: Path) -> str:
-    body = folder / "503.json"
-    return f"status 503 content-type application/problem+json file {body} hdr retry-after 1"
+def _problem(folder: Path, status: int) -> str:
+    body = folder / f"{status}.json"
+    retry = " hdr retry-after 1" if status == NOT_READY else ""
+    return f"status {status} content-type application/problem+json file {body}{retry}"
 
 
 def write_errors(folder: Path) -> None:
@@ -189,7 +190,7 @@ def write_errors(folder: Path) -> None:
             f"content-length: {len(body)}",
             "cache-control: no-store",
             "connection: close",
-            *(["retry-after: 1"] if status == 503 else []),
+            *(["retry-after: 1"] if status == NOT_READY else []),
         ]
         response = "\r\n".join([*head, "", body])
         _error_file(folder, status).write_bytes(response.encode())
