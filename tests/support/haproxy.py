@@ -131,13 +131,13 @@ class Replicas:
         async with self.client() as client:
             return await client.get(path)
 
-    async def listen(self, name: str, port: int) -> asyncio.Server:
-        """Start a server."""
+    async def listen(self, name: str) -> asyncio.Server:
+        """Start a server on a free port."""
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._connections.add(asyncio.create_task(self._serve(name, reader, writer)))
 
-        return await asyncio.start_server(connected, "127.0.0.1", port)
+        return await asyncio.start_server(connected, "127.0.0.1", 0)
 
     async def closed(self) -> None:
         """Wait until every connection is closed."""
@@ -176,18 +176,23 @@ async def running_haproxy(
         listening: servers that accept connections.
     """
     replicas = Replicas()
-    ports = {name: free_port() for name in SERVERS}
     replicas.address = f"127.0.0.1:{free_port()}"
-    addresses = {SERVERS[name]: f"127.0.0.1:{port}" for name, port in ports.items()}
-    addresses |= {FRONTEND: replicas.address, FALLBACK: f"127.0.0.1:{free_port()}"}
-    text = generated.replace(str(FOLDER), str(folder))
-    for placeholder, address in addresses.items():
-        text = text.replace(placeholder, address)
-    file = folder / "haproxy.cfg"
-    file.write_text(haproxy.correct(text, folder))
+    addresses = {FRONTEND: replicas.address}
     async with AsyncExitStack() as stack:
-        for name in listening:
-            stack.callback((await replicas.listen(name, ports[name])).close)
+        for name, placeholder in (*SERVERS.items(), ("fallback", FALLBACK)):
+            # A socket that is bound but does not listen refuses connections.
+            bound = stack.enter_context(socket.socket())
+            bound.bind(("127.0.0.1", 0))
+            if name in listening:
+                server = await replicas.listen(name)
+                stack.callback(server.close)
+                bound = server.sockets[0]
+            addresses[placeholder] = f"127.0.0.1:{bound.getsockname()[1]}"
+        file = folder / "haproxy.cfg"
+        text = generated.replace(str(FOLDER), str(folder))
+        for placeholder, address in addresses.items():
+            text = text.replace(placeholder, address)
+        file.write_text(haproxy.correct(text, folder))
         process = await asyncio.create_subprocess_exec(
             get_haproxy_binary(), "-db", "-f", str(file), stderr=asyncio.subprocess.DEVNULL
         )

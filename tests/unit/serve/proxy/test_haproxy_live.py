@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -192,24 +193,27 @@ async def test_request_larger_than_the_buffer_is_forwarded(replicas: Replicas) -
 async def test_stream_cut_in_the_middle_is_an_incomplete_body(
     replicas: Replicas, end: Behaviour
 ) -> None:
+    seen = asyncio.Event()
+
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await begin_stream(writer)
-        await asyncio.sleep(0.05)
+        await seen.wait()
         await end(reader, writer)
 
     replicas.script = [cut]
     received = list[bytes]()
     with pytest.raises(httpx.RemoteProtocolError):
-        await read_stream(replicas, received)
+        await read_stream(replicas, received, seen)
     assert b"".join(received) == b"data: one\n\n"
     assert len(replicas.requests) == 1
 
 
-async def read_stream(replicas: Replicas, received: list[bytes]) -> None:
+async def read_stream(replicas: Replicas, received: list[bytes], seen: asyncio.Event) -> None:
     async with replicas.client() as client, client.stream("POST", "/v1/respond") as reply:
         assert reply.status_code == 200
         async for part in reply.aiter_bytes():
-            received += [part]
+            received.append(part)
+            seen.set()
 
 
 async def begin_stream(writer: asyncio.StreamWriter) -> None:
@@ -258,3 +262,26 @@ async def test_client_that_disconnects_ends_its_request(replicas: Replicas) -> N
             await client.post("/v1/respond", json={}, timeout=0.1)
     async with asyncio.timeout(2):
         await left.wait()
+
+
+async def test_client_that_does_not_read_is_dropped(replicas: Replicas) -> None:
+    """After the timeout of a client, once the buffers on the way are full."""
+    dropped = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            while True:
+                writer.write(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+                await writer.drain()
+        finally:
+            dropped.set()
+
+    replicas.script = [endless]
+    host, port = replicas.address.split(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(b"GET /v1/respond HTTP/1.1\r\nhost: test\r\n\r\n")
+        async with asyncio.timeout(4):
+            await dropped.wait()
