@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from models.emotions import LABELS
-from serve.batch.records import Label
+from serve.batch.formats.records import Label
 from serve.config import DetectorConfig
+from serve.detector.classifiers import load_classifier
 from serve.detector.protocol import Classifier, Detection
-from serve.detector.readers import load_classifier
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve.batch.formats.records import Chunk, Label, Problem, Source
 from serve.batch.journal import Journal
 from serve.batch.output import Output
 from serve.batch.plan import Job
 from serve.batch.progress import Progress
 from serve.batch.ray_stream import LabelStream
-from serve.batch.records import Chunk, Label, Problem, Source
 from serve.batch.report import Report
 from serve.errors import InputFileError
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from models.manifest import DetectorManifest
 from serve.batch.file_run import FileRun, Task
-from serve.batch.formats import ReadOptions, open_source
+from serve.batch.formats.records import Source
+from serve.batch.formats.registry import ReadOptions, open_source
 from serve.batch.journal import Journal
 from serve.batch.plan import Job, is_plain
 from serve.batch.progress import Progress
 from serve.batch.ray_stream import LabelStream, local_ray, stream_labels
-from serve.batch.records import Source
 from serve.batch.report import Report
 from serve.config import DetectorConfig
 from serve.errors import InputFileError

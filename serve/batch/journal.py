@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from serve.batch.records import Label
+from serve.batch.formats.records import Label
 from serve.errors import InputFileError
 
 

@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from serve.batch.compression import compressed
+from serve.batch.formats.compression import compressed
+from serve.batch.formats.records import Chunk, Label, Problem, Source
 from serve.batch.plan import Job
-from serve.batch.records import Chunk, Label, Problem, Source
 
 
 class Output:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.batch.formats import FORMATS, ReadOptions, format_of
+from serve.batch.formats.registry import FORMATS, ReadOptions, format_of
 from serve.errors import InputFileError
 
 STANDARD = "-"  # stdin as a source, stdout as an output

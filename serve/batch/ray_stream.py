@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serve.batch.classify import ChunkClassifier
-from serve.batch.records import Label, Source
+from serve.batch.formats.records import Label, Source
 from serve.config import DetectorConfig
 from serve.errors import InputFileError, ServingError
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serve.batch.records import Chunk, Label, Problem
+from serve.batch.formats.records import Chunk, Label, Problem
 
 
 @dataclass

@@ -53,7 +53,7 @@ def detect(  # noqa: PLR0913, PLR0917 (one parameter per option)
     The exit status is 0 if every row is in order, 3 if some rows were rejected or have no label,
     1 if a file has no output.
     """
-    from serve.batch.formats import ReadOptions
+    from serve.batch.formats.registry import ReadOptions
     from serve.cli.detect_run import Arguments, run_detect
 
     delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from models.errors import FyeError
-from serve.batch.formats import ReadOptions
+from serve.batch.formats.registry import ReadOptions
 from serve.batch.job import RunOptions, label_files
 from serve.batch.plan import plan_jobs
 from serve.batch.report import Report

@@ -1,6 +1,6 @@
 """Detector deployment: texts in, calibrated emotion scores and a harm category out.
 
 Texts of concurrent requests enter `replica`, form batches in `batcher`, and are classified by one
-of the classifiers in `readers` or `scripted`. Callers import only `protocol`. This package knows
+classifier of `classifiers` or `scripted`. Callers import only `protocol`. This package knows
 nothing about personas, prompts or HTTP.
 """

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from models.memory import trim_heap
 from serve.config import NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
+from serve.detector.classifiers import load_classifier
 from serve.detector.protocol import Detection
-from serve.detector.readers import load_classifier
 from serve.metrics import counter, histogram
 from serve.tracing import Carrier, Tracing
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serve.batch.records import ADDED_COLUMNS
+from serve.batch.formats.records import ADDED_COLUMNS
 from support.batch_files import strip_csv, strip_json
 from support.server_process import ROOT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from serve.batch.classify import label_texts
-from serve.batch.formats import ReadOptions, open_source
-from serve.batch.records import Problem
+from serve.batch.formats.records import Problem
+from serve.batch.formats.registry import ReadOptions, open_source
 from serve.detector.scripted import ScriptedClassifier
 
 JSON_LABELS = re.compile(

@@ -33,7 +33,8 @@ def test_status_is_an_error_status(kind: type[FyeError]) -> None:
 
 
 def test_types_of_leaves_are_unique() -> None:
-    counts = Counter(kind.type for kind in [*LEAVES, FyeError])
+    kinds: list[type[FyeError]] = [*LEAVES, FyeError]
+    counts = Counter(kind.type for kind in kinds)
     assert [slug for slug, count in counts.items() if count > 1] == []
 
 

@@ -39,7 +39,7 @@ def used_rank(a: Sequence[torch.Tensor], slot: int) -> int:
     return int(used.max()) + 1 if len(used) else 0
 
 
-def add_lora_(
+def add_lora_(  # noqa: PLR0913, PLR0917 (the parameters of vLLM's operator)
     y: torch.Tensor,
     x: torch.Tensor,
     a: Tensors,

@@ -42,7 +42,7 @@ class RowWiseLora(PunicaWrapperCPU):  # type: ignore[misc]
         super().update_metadata(*args, **kwargs)
         self._token_lora_indices[self.indices_len[0] :] = NO_ADAPTER
 
-    def add_lora_linear(
+    def add_lora_linear(  # noqa: PLR0913, PLR0917 (vLLM's signature)
         self,
         y: torch.Tensor,
         x: torch.Tensor,

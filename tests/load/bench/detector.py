@@ -20,8 +20,8 @@ from load.harness.graph import PORT
 from load.harness.outcomes import percentile
 from load.harness.workload import synthetic_requests
 from serve.config import DetectorConfig
+from serve.detector.classifiers import load_classifier
 from serve.detector.protocol import Classifier
-from serve.detector.readers import load_classifier
 
 BATCH = 32  # texts per call
 CALLERS = 4

@@ -4,7 +4,7 @@ import pytest
 
 from models.emotions import LABELS
 from serve.batch.classify import ChunkClassifier, label_texts
-from serve.batch.records import Label, classifiable
+from serve.batch.formats.records import Label, classifiable
 from serve.config import DetectorConfig
 from serve.detector.protocol import Detection
 from serve.detector.scripted import ScriptedClassifier

@@ -8,11 +8,11 @@ import pytest
 
 from serve.batch.classify import label_texts
 from serve.batch.file_run import FileRun, Task
-from serve.batch.formats import ReadOptions, open_source
+from serve.batch.formats.records import CHUNK_ROWS, Label, Source
+from serve.batch.formats.registry import ReadOptions, open_source
 from serve.batch.journal import Journal
 from serve.batch.plan import plan_jobs
 from serve.batch.ray_stream import Labels, LabelStream
-from serve.batch.records import CHUNK_ROWS, Label, Source
 from serve.batch.report import Report
 from serve.detector.scripted import ScriptedClassifier
 from serve.errors import InputFileError

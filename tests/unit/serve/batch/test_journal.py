@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from serve.batch.formats.records import Label
 from serve.batch.journal import Journal
-from serve.batch.records import Label
 from serve.errors import InputFileError
 
-CHUNKS = [[Label("joy", 0.9, None), None], [], [Label("fear", 0.5, "self-harm")]]
+CHUNKS: list[list[Label | None]] = [
+    [Label("joy", 0.9, None), None],
+    [],
+    [Label("fear", 0.5, "self-harm")],
+]
 
 
 def written(path: Path) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.batch.formats import ReadOptions
+from serve.batch.formats.registry import ReadOptions
 from serve.batch.plan import Job, plan_jobs
 from serve.errors import InputFileError
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from serve.config import DetectorConfig, ServeConfig
-from serve.detector.readers import load_classifier
+from serve.detector.classifiers import load_classifier
 from serve.detector.scripted import ScriptedClassifier
 from support.tiny_models import tiny_shield
 

@@ -213,7 +213,7 @@ def test_stages_are_the_shared_one_and_those_of_the_chosen_personas(gemma: Path)
         ("joy", 11, 0.5, 1),
     ]
     encoder = PromptEncoder(gemma / "tokenizer.json")
-    pairs = training_pairs(Emotion.FEAR)
+    pairs = trainer.training_pairs(Emotion.FEAR)  # type: ignore[attr-defined]
     rows = [trainer.encode_pair(encoder, Emotion.FEAR, pair) for pair in pairs]
     assert found.stages[1].tokens == sum(len(row["input_ids"]) for row in rows)
     assert found.stages[1].answer_tokens == sum(sum(row["completion_mask"]) for row in rows)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from serve.batch.compression import open_input
-from serve.batch.records import CHUNK_BYTES, CHUNK_ROWS, Chunk, Label, Problem, classifiable
-from serve.batch.text_lines import Line, read_lines
+from serve.batch.formats.compression import open_input
+from serve.batch.formats.records import CHUNK_BYTES, CHUNK_ROWS, Chunk, Label, Problem, classifiable
+from serve.batch.formats.text_lines import Line, read_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from serve.config import DetectorConfig
-from serve.detector.readers import SMALL_BATCH, ModelClassifier
+from serve.detector.classifiers import SMALL_BATCH, ModelClassifier
 
 
 class FakeModel:

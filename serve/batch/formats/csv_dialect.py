@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from serve.batch.records import ADDED_COLUMNS
-from serve.batch.text_lines import Line
+from serve.batch.formats.records import ADDED_COLUMNS
+from serve.batch.formats.text_lines import Line
 from serve.errors import InputFileError
 
 DELIMITERS = (",", ";", "\t", "|")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from serve.batch.line_source import Record
-from serve.batch.records import ADDED_COLUMNS, Label
-from serve.batch.text_lines import Line
+from serve.batch.formats.line_source import Record
+from serve.batch.formats.records import ADDED_COLUMNS, Label
+from serve.batch.formats.text_lines import Line
 
 
 class _Number(str):
@@ -66,8 +66,8 @@ class JsonLines:
     def _checked(self, line: Line, row: dict[str, Any], cut: int) -> Record:
         taken = [name for name in ADDED_COLUMNS if name in row]
         if taken:
-            problem = f"has the key {taken[0]!r} already; rename or remove it"
-            return Record(line.number, line.raw, problem=problem)
+            clash = f"has the key {taken[0]!r} already; rename or remove it"
+            return Record(line.number, line.raw, problem=clash)
         text = row.get(self.column)
         problem: str | None = None
         if self.column not in row:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from serve.batch.records import ADDED_COLUMNS, CHUNK_ROWS, Chunk, Label, Writer, classifiable
+from serve.batch.formats.records import (
+    ADDED_COLUMNS,
+    CHUNK_ROWS,
+    Chunk,
+    Label,
+    Writer,
+    classifiable,
+)
 from serve.errors import InputFileError
 
 READ_BUFFER = 2**20  # bytes per column; without it a whole column of a row group is read at once

@@ -3,12 +3,13 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.batch import csv_format
+from serve.batch.formats import csv_format
 from serve.errors import InputFileError
 from support.batch_files import label_bytes, strip_csv
 
@@ -218,7 +219,7 @@ def test_unknown_encoding_is_refused(tmp_path: Path) -> None:
         label_bytes(tmp_path, "a.csv", b"text\njoy\n", encoding="utf-9")
 
 
-FIELDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\ufeff"), max_size=9)
+FIELDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"), max_size=9)
 
 
 @given(
@@ -235,9 +236,9 @@ def test_any_table_comes_back_exactly(
     newline: str,
 ) -> None:
     if newline == "\n":  # Python's writer does not quote a carriage return then
-        rows = [tuple(field.replace("\r", "") for field in row) for row in rows]
+        rows = [(a.replace("\r", ""), b.replace("\r", ""), c.replace("\r", "")) for a, b, c in rows]
     stream = io.StringIO(newline="")
-    style = {"delimiter": delimiter, "quoting": quoting, "lineterminator": newline}
+    style: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "lineterminator": newline}
     csv.writer(stream, **style).writerows([("id", "text", "more"), *rows])
     data = stream.getvalue().encode()
     folder = tmp_path_factory.mktemp("rows")

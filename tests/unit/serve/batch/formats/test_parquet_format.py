@@ -3,12 +3,13 @@
 import decimal
 import io
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serve.batch.records import ADDED_COLUMNS, CHUNK_ROWS
+from serve.batch.formats.records import ADDED_COLUMNS, CHUNK_ROWS
 from serve.errors import InputFileError
 from support.batch_files import label_file
 
@@ -148,7 +149,7 @@ def test_file_without_rows_keeps_its_schema(tmp_path: Path) -> None:
         ({"text": ["joy"], ADDED_COLUMNS[2]: ["x"]}, "already"),
     ],
 )
-def test_unusable_schema_is_refused(tmp_path: Path, columns: dict, phrase: str) -> None:
+def test_unusable_schema_is_refused(tmp_path: Path, columns: dict[str, Any], phrase: str) -> None:
     with pytest.raises(InputFileError, match=phrase):
         label_file(write(tmp_path / "a.parquet", pa.table(columns)))
 

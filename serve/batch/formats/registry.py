@@ -5,14 +5,14 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from serve.batch.compression import SUFFIXES, open_input
-from serve.batch.csv_dialect import SAMPLE_LINES, Dialect, detect_dialect
-from serve.batch.csv_format import Csv
-from serve.batch.jsonl_format import JsonLines
-from serve.batch.line_source import LineSource
-from serve.batch.parquet_format import ParquetSource
-from serve.batch.records import Chunk, Source
-from serve.batch.text_lines import SAMPLE_BYTES, choose_encoding, read_lines
+from serve.batch.formats.compression import SUFFIXES, open_input
+from serve.batch.formats.csv_dialect import SAMPLE_LINES, Dialect, detect_dialect
+from serve.batch.formats.csv_format import Csv
+from serve.batch.formats.jsonl_format import JsonLines
+from serve.batch.formats.line_source import LineSource
+from serve.batch.formats.parquet_format import ParquetSource
+from serve.batch.formats.records import Chunk, Source
+from serve.batch.formats.text_lines import SAMPLE_BYTES, choose_encoding, read_lines
 from serve.errors import InputFileError
 
 FORMATS = {

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from serve.batch.csv_dialect import EXCEL_HINT, Dialect
-from serve.batch.line_source import Record
-from serve.batch.records import ADDED_COLUMNS, Label
-from serve.batch.text_lines import Line
+from serve.batch.formats.csv_dialect import EXCEL_HINT, Dialect
+from serve.batch.formats.line_source import Record
+from serve.batch.formats.records import ADDED_COLUMNS, Label
+from serve.batch.formats.text_lines import Line
 
 RECORD_LIMIT = 2**20  # characters of one record that spans lines; beyond, a quote was never closed
 _SENTINEL = "\0"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from serve.batch.compression import compressed, open_input
+from serve.batch.formats.compression import compressed, open_input
 from support.batch_files import label_bytes, strip_json
 
 GOOD = b'{"text": "joy"}\n'
@@ -18,7 +18,8 @@ def compress(kind: str, data: bytes) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(data)
-    return sink.getvalue().to_pybytes()
+    data_out: bytes = sink.getvalue().to_pybytes()
+    return data_out
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst"])

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.batch import text_lines
+from serve.batch.formats import text_lines
 from serve.errors import InputFileError
 from support.batch_files import label_bytes, strip_json
 
@@ -172,7 +173,7 @@ JSON_VALUES = st.recursive(
 )
 def test_any_objects_come_back_exactly(
     tmp_path_factory: pytest.TempPathFactory,
-    rows: list[dict],
+    rows: list[dict[str, Any]],
     indent: tuple[str, str],
     ascii_only: bool,
 ) -> None:
