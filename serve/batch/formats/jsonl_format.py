@@ -64,20 +64,18 @@ class JsonLines:
         return self._checked(line, row, cut)
 
     def _checked(self, line: Line, row: dict[str, Any], cut: int) -> Record:
-        taken = [name for name in ADDED_COLUMNS if name in row]
-        if taken:
-            clash = f"has the key {taken[0]!r} already; rename or remove it"
-            return Record(line.number, line.raw, problem=clash)
-        text = row.get(self.column)
-        problem: str | None = None
+        if taken := [name for name in ADDED_COLUMNS if name in row]:
+            problem = f"has the key {taken[0]!r} already; rename or remove it"
+            return Record(line.number, line.raw, problem=problem)
         if self.column not in row:
             problem = f"no key {self.column!r}; it has {', '.join(row) or 'none'}"
-        elif text is not None and type(text) is not str:
+            return Record(line.number, line.raw, cut, problem=problem)
+        text = row[self.column]
+        if text is not None and type(text) is not str:
             problem = f"{self.column!r} is {_kind(text)}, expected a string"
-            text = None
-        elif line.damaged:
-            problem = f"has bytes that are not {self.codec}; give --encoding"
-        return Record(line.number, line.raw, cut, text, problem)
+            return Record(line.number, line.raw, cut, problem=problem)
+        damage = f"has bytes that are not {self.codec}; give --encoding" if line.damaged else None
+        return Record(line.number, line.raw, cut, text, damage)
 
 
 def _kind(value: object) -> str:
