@@ -25,7 +25,10 @@ RATIOS = {
     "one adapter, one request, decode": Ratio("ours", "single", "base", "single", 0.95),
     "no adapter, 32 requests, decode": Ratio("ours", "without adapter", "base", "decode", 0.95),
     "six adapters, 32 requests, decode / untouched vLLM": Ratio(
-        "ours", "decode", "untouched", "decode"  # no goal: without adapters it is 3.6
+        "ours",
+        "decode",
+        "untouched",
+        "decode",  # no goal: without adapters it is 3.6
     ),
     "six adapters, 32 sampled requests, decode / untouched vLLM": Ratio(
         "ours", "sampled", "untouched", "sampled", 5.0
