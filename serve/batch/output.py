@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +9,8 @@ from typing import BinaryIO
 from serve.batch.formats.compression import compressed
 from serve.batch.formats.records import Chunk, Label, Problem, Source
 from serve.batch.plan import Job
+
+STDOUT = 1  # the descriptor: `sys.stdout` is redirected while Ray runs
 
 
 class Output:
@@ -55,7 +56,7 @@ class Output:
 
     def _open(self, path: Path | None) -> BinaryIO:
         if path is None:
-            return self._stack.enter_context(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+            return self._stack.enter_context(os.fdopen(os.dup(STDOUT), "wb"))
         if path.exists() and not path.is_file():
             return self._stack.enter_context(path.open("wb"))
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,9 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,12 @@ def local_ray(workers: int) -> Iterator[None]:
         logging_level=logging.ERROR,
     )
     signal.signal(signal.SIGTERM, on_terminate)  # Ray replaces the handler
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    # Ray prints its warnings to stdout, which may be the output.
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 class LabelStream:

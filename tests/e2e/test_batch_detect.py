@@ -160,25 +160,29 @@ def test_unusable_output_is_refused_before_any_work(
 
 def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(mixed_rows(20_000))
-    pipe = subprocess.Popen(
-        command(tmp_path / "in.jsonl", "--out", "-"),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert pipe.stdout is not None
-    assert pipe.stderr is not None
-    assert pipe.stdout.readline().endswith(b"\n")
-    pipe.stdout.close()
-    assert b"Traceback" not in pipe.stderr.read()
-    assert pipe.wait(60) == 141
+    errors = tmp_path / "errors"
+    arguments = command(tmp_path / "in.jsonl", "--out", "-")
+    with (
+        errors.open("wb") as stderr,
+        subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(b"\n")
+        process.stdout.close()
+        assert process.wait(60) == 141
+    assert "Traceback" not in errors.read_text()
 
 
 def stopped_run(source: Path, number: signal.Signals) -> int:
     """Start a run, stop it when some labels are in its journal, and return its status."""
     journal = source.with_name(f".{source.stem}.labelled.jsonl.resume")
     process = subprocess.Popen(
-        command(source), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(source),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A test run in the background ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline_s = time.monotonic() + 300
     while not journal.exists() or journal.stat().st_size < 200_000:
