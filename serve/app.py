@@ -25,6 +25,7 @@ DRAIN_MARGIN_S = 5  # added to the longest stream
 HEALTH_PERIOD_S = 5
 HEALTH_TIMEOUT_S = 5  # Serve replaces a replica after three failed checks: within 40 s
 BUSY_RETRY_S = 5  # Retry-After of Serve's own limit, which rejects before admission control can
+RESPONDER_QUEUE = 64  # requests beyond Serve's limit that wait unseen; more are rejected
 CONTROLLER_REQUESTS = 1000  # a report of each responder replica a second, and waiting changes
 
 
@@ -58,7 +59,7 @@ def build(config: ServeConfig) -> Application:
         "Responder",
         config.responder.replicas,
         ongoing=responder_requests(gates),
-        queued=-1,
+        queued=RESPONDER_QUEUE,
         drain_s=drain_s,
     )
     bound: Application = responder.bind(

@@ -4,9 +4,9 @@ It is the argument of `serve.app:build`, so a Serve config file states it under 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.manifest import ARTIFACTS
 from serve.errors import ConfigError
@@ -25,6 +25,12 @@ class Replicas(_Frozen):
     maximum: int = Field(default=1, ge=1)
     cpus: float = Field(default=0.5, ge=0)
     gpus: float = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if self.maximum < self.minimum:
+            raise ValueError(f"maximum {self.maximum} is less than minimum {self.minimum}")
+        return self
 
 
 DETECTORS = {

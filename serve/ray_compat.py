@@ -64,9 +64,12 @@ def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -
         folder: for HAProxy's files; a short path, since it holds a socket.
         fallback_port: free port of the proxy that holds requests while no replica is up.
     """
-    timeout_s = config.default_timeout_ms / 1000 + PROXY_MARGIN_S
+    timeout_s = min(config.default_timeout_ms, config.max_timeout_ms) / 1000 + PROXY_MARGIN_S
+    longest_s = config.max_timeout_ms / 1000 + PROXY_MARGIN_S
     variables = {
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(ceil(timeout_s)),
+        # After a reload, the old process ends when its longest request must have ended.
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(ceil(longest_s)),
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": str(config.send_timeout_s),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),

@@ -55,9 +55,11 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
         serve.run_many([target], wait_for_applications_running=False)
         yield
     finally:
-        serve.shutdown()  # type: ignore[no-untyped-call]
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            serve.shutdown()  # type: ignore[no-untyped-call]
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:

@@ -7,13 +7,14 @@ named after the request; the file is removed when the attempt ends, and stays wh
 
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from serve.errors import ReplicaLost
+from serve.errors import ReplicaLost, ServingError
 
 MAX_ATTEMPTS = 2
 STALE_S = 3600.0
@@ -31,12 +32,17 @@ class Attempts:
     """Attempts of all replicas of this node."""
 
     def __init__(self, folder: Path) -> None:
-        """Create the folder and remove what crashed replicas left in it long ago."""
+        """Create the folder and remove what crashed replicas left in it long ago.
+
+        Raises:
+            ServingError: another user owns the folder, or it is a link.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_owner(folder)
         self._folder = folder
         for file in folder.iterdir():
             with suppress(OSError):
-                if time.time() - file.stat().st_mtime > STALE_S:
+                if ACCEPTED.fullmatch(file.name) and time.time() - file.stat().st_mtime > STALE_S:
                     file.unlink()
 
     @contextmanager
@@ -53,20 +59,31 @@ class Attempts:
             yield
             return
         file = self._folder / unique_id
-        if _append(file) > MAX_ATTEMPTS:
-            file.unlink(missing_ok=True)
-            raise ReplicaLost(f"{MAX_ATTEMPTS} replicas died during this request")
         try:
+            if _append(file) > MAX_ATTEMPTS:
+                raise ReplicaLost(f"{MAX_ATTEMPTS} replicas died during this request")
             yield
         finally:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 def _append(file: Path) -> int:
-    """Append a byte and return the size of the file."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Append a byte and return the size of the file; 0 on a full disk, which limits nothing."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return 0
     try:
         os.write(descriptor, b".")
         return os.fstat(descriptor).st_size
+    except OSError:
+        return 0
     finally:
         os.close(descriptor)
+
+
+def _check_owner(folder: Path) -> None:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ServingError(f"{folder} is not a folder of this user; remove it")

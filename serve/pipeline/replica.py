@@ -167,6 +167,14 @@ class ResponderReplica(Responder):
             asyncio.create_task(self._exit_when_engine_dies()),
         ]
 
+    async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
+        """Answer a message. If the engine is dead, exit, so that HAProxy repeats the request."""
+        try:
+            return await super().answer(message, writer)
+        except EngineDead:
+            _exit_for_replacement()
+            raise
+
     async def _exit_when_engine_dies(self) -> None:
         """End the process with its engine. Serve sees that at once, failed checks only later."""
         while True:
@@ -174,8 +182,7 @@ class ResponderReplica(Responder):
             try:
                 await self.check_health()
             except EngineDead:
-                log.error("the engine died; this replica exits to be replaced")
-                os._exit(1)  # a clean exit would wait for streams that nobody continues
+                _exit_for_replacement()
 
     async def __del__(self) -> None:
         """Stop the tasks and the engine. Serve awaits it before it ends a replica."""
@@ -183,6 +190,12 @@ class ResponderReplica(Responder):
             task.cancel()
         if hasattr(self, "_runtime"):
             await self.close()
+
+
+def _exit_for_replacement() -> None:
+    """End the process at once: a clean exit would wait for streams that cannot go on."""
+    log.error("the engine died; this replica exits to be replaced")
+    os._exit(1)
 
 
 def _record_operators(runtime: Runtime) -> None:

@@ -13,14 +13,17 @@ Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this on
 A section that a correction expects and does not find is an error, so a new Ray is noticed.
 """
 
+import ctypes
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
 MARK = "# corrected by face-your-emotions"
 UNIQUE_ID = "x-fye-unique-id"
@@ -30,18 +33,29 @@ REQUEST_TIMEOUT_S = 10
 REMOVED = ("frontend prometheus", "listen stats")
 FRONTEND = "frontend http_frontend"
 NO_REPLICA = "no replica can answer; retry after the time in the Retry-After header"
+# Headers by which a client could change how Serve itself treats a request.
+SERVE_HEADERS = (
+    "x-request-disconnect-disabled",
+    "x-request-timeout-seconds",
+    "x-session-id",
+    "serve_multiplexed_model_id",
+    "serve-multiplexed-model-id",
+)
 ADMIN = "{ path_beg /v1/admin }"
 CLIENT_TIMEOUT = "req.hdr(x-request-timeout-ms)"
 TIMEOUTS = (
     f"http-request set-timeout server {ADMIN_TIMEOUT_S}s if {ADMIN}",
     f"http-request set-timeout server {CLIENT_TIMEOUT},add({MARGIN_MS})"
-    f" if {{ {CLIENT_TIMEOUT} -m reg ^[0-9]{{1,9}}$ }}",
+    f" if {{ {CLIENT_TIMEOUT} -m reg ^[0-9]{{1,6}}$ }}",
 )
-NOT_READY = 503
+RETRY_AFTER_S = {429: 5, 503: 1}
+SERVER_ERROR = 500
+NO_CAPACITY = "too many concurrent requests; retry after the time in the Retry-After header"
 ERRORS = {  # status -> (type, title, detail)
     408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
+    429: ("overloaded", "Too Many Requests", NO_CAPACITY),
     502: ("replica-lost", "Bad Gateway", "the replica died before it answered"),
-    NOT_READY: ("not-ready", "Service Unavailable", NO_REPLICA),
+    503: ("not-ready", "Service Unavailable", NO_REPLICA),
     504: ("deadline-exceeded", "Gateway Time-out", "the request timed out"),
 }
 
@@ -69,6 +83,8 @@ def main() -> None:
         file = Path(arguments[arguments.index("-f") + 1])
         file.write_text(correct(file.read_text("utf-8"), file.parent), "utf-8")
     binary = get_haproxy_binary()
+    # Without its manager HAProxy would keep the port and an outdated list of replicas.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     os.execv(binary, [binary, *arguments])  # noqa: S606 (no shell: the arguments are Ray's)
 
 
@@ -103,7 +119,7 @@ def _correct_section(section: Section, servers: list[str], folder: Path) -> None
     elif section.header == FRONTEND:
         _correct_frontend(section, servers, folder)
     elif section.header == "backend default_backend":
-        section.lines = [f"    http-request return {_problem(folder, NOT_READY)}"]
+        section.lines = [f"    http-request return {_problem(folder, 503)}"]
     elif section.header.startswith("backend "):
         section.lines += [f"    {line}" for line in (*TIMEOUTS, *_own_errors(folder))]
 
@@ -146,11 +162,13 @@ def _correct_defaults(section: Section, folder: Path) -> None:
 
 
 def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
-    not_ready = _problem(folder, NOT_READY)
+    not_ready = _problem(folder, 503)
     added = [
         # Serve repeats the client's id on the response; one that is not valid gets a new one.
         "http-request del-header x-request-id"
-        " unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,64}$ }",
+        " unless { req.fhdr_cnt(x-request-id) eq 1 }"
+        " { req.fhdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,64}$ }",
+        *(f"http-request del-header {name}" for name in SERVE_HEADERS),
         "unique-id-format %[uuid]",
         f"http-request set-header {UNIQUE_ID} %[unique-id]",
         f"http-request disable-l7-retry if {ADMIN}",
@@ -167,14 +185,14 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
 
 def _own_errors(folder: Path) -> Iterator[str]:
     """Yield rules that replace the plain text errors of the proxy that holds requests."""
-    for found, status in ((500, 502), (NOT_READY, NOT_READY), (408, 504)):
+    for found, status in ((500, 502), (503, 503), (408, 504), (429, 429)):
         plain_text = f"{{ status {found} }} {{ res.hdr(content-type) -m beg text/plain }}"
         yield f"http-response return {_problem(folder, status)} if {plain_text}"
 
 
 def _problem(folder: Path, status: int) -> str:
     body = folder / f"{status}.json"
-    retry = " hdr retry-after 1" if status == NOT_READY else ""
+    retry = f" hdr retry-after {RETRY_AFTER_S[status]}" if status in RETRY_AFTER_S else ""
     return f"status {status} content-type application/problem+json file {body}{retry}"
 
 
@@ -190,7 +208,7 @@ def write_errors(folder: Path) -> None:
             f"content-length: {len(body)}",
             "cache-control: no-store",
             "connection: close",
-            *(["retry-after: 1"] if status == NOT_READY else []),
+            *([f"retry-after: {RETRY_AFTER_S[status]}"] if status in RETRY_AFTER_S else []),
         ]
         response = "\r\n".join([*head, "", body])
         _error_file(folder, status).write_bytes(response.encode())
@@ -199,7 +217,8 @@ def write_errors(folder: Path) -> None:
 def problem_json(status: int) -> str:
     """Return problem details that OpenAI's clients understand too."""
     slug, title, detail = ERRORS[status]
-    openai = {"message": detail, "type": "server_error", "param": None, "code": slug}
+    kind = "server_error" if status >= SERVER_ERROR else "invalid_request_error"
+    openai = {"message": detail, "type": kind, "param": None, "code": slug}
     problem = {
         "type": f"urn:face-your-emotions:{slug}",
         "title": title,

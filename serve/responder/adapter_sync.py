@@ -7,7 +7,7 @@ ones. Its next report tells the controller what came of it.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Set
 from contextlib import contextmanager
 
 from models.errors import ArtifactError, FyeError
@@ -62,13 +62,18 @@ class AdapterSync:
         self._desired = desired
         wanted = {version.name: version for version in desired.versions}
         self._rejected = {name: why for name, why in self._rejected.items() if name in wanted}
-        for name in self._resident() - wanted.keys():
-            if not self._in_use[name]:
-                await self._runtime.engine.unload(name)
+        await self._unload_all_but(wanted.keys())
         for name in wanted.keys() - self._resident() - self._rejected.keys():
             await self._load(wanted[name])
         if set(desired.aliases.values()) <= self._resident():
             self.aliases = desired.aliases
+            await self._unload_all_but(wanted.keys())
+
+    async def _unload_all_but(self, wanted: Set[str]) -> None:
+        """Unload what is neither wanted nor in use. A promoted version answers, so it stays."""
+        for name in self._resident() - wanted - set(self.aliases.values()):
+            if not self._in_use[name]:
+                await self._runtime.engine.unload(name)
 
     async def _load(self, version: Version) -> None:
         if version.folder is None:

@@ -169,3 +169,8 @@ def test_rejects_invalid_file_by_name(text: str, reason: str, tmp_path: Path) ->
 def test_rejects_missing_file_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml"):
         read_config(tmp_path / "mine.yaml")
+
+
+def test_rejects_fewer_replicas_at_most_than_at_least() -> None:
+    with pytest.raises(ValidationError, match="less than minimum"):
+        Replicas(minimum=3)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.errors import ReplicaLost
+from serve.errors import ReplicaLost, ServingError
 from serve.pipeline.attempts import MAX_ATTEMPTS, STALE_S, Attempts, attempts_folder
 
 UNIQUE_ID = str(uuid.uuid4())
@@ -103,3 +103,26 @@ def test_only_the_owner_can_read_attempts(folder: Path, crash: Crash) -> None:
 
 def test_folder_belongs_to_one_user() -> None:
     assert attempts_folder().name.endswith(str(os.getuid()))
+
+
+def test_folder_that_is_a_link_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    folder.symlink_to(tmp_path / "documents")
+    with pytest.raises(ServingError, match="not a folder of this user"):
+        Attempts(folder)
+
+
+def test_files_of_others_are_not_removed(folder: Path) -> None:
+    folder.mkdir()
+    other = folder / "notes.txt"
+    other.touch()
+    os.utime(other, (0, 0))
+    Attempts(folder)
+    assert other.exists()
+
+
+def test_full_disk_limits_nothing(folder: Path) -> None:
+    attempts = Attempts(folder)
+    folder.rmdir()
+    with attempts.enter(UNIQUE_ID):
+        assert not folder.exists()

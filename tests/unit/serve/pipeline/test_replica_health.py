@@ -124,6 +124,23 @@ async def test_process_exits_with_its_engine(parts: Parts, monkeypatch: pytest.M
     assert parts.engine.checks == 3
 
 
+async def test_process_exits_before_it_answers_with_a_dead_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HAProxy repeats a request whose connection is closed, but not one that got an error."""
+    statuses: list[int] = []
+
+    async def fail(*_: object) -> None:
+        raise EngineDead("dead")
+
+    monkeypatch.setattr("serve.pipeline.replica.os", SimpleNamespace(_exit=statuses.append))
+    monkeypatch.setattr(Responder, "answer", fail)
+    replica: Any = ResponderReplica.__new__(ResponderReplica)
+    with pytest.raises(EngineDead):
+        await replica.answer(message("hello"), Collector())
+    assert statuses == [1]
+
+
 def test_request_ids_are_unique_and_named_by_their_call() -> None:
     found = {new_request_id("m") for _ in range(100)}
     assert len(found) == 100

