@@ -22,8 +22,13 @@ from serve.config import SCRIPTED, ResponderConfig, ScriptedConfig, ServeConfig
 ArmName = Literal["graph", "detector", "vllm", "no-op"]
 ARMS: tuple[ArmName, ...] = ("graph", "detector", "vllm", "no-op")
 TIMEOUT_S = 60.0
+NO_OP_TOKEN_S = 0.001  # with 0, all tokens are due at once and an answer is one chunk
 NO_OP = SCRIPTED.model_copy(
-    update={"responder": ResponderConfig(kind="scripted", scripted=ScriptedConfig(token_s=0))}
+    update={
+        "responder": ResponderConfig(
+            kind="scripted", scripted=ScriptedConfig(token_s=NO_OP_TOKEN_S)
+        )
+    }
 )
 
 
