@@ -58,7 +58,7 @@ class RequestMiddleware:
         try:
             await self._answer(scope, headers, receive, noting_status)
         except ClientDisconnect:
-            return  # nobody reads a response
+            return  # no client is left to read a response
         except Exception as error:  # noqa: BLE001 (see the module's docstring)
             if status is None:
                 await _send_problem(scope, receive, noting_status, error)

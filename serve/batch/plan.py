@@ -75,8 +75,8 @@ def _job(source: Path | None, out: str | None, rejects: Path | None, several: bo
     target = _output(source, out, several)
     if target is None:
         return Job(source, None, rejects, None)
-    beside = target.with_name(f"{target.name}.rejects.jsonl")
-    chosen = rejects or (beside if is_plain(target) else None)
+    default = target.with_name(f"{target.name}.rejects.jsonl")
+    chosen = rejects or (default if is_plain(target) else None)
     return Job(source, target, chosen, format_of(target)[1])
 
 

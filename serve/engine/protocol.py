@@ -82,7 +82,7 @@ class Engine(Protocol):
         sampling: Sampling,
         trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
-        """Yield chunks until the answer ends; tokens made while nobody reads are joined.
+        """Yield chunks until the answer ends; tokens made between two reads are joined.
 
         Closing the generator aborts the request in the engine. `trace` is the parent span, for an
         engine that records spans.

@@ -21,7 +21,7 @@ from serve.config import (
 from support.running_graph import Graph
 
 APP = "keyed"
-FREE = Replicas(cpus=0)  # beside the graph of the other tests
+FREE = Replicas(cpus=0)  # next to the graph of the other tests
 CHAT = "/v1/chat/completions"
 BODIES = {
     "/v1/respond": {"text": "such joy", "max_tokens": 2},

@@ -20,7 +20,7 @@ SECRET = "what-the-user-wrote"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CHAT = "/v1/chat/completions"
 NAMES = ("request", "detect", "batch", "generate")
-FREE = Replicas(cpus=0)  # beside the graph of the other tests
+FREE = Replicas(cpus=0)  # next to the graph of the other tests
 APP = "traced"
 
 
@@ -118,7 +118,7 @@ def test_request_without_a_trace_starts_one(traced: httpx.Client, collector: Col
 def test_chosen_emotion_without_safety_check_skips_detection(
     traced: httpx.Client, collector: Collector
 ) -> None:
-    """An emotion was chosen, and nobody looks for harm."""
+    """An emotion was chosen, and the safety check is off."""
     body = {"text": SECRET, "emotion": "joy", "max_tokens": 2}
     reply = traced.post("/v1/respond", json=body, headers={"x-request-id": "chosen"})
     assert (reply.json()["persona"], reply.json()["timings_ms"]["detect"]) == ("joy", 0)

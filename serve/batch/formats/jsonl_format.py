@@ -33,7 +33,7 @@ class JsonLines:
     terminator: str = "\n"
 
     def records(self, lines: Iterator[Line]) -> Iterator[Record]:
-        """Parse each line, only to find its text: the line itself is never written anew."""
+        """Parse each line, only to find its text: the line itself is never rewritten."""
         for line in lines:
             if line.problem is None and not line.text.strip():
                 yield Record(line.number, line.raw)
