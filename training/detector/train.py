@@ -24,6 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.detector.transformer import blank_model, load_tokenizer
 from models.hashing import json_sha256
+from models.precision import fastest_dtype, training_device
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
 from training.datasets.sources import Example
@@ -100,7 +101,7 @@ def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | Pef
             "hidden_dropout_prob": recipe.dropout,
             "attention_probs_dropout_prob": recipe.dropout,
         }
-    dtype = torch.float32 if recipe.lora_rank is None else torch.bfloat16
+    dtype = torch.float32 if recipe.lora_rank is None else fastest_dtype(training_device())
     return with_trainable_part(recipe, blank_model(base, dtype, dropout))
 
 
@@ -158,7 +159,7 @@ def _arguments(recipe: DetectorRecipe, run: Path) -> TrainingArguments:
         weight_decay=recipe.weight_decay,
         label_smoothing_factor=recipe.label_smoothing,
         train_sampling_strategy="group_by_length",
-        bf16=True,
+        bf16=fastest_dtype(training_device()) is torch.bfloat16,
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
         logging_steps=25,

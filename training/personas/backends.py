@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.manifest import ADAPTER_WEIGHTS
+from models.precision import fastest_dtype, training_device
 from training.errors import BackendError
 from training.recipe import PersonaRecipe
 
@@ -34,7 +35,7 @@ class Backend(Protocol):
 
 
 class PeftBackend:
-    """PEFT: base weights in bf16, LoRA in float32."""
+    """PEFT: base weights in the type that the device computes in fastest, LoRA in float32."""
 
     name = "peft"
 
@@ -47,7 +48,7 @@ class PeftBackend:
             target_modules=list(recipe.lora_modules),
             task_type="CAUSAL_LM",
         )
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=fastest_dtype(training_device()))
         adapted = load_start_weights(get_peft_model(model, lora), start)
         return adapted, AutoTokenizer.from_pretrained(base)
 

@@ -11,6 +11,7 @@ from trl import SFTConfig
 
 from models.emotions import Emotion
 from models.personas import builtin_personas
+from models.precision import fastest_dtype, training_device
 from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs
@@ -135,7 +136,7 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
         completion_only_loss=True,
         max_length=recipe.max_tokens,
         train_sampling_strategy="group_by_length",
-        bf16=True,
+        bf16=fastest_dtype(training_device()) is torch.bfloat16,
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=False,
         eval_strategy="epoch",
