@@ -30,22 +30,34 @@ def local_ray(workers: int) -> Iterator[None]:
 
     # Ray Data's own way to start a worker makes Ray print complaints that mean nothing here.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        "local",
-        num_cpus=workers + 1,
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    signal.signal(signal.SIGTERM, on_terminate)  # Ray replaces the handler
+    with _kept_sigterm_handler():
+        ray.init(
+            "local",
+            num_cpus=workers + 1,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     # Ray prints its warnings to stdout, which may be the output.
     with redirect_stdout(sys.stderr):
         try:
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _kept_sigterm_handler() -> Iterator[None]:
+    """Restore the SIGTERM handler that Ray replaces when it starts, and what it missed."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:  # Ray's handler was called
+        signal.signal(signal.SIGTERM, handler)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 class LabelStream:

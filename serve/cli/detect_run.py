@@ -23,13 +23,39 @@ from serve.ray_compat import set_ray_environment
 
 FAILED = 1
 WITH_PROBLEMS = 3  # 2 is for wrong arguments
-INTERRUPTED = 130
 BROKEN_PIPE = 141
-TERMINATED = 143
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Terminated(BaseException):
-    """SIGTERM, raised in the main thread so that temporary files are deleted."""
+class Stopped(BaseException):
+    """SIGTERM or SIGINT, raised in the main thread so that temporary files are deleted."""
+
+
+class StopSignal:
+    """The first signal that asked the run to stop.
+
+    Attributes:
+        status: exit status for that signal, None if there was none.
+    """
+
+    def __init__(self) -> None:
+        """Start without a signal."""
+        self.status: int | None = None
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Raise `Stopped` in the main thread on the first SIGTERM or SIGINT."""
+        before = {number: signal.signal(number, self._stop) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        if self.status is None:  # a second signal must not disturb the cleaning up
+            self.status = 128 + number
+            raise Stopped
 
 
 @dataclass(frozen=True)
@@ -60,20 +86,30 @@ class Arguments:
 def run_detect(given: Arguments) -> int:
     """Label the files and return the exit status."""
     set_ray_environment()
+    stop = StopSignal()
     try:
-        with _terminable():
+        with stop.raised():
             return _label(given)
-    except FyeError as error:
-        print_error(error)
-        return FAILED
-    except BrokenPipeError:  # the reader of stdout has seen enough
-        return BROKEN_PIPE
-    except OSError as error:
-        console.print(f"[red]Error:[/] cannot write: {escape(str(error))}", soft_wrap=True)
-        return FAILED
-    except (KeyboardInterrupt, Terminated) as stop:
+    except BaseException as error:  # noqa: BLE001 (raised again if there was no signal)
+        # Ray may have turned `Stopped` into an exception of its own.
+        if stop.status is None:
+            return _failure_status(error)
         console.print("Stopped. Run the same command again to continue.")
-        return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        return stop.status
+
+
+def _failure_status(error: BaseException) -> int:
+    """Print what went wrong and return the exit status. Raises errors that it does not know."""
+    match error:
+        case FyeError():
+            print_error(error)
+        case BrokenPipeError():  # the reader of stdout has seen enough
+            return BROKEN_PIPE
+        case OSError():
+            console.print(f"[red]Error:[/] cannot write: {escape(str(error))}", soft_wrap=True)
+        case _:
+            raise error
+    return FAILED
 
 
 def _label(given: Arguments) -> int:
@@ -96,17 +132,3 @@ def _detector(config_file: Path | None) -> DetectorConfig:
     config = read_config(config_file).detector if config_file else SCRIPTED.detector
     fetch_detector(config)
     return config
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM."""
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
