@@ -49,6 +49,11 @@ RAY_VARIABLES = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}  # it keeps Ray on loopback
+CLUSTER_VARIABLES = {"RAY_SERVE_HAPROXY_BINARY_PATH": "/opt/venv/bin/fye-haproxy"}  # of the image
+CLUSTER_HAPROXY_FOLDER = "/run/fye-haproxy"
+CLUSTER_FALLBACK_PORT = 8500
+
 
 def set_ray_environment() -> None:
     """Set the variables that Ray reads when it is first imported. Existing values are kept."""
@@ -57,7 +62,19 @@ def set_ray_environment() -> None:
 
 
 def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -> None:
-    """Set the variables of HAProxy that follow from the configuration and from this machine.
+    """Set the variables of `http_variables`. Existing values are replaced."""
+    os.environ.update(http_variables(config, folder, fallback_port))
+
+
+def cluster_variables(config: HttpConfig) -> dict[str, str]:
+    """Return the variables that every node of a cluster needs before `ray start`."""
+    shared = {name: value for name, value in RAY_VARIABLES.items() if name not in ONE_MACHINE}
+    folder = Path(CLUSTER_HAPROXY_FOLDER)
+    return shared | CLUSTER_VARIABLES | http_variables(config, folder, CLUSTER_FALLBACK_PORT)
+
+
+def http_variables(config: HttpConfig, folder: Path, fallback_port: int) -> dict[str, str]:
+    """Return the variables of HAProxy that follow from the configuration and from the machine.
 
     Args:
         config: limits of a request.
@@ -66,7 +83,7 @@ def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -
     """
     timeout_s = min(config.default_timeout_ms, config.max_timeout_ms) / 1000 + PROXY_MARGIN_S
     longest_s = config.max_timeout_ms / 1000 + PROXY_MARGIN_S
-    variables = {
+    return {
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(ceil(timeout_s)),
         # After a reload, the old process ends when its longest request must have ended.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(ceil(longest_s)),
@@ -78,8 +95,6 @@ def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
     }
-    for name, value in variables.items():
-        os.environ[name] = value
 
 
 def listening_host() -> str:

@@ -1,0 +1,10 @@
+"""Checks of what is deployed: `deploy/check` runs them all without a cluster.
+
+kustomize     overlays -> manifests
+schemas       manifests against the schemas of Kubernetes and KubeRay
+rayservice    rules that a schema cannot say
+serve_config  the Serve config inside a RayService, against Serve and `serve.config`
+environment   Ray's variables, generated from `serve.ray_compat`
+
+A check returns problems as sentences; an empty list is a pass.
+"""

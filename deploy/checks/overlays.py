@@ -1,0 +1,35 @@
+"""All checks of one overlay's manifests."""
+
+from deploy.checks import environment, rayservice, schemas, serve_config
+from deploy.checks.kustomize import Manifest
+
+
+def problems_of(manifests: list[Manifest]) -> list[str]:
+    """Return every problem of an overlay, each with the manifest that has it."""
+    found = [
+        f"{manifest['kind']} {manifest['metadata']['name']}: {problem}"
+        for manifest in manifests
+        for problem in schemas.problems_of(manifest)
+    ]
+    services = [each for each in manifests if each["kind"] == schemas.RAY_SERVICE]
+    if not services:
+        found.append("there is no RayService")
+    for service in services:
+        found += _service_problems(service, manifests)
+    return found + rayservice.disruption_problems(manifests)
+
+
+def _service_problems(service: Manifest, manifests: list[Manifest]) -> list[str]:
+    text = service["spec"]["serveConfigV2"]
+    found = rayservice.problems_of(service) + serve_config.problems_of(text)
+    try:
+        config = serve_config.parse(text)
+    except ValueError:
+        return found  # reported above
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    return [
+        *found,
+        *environment.problems_of(manifests, config.http),
+        *serve_config.fit_problems(config, groups),
+        *rayservice.longest_stream_problems(service, config.http.max_timeout_ms),
+    ]

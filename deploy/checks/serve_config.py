@@ -1,0 +1,103 @@
+"""Checks a Serve config as Serve reads it, and its arguments as `serve.app:build` does."""
+
+from importlib import import_module
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from serve.config import Replicas, ServeConfig
+
+DEPLOYMENTS = {"AdapterController", "Detector", "Responder"}
+IN_CLUSTER = ("/artifacts", "/cache", "/opt")  # paths of the pods
+
+
+def parse(text: str) -> ServeConfig:
+    """Return the arguments of the first application.
+
+    Raises:
+        ValueError: Serve or this project refuses the text.
+    """
+    document = yaml.safe_load(text)
+    if not ServeDeploySchema.model_validate(document).applications:
+        raise ValueError("there is no application")
+    return ServeConfig.model_validate(document["applications"][0].get("args", {}))
+
+
+def problems_of(text: str) -> list[str]:
+    """Return what is wrong with the Serve config of a cluster."""
+    try:
+        config = parse(text)
+    except (ValueError, yaml.YAMLError) as error:
+        return [f"serveConfigV2: {error}"]
+    document = yaml.safe_load(text)
+    found = [problem for each in document["applications"] for problem in _application(each)]
+    return [*found, *_address(document, config), *_paths(config)]
+
+
+def fit_problems(config: ServeConfig, groups: list[dict[str, Any]]) -> list[str]:
+    """Return deployments whose maximum does not fit into the worker groups' maximum."""
+    found = []
+    parts = {"detector": config.detector.replicas, "responder": config.responder.replicas}
+    for name, replicas in parts.items():
+        room = sum(_room(group, replicas) for group in groups)
+        if room < replicas.maximum:
+            found.append(
+                f"{name}: {replicas.maximum} replicas are allowed, and the worker groups have room"
+                f" for {room}"
+            )
+    return found
+
+
+def _room(group: dict[str, Any], replicas: Replicas) -> int:
+    """Return how many replicas a group holds. Those without GPUs stay off the nodes with GPUs."""
+    start = group["rayStartParams"]
+    cpus, gpus = float(start["num-cpus"]), float(start.get("num-gpus", 0))
+    if bool(gpus) != bool(replicas.gpus):
+        return 0
+    per_node = cpus // replicas.cpus
+    if replicas.gpus:
+        per_node = min(per_node, gpus // replicas.gpus)
+    return int(per_node) * int(group["maxReplicas"])
+
+
+def _application(application: dict[str, Any]) -> list[str]:
+    found = []
+    module, _, attribute = application["import_path"].partition(":")
+    try:
+        if not callable(getattr(import_module(module), attribute, None)):
+            found.append(f"{application['import_path']} cannot be called")
+    except ImportError as error:
+        found.append(f"{application['import_path']} cannot be imported: {error}")
+    named = {each["name"] for each in application.get("deployments", [])}
+    if named - DEPLOYMENTS:
+        found.append(f"unknown deployments: {', '.join(sorted(named - DEPLOYMENTS))}")
+    return found
+
+
+def _address(document: dict[str, Any], config: ServeConfig) -> list[str]:
+    host = document.get("http_options", {}).get("host", "0.0.0.0")  # noqa: S104 (Serve's default)
+    if ip_address(host).is_loopback:
+        return [f"http_options.host is {host}: nothing outside the pod could connect"]
+    keys = config.api_keys
+    if not (keys.file or keys.variable or keys.unneeded):
+        return ["there are no API keys: set api_keys.variable, or api_keys.unneeded"]
+    return []
+
+
+def _paths(config: ServeConfig) -> list[str]:
+    """Return paths that no pod has. The shipped artefacts are part of the image."""
+    named: dict[str, Path | None] = {
+        "detector.artifact": config.detector.artifact,
+        "responder.releases": config.responder.releases,
+        "api_keys.file": config.api_keys.file,
+    }
+    if "adapters" in config.responder.model_fields_set:
+        named["responder.adapters"] = config.responder.adapters
+    return [
+        f"{field} is {path}: expected a path below {', '.join(IN_CLUSTER)}"
+        for field, path in named.items()
+        if path is not None and not str(path).startswith(IN_CLUSTER)
+    ]

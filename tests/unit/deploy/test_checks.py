@@ -1,0 +1,189 @@
+"""The overlays pass every check, and each check finds what it is there for."""
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.checks import environment, kustomize, overlays, rayservice, schemas, serve_config
+from deploy.checks.kustomize import KUBERAY, OVERLAYS, Manifest
+from serve.config import HttpConfig
+from serve.ray_compat import RAY_VARIABLES, cluster_variables, http_variables
+
+BASE = KUBERAY / "base"
+ONE_GPU = (KUBERAY / "overlays" / "one-gpu" / "serve.yaml").read_text("utf-8")
+needs_kustomize = pytest.mark.skipif(not kustomize.command(), reason=kustomize.MISSING)
+
+
+@pytest.fixture
+def service() -> Manifest:
+    found: Manifest = yaml.safe_load((BASE / "rayservice.yaml").read_text("utf-8"))
+    return found
+
+
+@cache
+def _base(name: str) -> tuple[Manifest, ...]:
+    return tuple(yaml.safe_load_all((BASE / name).read_text("utf-8")))
+
+
+def worker(service: Manifest, index: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][index]
+    return found
+
+
+def one_gpu(**changes: object) -> str:
+    """Return the Serve config of one GPU, with other arguments."""
+    document = yaml.safe_load(ONE_GPU)
+    document["applications"][0]["args"] |= changes
+    return yaml.safe_dump(document)
+
+
+@needs_kustomize
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_passes(name: str) -> None:
+    manifests = kustomize.overlay(name)
+    assert {"RayService", "NetworkPolicy", "ConfigMap"} <= {each["kind"] for each in manifests}
+    assert overlays.problems_of(manifests) == []
+
+
+@needs_kustomize
+def test_a_folder_without_a_kustomization_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(kustomize.BuildFailed, match=r"kustomization"):
+        kustomize.build(tmp_path)
+
+
+def test_the_generated_environment_is_current() -> None:
+    assert environment.FILE.read_text("utf-8") == environment.text(HttpConfig())
+
+
+def test_a_cluster_gets_every_variable_of_serve_run() -> None:
+    there = set(cluster_variables(HttpConfig()))
+    local = set(RAY_VARIABLES) | set(http_variables(HttpConfig(), Path("/x"), 1))
+    assert local - there == {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
+
+
+def test_variables_that_differ_are_named() -> None:
+    manifests = [copy.deepcopy(each) for each in _base("environment.yaml")]
+    del manifests[0]["data"]["RAY_SERVE_ENABLE_HA_PROXY"]
+    longer = HttpConfig(max_timeout_ms=600_000)
+    [problem] = environment.problems_of(manifests, longer)
+    assert "RAY_SERVE_ENABLE_HA_PROXY" in problem
+    assert "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S" in problem
+
+
+def test_kubernetes_schemas_refuse_an_unknown_field() -> None:
+    policy = copy.deepcopy(_base("network.yaml")[0])
+    assert schemas.problems_of(policy) == []
+    policy["spec"]["podSelectors"] = {}
+    assert "podSelectors" in str(schemas.problems_of(policy))
+
+
+@pytest.mark.skipif(schemas.ray_service_schema() is None, reason=schemas.HOW_TO_GET)
+def test_the_schema_of_kuberay_refuses_an_unknown_field(service: Manifest) -> None:
+    assert schemas.problems_of(service) == []
+    service["spec"]["rayClusterConfig"]["workers"] = []
+    assert "workers" in str(schemas.problems_of(service))
+
+
+def test_the_base_keeps_the_rules(service: Manifest) -> None:
+    assert rayservice.problems_of(service) == []
+    assert rayservice.disruption_problems([service]) == []
+
+
+def _rename(service: Manifest) -> None:
+    service["metadata"]["name"] = "a" * 48
+
+
+def _steps(service: Manifest) -> None:
+    service["spec"]["upgradeStrategy"]["clusterUpgradeOptions"]["stepSizePercent"] = 26
+
+
+def _no_autoscaler(service: Manifest) -> None:
+    service["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"] = False
+
+
+def _restart(service: Manifest) -> None:
+    worker(service)["template"]["spec"]["restartPolicy"] = "Always"
+
+
+def _no_environment(service: Manifest) -> None:
+    del worker(service)["template"]["spec"]["containers"][0]["envFrom"]
+
+
+def _proxy_probe(service: Manifest) -> None:
+    container = worker(service)["template"]["spec"]["containers"][0]
+    container["readinessProbe"]["httpGet"]["path"] = "/-/healthz"
+
+
+def _no_gcs(service: Manifest) -> None:
+    del service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]
+
+
+def _no_gpu(service: Manifest) -> None:
+    worker(service, 1)["rayStartParams"]["num-gpus"] = "2"
+
+
+def _root(service: Manifest) -> None:
+    worker(service)["template"]["spec"]["securityContext"]["runAsNonRoot"] = False
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_rename, "47"),
+        (_steps, "stepSizePercent 26"),
+        (_no_autoscaler, "enableInTreeAutoscaling"),
+        (_restart, "restartPolicy"),
+        (_no_environment, "ray-environment"),
+        (_proxy_probe, "/-/healthz"),
+        (_no_gcs, "gcsFaultToleranceOptions"),
+        (_no_gpu, "Ray is told 2"),
+        (_root, "runAsNonRoot"),
+    ],
+)
+def test_a_broken_rule_is_named(service: Manifest, change: Any, said: str) -> None:
+    service = copy.deepcopy(service)  # YAML's anchors share parts of it
+    change(service)
+    assert said in str(rayservice.problems_of(service))
+
+
+def test_a_budget_that_blocks_every_drain_is_named(service: Manifest) -> None:
+    worker(service)["minReplicas"] = 2
+    problems = rayservice.disruption_problems([service, *_base("disruption.yaml")])
+    assert [problem.split()[3] for problem in problems] == ["gpu"]
+
+
+def test_pods_must_outlive_the_longest_stream(service: Manifest) -> None:
+    assert rayservice.longest_stream_problems(service, 120_000) == []
+    assert len(rayservice.longest_stream_problems(service, 180_000)) == 2
+
+
+def test_a_serve_config_for_one_machine_is_refused() -> None:
+    local = (KUBERAY.parent / "gpu.yaml").read_text("utf-8")
+    problems = str(serve_config.problems_of(local))
+    assert "127.0.0.1" in problems
+    assert "responder.adapters is runs/" in problems
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (one_gpu(api_keys={}), "API keys"),
+        (one_gpu(detectors={}), "detectors"),
+        (ONE_GPU.replace("serve.app:build", "serve.app:bild"), "cannot be called"),
+        (ONE_GPU + "    deployments: [{ name: Detektor }]\n", "Detektor"),
+    ],
+)
+def test_a_serve_config_with_a_mistake_is_refused(text: str, said: str) -> None:
+    assert serve_config.problems_of(ONE_GPU) == []
+    assert said in str(serve_config.problems_of(text))
+
+
+def test_replicas_must_fit_into_the_worker_groups(service: Manifest) -> None:
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    assert serve_config.fit_problems(serve_config.parse(ONE_GPU), groups) == []
+    many = serve_config.parse(ONE_GPU.replace("cpus: 4, gpus: 1", "maximum: 2, cpus: 4, gpus: 1"))
+    assert "responder: 2 replicas" in str(serve_config.fit_problems(many, groups))
