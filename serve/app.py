@@ -13,7 +13,7 @@ from ray.serve.config import BackpressureConfig
 
 from serve.adapters.controller import AdapterController
 from serve.api.app import make_http_app
-from serve.api.auth import is_loopback, open_keys
+from serve.api.auth import is_loopback, open_admin_keys, open_keys
 from serve.capacity import derive_gates, detector_requests, responder_requests
 from serve.config import Replicas, ServeConfig
 from serve.detector.replica import Detector
@@ -34,7 +34,9 @@ def build(config: ServeConfig) -> Application:
 
     def http_app() -> FastAPI:
         host = listening_host()
-        return make_http_app(config.http, open_keys(config.api_keys, host), is_loopback(host))
+        keys = open_keys(config.api_keys, host)
+        admin_keys = open_admin_keys(config.api_keys, keys)
+        return make_http_app(config.http, keys, admin_keys, is_loopback(host))
 
     drain_s = config.http.max_timeout_ms / 1000 + DRAIN_MARGIN_S
     gates = derive_gates(config)

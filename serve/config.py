@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from models.manifest import ARTIFACTS
+from models.schema import Sha256
 from serve.errors import ConfigError
 
 MAX_TEXTS = 256  # in one call of /v1/detect
@@ -116,6 +117,9 @@ class ResponderConfig(_Frozen):
     releases: Path | None = Field(
         default=None, description="file in which promoted versions survive a restart"
     )
+    publish_roots: tuple[Path, ...] = Field(
+        default=(Path("runs"),), description="adapters are published from below these folders only"
+    )
     hardware: HardwareProfile = HardwareProfile()
     coalesce_from: int = Field(
         default=8, ge=1, description="running requests from which chunks are joined"
@@ -140,6 +144,9 @@ class KeysConfig(_Frozen):
     unneeded: bool = Field(
         default=False, description="a gateway in front of the server authenticates the clients"
     )
+    admin_sha256: Sha256 | None = Field(
+        default=None, description="hash of the key for administration where there are no other keys"
+    )
 
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
@@ -155,6 +162,9 @@ class HttpConfig(_Frozen):
         default=120_000, ge=1, description="largest x-request-timeout-ms; a drain waits as long"
     )
     max_body_bytes: int = Field(default=2 * 2**20, ge=1024)
+    max_bytes_in_flight: int = Field(
+        default=64 * 2**20, ge=1024, description="bodies that a replica holds at once"
+    )
     body_timeout_s: float = Field(default=10, gt=0, description="for a whole request body")
     send_timeout_s: int = Field(
         default=10, ge=1, description="for a client to read a part of its answer"
@@ -164,6 +174,11 @@ class HttpConfig(_Frozen):
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="origins whose pages may call, as https://example.org"
+    )
+    allowed_hosts: tuple[str, ...] | None = Field(
+        default=None,
+        description="names in the Host header, without a port; default: loopback's on loopback,"
+        " any elsewhere",
     )
 
 

@@ -12,6 +12,7 @@ FyeError                        500
 │   ├── BodyTooLarge            413   the body has too many bytes
 │   ├── PromptTooLong           413   the text has more tokens than the model can read
 │   ├── WrongContentType        415   the body is not application/json
+│   ├── UnknownHost             421   the Host header names another server
 │   ├── AdapterRefused          422   an adapter cannot be published, promoted or rolled back
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
 │   └── RetryLater              429   retry after `retry_after_s`
@@ -145,6 +146,13 @@ class UnknownModel(RequestError):
 
     status = 404
     type = "unknown-model"
+
+
+class UnknownHost(RequestError):
+    """The Host header names another server."""
+
+    status = 421
+    type = "unknown-host"
 
 
 class WrongContentType(RequestError):

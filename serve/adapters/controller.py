@@ -47,6 +47,7 @@ class AdapterController:
         """
         self._base = materialize(config.base) if config.kind == "vllm" else None
         self._state_file = config.releases
+        self._roots = config.publish_roots
         initial = configured_releases(config, self._base)
         # The engines were started with slots for the configured versions, not the restored ones.
         self._capacity = adapter_slots(len(initial.versions))
@@ -78,7 +79,7 @@ class AdapterController:
             NotReady: not every replica loaded it in time; the change was undone.
         """
         async with self._changing():
-            version = self._load_version(Path(folder))
+            version = self._load_version(self._allowed(Path(folder)))
             self._set(self._releases.publish(version, self._capacity))
             await self._reports.wait_until(
                 lambda report: version.name in report.resident, version.name
@@ -133,6 +134,18 @@ class AdapterController:
         """
         revision = self._releases.revision + 1
         self._releases = releases.model_copy(update={"revision": revision})
+
+    def _allowed(self, folder: Path) -> Path:
+        """Return the folder without links. Raises AdapterRefused if it is below no root."""
+        found = folder.resolve()
+        roots = [root.resolve() for root in self._roots]
+        if not any(found.is_relative_to(root) for root in roots):
+            allowed = ", ".join(map(str, roots)) or "no folder"
+            raise AdapterRefused(
+                f"adapters are published from below {allowed}; add a folder to"
+                " responder.publish_roots"
+            )
+        return found
 
     def _load_version(self, folder: Path) -> Version:
         """Check an adapter's files. Raises AdapterRefused if they do not fit the base weights."""

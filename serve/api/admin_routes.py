@@ -1,8 +1,6 @@
-"""Administration of adapter versions, for keys with the scope `admin`.
+"""Administration of adapter versions, for keys with the scope `admin`. Every change is audited."""
 
-Without keys it is reachable on loopback only.
-"""
-
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,33 +8,59 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, Field
 
+from models.errors import FyeError
 from models.personas import PersonaName
 from models.schema import FrozenModel
 from serve.adapters.registry import ControllerStatus
-from serve.api.auth import KeyRing, Scope
-from serve.api.dependencies import BEARER, ResponderDep
+from serve.api.dependencies import BEARER, ResponderDep, find_admin
 from serve.api.requests import ADMIN_PATH
-from serve.errors import Forbidden
+from serve.pipeline.request_metrics import json_log
+
+
+class Administrator:
+    """Who administrates, and the audit log of what they change."""
+
+    def __init__(self, key: str, x_request_id: str) -> None:
+        """Act for the key of that name."""
+        self._ids = {"key": key, "x_request_id": x_request_id}
+        self._log = json_log()
+
+    async def change(
+        self, action: str, subject: str, changing: Awaitable[ControllerStatus]
+    ) -> "list[VersionOut]":
+        """Wait for a change, and log who made it, what it was and how it ended."""
+        outcome = "failed"
+        versions = list[VersionOut]()
+        try:
+            versions = _versions(await changing)
+            outcome = "ok"
+        except Exception as error:
+            cause = getattr(error, "cause", error)  # Ray wraps errors of other processes
+            outcome = cause.type if isinstance(cause, FyeError) else outcome
+            raise
+        finally:
+            used = [version.name for version in versions if version.promoted]
+            ids = {"action": action, "subject": subject, "outcome": outcome, "promoted": used}
+            self._log.info("admin", **self._ids, **ids)
+        return versions
 
 
 async def require_admin(
     request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
-) -> None:
+) -> Administrator:
     """Raise Unauthenticated or Forbidden unless the client may administrate."""
-    keys: KeyRing | None = request.app.state.keys
-    if keys is not None:
-        keys.find(bearer.credentials if bearer else "", Scope.ADMIN)
-    elif not request.app.state.on_loopback:
-        raise Forbidden("administration needs an API key with the scope admin; configure api_keys")
+    key = find_admin(request.app.state.admin_keys, bearer.credentials if bearer else "")
+    return Administrator(key, request.state.request_id)
 
 
+AdminDep = Annotated[Administrator, Depends(require_admin)]
 router = APIRouter(prefix=f"{ADMIN_PATH}/adapters", dependencies=[Depends(require_admin)])
 
 
 class Publish(FrozenModel):
     """Adapter to publish."""
 
-    folder: Path = Field(description="readable by every responder replica")
+    folder: Path = Field(description="below one of `responder.publish_roots`")
 
 
 class Promote(FrozenModel):
@@ -68,21 +92,23 @@ async def list_adapters(responder: ResponderDep) -> list[VersionOut]:
 
 
 @router.post("")
-async def publish(body: Publish, responder: ResponderDep) -> list[VersionOut]:
+async def publish(body: Publish, responder: ResponderDep, admin: AdminDep) -> list[VersionOut]:
     """Validate an adapter and load it on every replica. It is not promoted yet."""
-    return _versions(await responder.publish_adapter(str(body.folder)))
+    folder = str(body.folder)
+    return await admin.change("publish", folder, responder.publish_adapter(folder))
 
 
 @router.post("/promote")
-async def promote(body: Promote, responder: ResponderDep) -> list[VersionOut]:
+async def promote(body: Promote, responder: ResponderDep, admin: AdminDep) -> list[VersionOut]:
     """Promote a version. Every request after this response is answered by it."""
-    return _versions(await responder.promote_adapter(body.name))
+    return await admin.change("promote", body.name, responder.promote_adapter(body.name))
 
 
 @router.post("/rollback")
-async def rollback(body: Rollback, responder: ResponderDep) -> list[VersionOut]:
+async def rollback(body: Rollback, responder: ResponderDep, admin: AdminDep) -> list[VersionOut]:
     """Promote the version before. An added persona without one is removed."""
-    return _versions(await responder.roll_back_adapter(body.persona))
+    persona = body.persona
+    return await admin.change("rollback", persona, responder.roll_back_adapter(persona))
 
 
 def _versions(status: ControllerStatus) -> list[VersionOut]:

@@ -5,16 +5,16 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 from serve.api import admin_routes, problem_details, routes
-from serve.api.auth import KeyRing
-from serve.api.cors import with_cors
-from serve.api.dependencies import require_json
+from serve.api.auth import KeyRing, Keys
+from serve.api.dependencies import Gatekeeper, require_json
 from serve.api.middleware import RequestMiddleware
 from serve.api.openai import routes as openai_routes
+from serve.api.origins import BrowserRules, with_cors
 from serve.api.problem_details import OpenAIProblem, Problem
 from serve.config import HttpConfig
 from serve.pipeline.attempts import Attempts, attempts_folder
 
-STATUSES = (400, 401, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
+STATUSES = (400, 401, 403, 408, 413, 415, 421, 422, 429, 500, 502, 503, 504)
 PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(STATUSES, PROBLEM)
 OPENAI_PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -25,20 +25,24 @@ MODEL_PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_http_app(config: HttpConfig, keys: KeyRing | None, on_loopback: bool) -> FastAPI:
+def make_http_app(
+    config: HttpConfig, keys: KeyRing | None, admin_keys: Keys | None, on_loopback: bool
+) -> FastAPI:
     """Return the application.
 
     Args:
         config: limits of a request.
         keys: None if the server has none.
+        admin_keys: keys for administration; None: there is no administration.
         on_loopback: whether the server is reachable from this machine only.
     """
     app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
     app.state.config = config
     app.state.keys = keys
-    app.state.on_loopback = on_loopback
+    app.state.admin_keys = admin_keys
+    gatekeeper = Gatekeeper(BrowserRules(config, on_loopback), keys, admin_keys)
     attempts = Attempts(attempts_folder())
-    app.add_middleware(RequestMiddleware, config=config, attempts=attempts)
+    app.add_middleware(RequestMiddleware, config=config, gatekeeper=gatekeeper, attempts=attempts)
     app.add_middleware(with_cors, config=config)  # outermost, so that it covers rejections too
     problem_details.install(app)
     json_body = [Depends(require_json)]

@@ -1,12 +1,13 @@
 """API keys. Only their hashes are kept. This module does not know HTTP.
 
 The key file is TOML with one `[[keys]]` table a key, as `python -m serve new-key` prints it. It is
-read again when it changes.
+read again when it changes. While it cannot be read, or holds no key, every key is rejected.
 """
 
 import hashlib
 import hmac
 import ipaddress
+import logging
 import os
 import secrets
 import time
@@ -23,6 +24,8 @@ from serve.pipeline.quota import KeyLimits
 
 PREFIX = "fye-"
 RELOAD_INTERVAL_S = 2
+log = logging.getLogger(__name__)
+FileState = tuple[int, int, int]  # time of the last change of its status in ns, size, inode
 
 
 class Scope(StrEnum):
@@ -57,17 +60,12 @@ class _File(FrozenModel):
     keys: tuple[Key, ...] = Field(min_length=1)
 
 
-class KeyRing:
-    """Keys of a file or of an environment variable.
+class Keys:
+    """Keys that never change."""
 
-    A key that is removed from the file stops working a few seconds later.
-    """
-
-    def __init__(self, source: Path | str) -> None:
-        """Read the keys. Raises ConfigError."""
-        self._source = source
-        self._checked_s = time.monotonic()
-        self._modified_ns, self._keys = self._read()
+    def __init__(self, *keys: Key) -> None:
+        """Accept these keys."""
+        self._keys = keys
 
     def find(self, secret: str, scope: Scope) -> Key:
         """Return the key with that secret, in the same time for a right and a wrong one.
@@ -89,30 +87,59 @@ class KeyRing:
         return found
 
     def _reload_if_changed(self) -> None:
-        """Read the file again. If it has become unreadable, keep the last loaded keys."""
+        """Do nothing."""
+
+
+class KeyRing(Keys):
+    """Keys of a file or of an environment variable.
+
+    A key that is removed from the file stops working a few seconds later. So do all keys if the
+    file is emptied, damaged or removed.
+    """
+
+    def __init__(self, source: Path | str) -> None:
+        """Read the keys. Raises ConfigError."""
+        self._source = source
+        self._checked_s = time.monotonic()
+        self._state = _state_of(source)
+        super().__init__(*_read(source))
+
+    def _reload_if_changed(self) -> None:
+        """Read the file again if it has changed. Without a valid file there are no keys."""
         if time.monotonic() - self._checked_s < RELOAD_INTERVAL_S:
             return
         self._checked_s = time.monotonic()
-        try:
-            path = self._source
-            if isinstance(path, Path) and path.stat().st_mtime_ns != self._modified_ns:
-                self._modified_ns, self._keys = self._read()
-        except (OSError, ConfigError):
+        state = _state_of(self._source)
+        if state == self._state:
             return
-
-    def _read(self) -> tuple[int, tuple[Key, ...]]:
-        """Return the file's modification time and its keys. Errors repeat nothing of them."""
+        self._state = state
         try:
-            if isinstance(self._source, Path):
-                modified_ns = self._source.stat().st_mtime_ns
-                text = self._source.read_text("utf-8")
-            else:
-                modified_ns = 0
-                text = os.environ[self._source]
-            return modified_ns, _File.model_validate(tomllib.loads(text)).keys
-        except (OSError, KeyError, ValueError, ValidationError) as error:
-            kind = type(error).__name__
-            raise ConfigError(f"cannot read API keys from {self._source} ({kind})") from None
+            self._keys = _read(self._source)
+            log.warning("API keys: read %d keys from %s", len(self._keys), self._source)
+        except ConfigError as error:
+            self._keys = ()
+            log.error("%s; every key is rejected until it can be read", error)
+
+
+def _state_of(source: Path | str) -> FileState | None:
+    """Return what changes with the file; None for a variable or a file that is not there."""
+    if isinstance(source, str):
+        return None
+    try:
+        found = source.stat()
+    except OSError:
+        return None
+    return found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def _read(source: Path | str) -> tuple[Key, ...]:
+    """Return the keys. Raises ConfigError, which repeats nothing of them."""
+    try:
+        text = source.read_text("utf-8") if isinstance(source, Path) else os.environ[source]
+        return _File.model_validate(tomllib.loads(text)).keys
+    except (OSError, KeyError, ValueError, ValidationError) as error:
+        kind = type(error).__name__
+        raise ConfigError(f"cannot read API keys from {source} ({kind})") from None
 
 
 def open_keys(config: KeysConfig, host: str) -> KeyRing | None:
@@ -128,6 +155,17 @@ def open_keys(config: KeysConfig, host: str) -> KeyRing | None:
             "set api_keys.file, or api_keys.unneeded behind an authenticating gateway"
         )
     return KeyRing(source) if source else None
+
+
+def open_admin_keys(config: KeysConfig, keys: KeyRing | None) -> Keys | None:
+    """Return the keys that may administrate: `keys`, or without them the one of `admin_sha256`.
+
+    None if there is neither, so that nobody may.
+    """
+    if keys is not None or config.admin_sha256 is None:
+        return keys
+    scopes = frozenset({Scope.ADMIN})
+    return Keys(Key(name="local-admin", sha256=config.admin_sha256, scopes=scopes))
 
 
 def is_loopback(host: str) -> bool:

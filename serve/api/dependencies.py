@@ -1,13 +1,16 @@
-"""Dependencies of the routes: content type, deadline, key, and the replica that answers."""
+"""What a request needs before its route runs: host, origin, key, content type, deadline."""
 
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
 
-from serve.api.auth import KeyRing, Scope
+from serve.api.auth import KeyRing, Keys, Scope
+from serve.api.origins import READING, BrowserRules
+from serve.api.requests import ADMIN, CALLS, DETECT_PATH, call_of
 from serve.config import HttpConfig
-from serve.errors import InvalidRequest, WrongContentType
+from serve.errors import Forbidden, InvalidRequest, WrongContentType
 from serve.pipeline.messages import RequestContext
 from serve.pipeline.replica import Responder, new_request_id, this_responder
 from serve.tracing import CARRIED
@@ -17,6 +20,46 @@ Timeout = Annotated[int | None, Header(ge=1, description="the request times out 
 Region = Annotated[
     str | None, Header(pattern="^[A-Za-z]{2}$", description="ISO 3166, for helplines")
 ]
+
+
+class Gatekeeper:
+    """Checks that need the headers alone, so that a rejected body is never read."""
+
+    def __init__(self, rules: BrowserRules, keys: KeyRing | None, admin_keys: Keys | None) -> None:
+        """Check hosts and origins by `rules`, and the key of every path that needs one."""
+        self._rules = rules
+        self._keys = keys
+        self._admin_keys = admin_keys
+
+    def check(self, method: str, path: str, headers: Headers) -> None:
+        """Check one request. A route checks its key again.
+
+        Raises:
+            UnknownHost: the Host header names another server.
+            Unauthenticated: the key is missing or unknown.
+            Forbidden: the origin may not call, or the key lacks the scope.
+        """
+        self._rules.check(method, path, headers)
+        if method in READING:
+            return
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        secret = secret.strip() if scheme.lower() == "bearer" else ""
+        if call_of(path) == ADMIN:
+            find_admin(self._admin_keys, secret)
+        elif self._keys is not None and path in CALLS:
+            self._keys.find(secret, Scope.DETECT if path == DETECT_PATH else Scope.RESPOND)
+
+
+def find_admin(keys: Keys | None, secret: str) -> str:
+    """Return the name of the key that administrates.
+
+    Raises:
+        Unauthenticated: the key is missing or unknown.
+        Forbidden: it lacks the scope, or the server has no key for administration.
+    """
+    if keys is None:
+        raise Forbidden("administration needs an API key with the scope admin; configure api_keys")
+    return keys.find(secret, Scope.ADMIN).name
 
 
 async def require_json(request: Request) -> None:

@@ -1,23 +1,26 @@
-"""Request middleware: assigns id and start time, reads the whole body within limits.
+"""Request middleware: assigns id and start time, checks headers, reads the body within limits.
 
-A body that is too large or too slow is rejected here, before anything is parsed. Requests that end
+What the headers alone show to be wrong is rejected before the body is read. A body that is too
+large or too slow is rejected before anything is parsed. Requests that end
 before the pipeline has seen them are recorded here. Nothing gets past it as an exception, because
 the HTTP server would log it with the user text that it may hold.
 """
 
 import asyncio
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.api.dependencies import Gatekeeper
 from serve.api.problem_details import headers_of, problem_of, respond_with
 from serve.api.requests import CALLS, REQUEST_ID, UNIQUE_ID, call_of, request_id_of
 from serve.config import HttpConfig
-from serve.errors import BodyTooLarge, RequestError, SlowBody
+from serve.errors import TOO_MANY, BodyTooLarge, Overloaded, RequestError, SlowBody
 from serve.pipeline.attempts import Attempts
 from serve.pipeline.request_metrics import RequestLog
 
@@ -32,11 +35,15 @@ class RequestMiddleware:
     is recorded elsewhere sets `recorded` there. The response's x-request-id is added by Serve.
     """
 
-    def __init__(self, app: ASGIApp, config: HttpConfig, attempts: Attempts) -> None:
+    def __init__(
+        self, app: ASGIApp, config: HttpConfig, gatekeeper: Gatekeeper, attempts: Attempts
+    ) -> None:
         """Wrap `app`."""
         self._app = app
         self._config = config
+        self._gatekeeper = gatekeeper
         self._attempts = attempts
+        self._bytes = BytesInFlight(config.max_bytes_in_flight)
         self._log = RequestLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,14 +75,17 @@ class RequestMiddleware:
             self._record(scope, status)
 
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        try:
-            body = await self._body(headers.get("content-length", ""), receive)
-        except RequestError as error:
-            await _send_problem(scope, receive, send, error, {"connection": "close"})
-            return
-        unique_id = headers.get(UNIQUE_ID) if scope["path"] in CALLS else None
-        with self._attempts.enter(unique_id):
-            await self._app(scope, _replayed(body, receive), send)
+        with self._bytes.hold() as held:
+            try:
+                self._gatekeeper.check(scope["method"], scope["path"], headers)
+                body = await self._body(headers.get("content-length", ""), receive, held)
+            except RequestError as error:
+                close = {"connection": "close"}
+                await _send_problem(scope, receive, send, error, headers_of(error) | close)
+                return
+            unique_id = headers.get(UNIQUE_ID) if scope["path"] in CALLS else None
+            with self._attempts.enter(unique_id):
+                await self._app(scope, _replayed(body, receive), send)
 
     def _record(self, scope: Scope, status: int | None) -> None:
         """Record requests that the pipeline did not see. Unknown paths may hold user text."""
@@ -84,20 +94,58 @@ class RequestMiddleware:
             outcome = _outcome(status)
             self._log.record(call, outcome, scope["state"]["request_id"], status=status)
 
-    async def _body(self, declared: str, receive: Receive) -> bytes:
-        """Return the whole body. Raises BodyTooLarge, SlowBody or ClientDisconnect."""
+    async def _body(self, declared: str, receive: Receive, held: "Held") -> bytes:
+        """Return the body. Raises BodyTooLarge, SlowBody, Overloaded or ClientDisconnect."""
         limit = self._config.max_body_bytes
         if declared.isdecimal() and int(declared) > limit:
             raise BodyTooLarge(f"the body has {declared} bytes; at most {limit} are allowed")
         timeout_s = self._config.body_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                return await _read(receive, limit)
+                return await _read(receive, limit, held)
         except TimeoutError as error:
             raise SlowBody(f"the body did not arrive within {timeout_s:g} s") from error
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+class BytesInFlight:
+    """Bodies that this replica holds, all requests together."""
+
+    def __init__(self, limit: int) -> None:
+        """Hold at most `limit` bytes."""
+        self._limit = limit
+        self.total = 0
+
+    @contextmanager
+    def hold(self) -> Iterator["Held"]:
+        """Hold the bytes of one request until the block ends."""
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self.total -= held.size
+
+    def take(self, size: int) -> None:
+        """Count more bytes. Raises Overloaded if they are too many."""
+        if self.total + size > self._limit:
+            raise Overloaded(TOO_MANY)
+        self.total += size
+
+
+class Held:
+    """Bytes of one request."""
+
+    def __init__(self, parent: BytesInFlight) -> None:
+        """Start without any."""
+        self._parent = parent
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        """Hold more bytes. Raises Overloaded if all requests together have too many."""
+        self._parent.take(size)
+        self.size += size
+
+
+async def _read(receive: Receive, limit: int, held: Held) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -108,6 +156,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise BodyTooLarge(f"the body has more than the {limit} bytes that are allowed")
+        held.add(len(parts[-1]))
         if not message.get("more_body", False):
             return b"".join(parts)
 
@@ -135,7 +184,7 @@ async def _send_problem(
 ) -> None:
     request = Request(scope)
     problem = problem_of(error, request.state.request_id)
-    response = respond_with(request, problem, headers_of(error) | (headers or {}))
+    response = respond_with(request, problem, headers or headers_of(error))
     await response(scope, receive, send)
 
 

@@ -16,6 +16,7 @@ DETECT_PATH = "/v1/detect"
 CHAT_PATH = "/v1/chat/completions"
 MODELS_PATH = "/v1/models"
 ADMIN_PATH = "/v1/admin"
+HEALTH_PATHS = ("/healthz", "/health", "/readyz")
 OPENAI_PATHS = (CHAT_PATH, MODELS_PATH)
 
 ADMIN = "admin"

@@ -1,6 +1,7 @@
 """Manages the adapter versions of a running server: the command `python -m serve adapters`.
 
-The API key is read from the environment variable FYE_KEY.
+The API key is the environment variable FYE_KEY, or that of this machine's operator for a server on
+loopback.
 """
 
 import os
@@ -11,6 +12,9 @@ import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from serve.cli.keys import read_admin_key
+from serve.errors import ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +58,7 @@ def _call(
     url: str, method: str, path: str, body: dict[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """Call the admin API. If it fails, print the reason and exit with status 1."""
-    key = os.environ.get("FYE_KEY")
+    key = _key(url)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     endpoint = f"{url}/v1/admin/adapters{path}"
     try:
@@ -69,6 +73,19 @@ def _call(
         raise typer.Exit(1)
     found: list[dict[str, Any]] = reply.json()
     return found
+
+
+def _key(url: str) -> str | None:
+    """Return the key to send. The operator's key never leaves this machine."""
+    from serve.api.auth import is_loopback
+
+    given = os.environ.get("FYE_KEY")
+    if given or not is_loopback(httpx.URL(url).host):
+        return given
+    try:
+        return read_admin_key()
+    except ConfigError as error:
+        raise typer.BadParameter(f"{error}, or set FYE_KEY") from error
 
 
 def _reason(reply: httpx.Response) -> str:

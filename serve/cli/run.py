@@ -13,6 +13,7 @@ from models.errors import FyeError
 from serve.api.auth import open_keys
 from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
+from serve.cli.keys import admin_key_file, with_admin_key
 from serve.cli.local_cluster import serving, wait_ready
 from serve.cli.weights import fetch_weights
 from serve.config import SCRIPTED, ServeConfig
@@ -46,13 +47,16 @@ def run(config: ServeConfig, host: str, port: int) -> None:
     _stop_on_signals(stop)
     open_keys(config.api_keys, host)  # only to check them before anything starts
     check_port(host, port)
+    keyed = with_admin_key(config)
     fetch_weights(config)
     started_at_s = time.monotonic()
-    with serving(config, host, port):
+    with serving(keyed, host, port):
         _stop_on_signals(stop)  # again, because Ray's own SIGTERM handler leaves processes behind
         wait_ready(host, port, stop)
         if not stop.is_set():
             _print_ready(host, port, time.monotonic() - started_at_s)
+            if keyed is not config:
+                console.print(f"Administration needs the key in {admin_key_file()}.")
         stop.wait()
         console.print("Stopping ...")
 

@@ -23,16 +23,21 @@ RESPOND = "respond"
 DETECT = "detect"
 
 
+def json_log() -> Any:
+    """Return a logger that prints one JSON line for each event."""
+    processors: list[Any] = [
+        structlog.processors.TimeStamper("iso"),
+        structlog.processors.JSONRenderer(),
+    ]
+    return structlog.wrap_logger(structlog.PrintLogger(), processors=processors)
+
+
 class RequestLog:
     """Counts requests when they end, and logs one JSON line for each."""
 
     def __init__(self) -> None:
         """Register the counter."""
-        processors: list[Any] = [
-            structlog.processors.TimeStamper("iso"),
-            structlog.processors.JSONRenderer(),
-        ]
-        self._log = structlog.wrap_logger(structlog.PrintLogger(), processors=processors)
+        self._log = json_log()
         tags = ("call", "persona", "adapter", "outcome")
         self._requests = counter("fye_requests", "Requests that ended, by outcome", tags)
 

@@ -10,14 +10,18 @@ import pytest
 
 from load.harness.ports import free_port
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
-from serve.config import SCRIPTED, ResponderConfig, ScriptedConfig
+from serve.config import SCRIPTED, KeysConfig, ResponderConfig, ScriptedConfig
 from serve.ray_compat import set_ray_environment
+from support.admin_key import ADMIN_HEADERS, ADMIN_SHA256
 from support.running_graph import Graph
 
 HOST = "127.0.0.1"
 TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to disconnect in between
-RESPONDER = ResponderConfig(kind="scripted", scripted=ScriptedConfig(token_s=TOKEN_S))
-CONFIG = SCRIPTED.model_copy(update={"responder": RESPONDER})
+RESPONDER = ResponderConfig(
+    kind="scripted", scripted=ScriptedConfig(token_s=TOKEN_S), publish_roots=(Path("/"),)
+)
+KEYS = KeysConfig(admin_sha256=ADMIN_SHA256)
+CONFIG = SCRIPTED.model_copy(update={"responder": RESPONDER, "api_keys": KEYS})
 OPEN = ExitStack()
 
 
@@ -44,12 +48,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture
 def client(graph: Graph) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=graph.url, timeout=30) as client:
+    with httpx.Client(base_url=graph.url, timeout=30, headers=ADMIN_HEADERS) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(graph: Graph) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=graph.url, timeout=30, limits=limits) as client:
+    async with httpx.AsyncClient(
+        base_url=graph.url, timeout=30, limits=limits, headers=ADMIN_HEADERS
+    ) as client:
         yield client

@@ -15,9 +15,11 @@ from serve.adapters.registry import SYNC_INTERVAL_S
 from serve.cli.adapters import app
 from serve.engine.scripted import TOKENS, script
 from support.adapters import write_adapter
+from support.admin_key import ADMIN_SECRET
 from support.running_graph import Graph, kill_replica
 
 ADMIN = "/v1/admin/adapters"
+KEY = {"FYE_KEY": ADMIN_SECRET}
 
 
 def answering(versions: list[dict[str, Any]]) -> str:
@@ -93,17 +95,17 @@ async def test_rejects_invalid_changes_with_a_reason(
 
 
 def test_command_lists_versions(graph: Graph) -> None:
-    shown = CliRunner().invoke(app, ["list", "--url", graph.url])
+    shown = CliRunner().invoke(app, ["list", "--url", graph.url], env=KEY)
     assert shown.exit_code == 0
     assert "sadness@scripted" in shown.stdout
-    refused = CliRunner().invoke(app, ["promote", "joy@nothing", "--url", graph.url])
+    refused = CliRunner().invoke(app, ["promote", "joy@nothing", "--url", graph.url], env=KEY)
     assert refused.exit_code == 1
     assert "joy@nothing is not published" in refused.stderr
 
 
 def command(graph: Graph, *arguments: str) -> dict[str, bool]:
     """Every version that the command's table shows, and whether it answers."""
-    done = CliRunner().invoke(app, [*arguments, "--url", graph.url])
+    done = CliRunner().invoke(app, [*arguments, "--url", graph.url], env=KEY)
     assert done.exit_code == 0, done.output
     rows = [line.split() for line in done.stdout.splitlines() if "@" in line]
     return {row[1]: "yes" in row for row in rows}

@@ -14,7 +14,7 @@ from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime
 
-SCRIPTED = ResponderConfig(kind="scripted")
+SCRIPTED = ResponderConfig(kind="scripted", publish_roots=(Path("/"),))
 INITIAL = configured_releases(SCRIPTED, None)
 CAPACITY = 8  # slots for six personas and two spare versions
 

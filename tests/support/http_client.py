@@ -18,7 +18,10 @@ from serve.adapters.controller import configured_releases
 from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import ControllerStatus, Releases
 from serve.api.app import make_http_app
-from serve.api.auth import KeyRing
+from serve.api.auth import Key, KeyRing, Keys
+from serve.api.auth import Scope as KeyScope
+from serve.api.dependencies import Gatekeeper
+from serve.api.origins import BrowserRules
 from serve.config import HttpConfig, ResponderConfig
 from serve.deadline import deadline
 from serve.detector.protocol import Detection
@@ -27,6 +30,7 @@ from serve.pipeline.answer import Answer, AnswerWriter
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.replica import this_responder
 from serve.pipeline.respond import respond
+from support.admin_key import ADMIN_SHA256
 from support.fakes import FakeStages
 
 RESPOND = "/v1/respond"
@@ -40,6 +44,10 @@ BODIES: dict[str, dict[str, Any]] = {
     CHAT: HELLO,
 }
 JSON = {"content-type": "application/json"}
+HOST = {"host": "localhost"}
+# The key of a server without configured keys.
+ADMIN_KEYS = Keys(Key(name="operator", sha256=ADMIN_SHA256, scopes=frozenset({KeyScope.ADMIN})))
+LETS_ANYONE_IN = Gatekeeper(BrowserRules(HttpConfig(), on_loopback=False), None, None)
 
 
 @dataclass
@@ -118,7 +126,7 @@ def http_app(
 @lru_cache(maxsize=8)
 def _build(config: HttpConfig, keys: KeyRing | None, on_loopback: bool, stdout: TextIO) -> ASGIApp:
     """Build an application, which is slow. It logs to the `stdout` of its first request."""
-    app = make_http_app(config, keys, on_loopback)
+    app = make_http_app(config, keys, keys or ADMIN_KEYS, on_loopback)
     app.dependency_overrides[this_responder] = _responder_of
     return RequestIdMiddleware(app)
 
@@ -140,7 +148,7 @@ def http_client(
     """
     app = http_app(responder, config, keys, on_loopback)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 class Connection:
@@ -205,7 +213,7 @@ def http_scope(path: str, method: str = "POST", **headers: str) -> Scope:
         "root_path": "",
         "headers": [
             (name.replace("_", "-").encode(), value.encode("latin-1"))
-            for name, value in (JSON | headers).items()
+            for name, value in (HOST | JSON | headers).items()
         ],
         "client": ("127.0.0.1", 1),
         "server": ("test", 80),

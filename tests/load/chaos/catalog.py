@@ -1,6 +1,7 @@
 """Faults that the chaos test injects, and the configurations that they need."""
 
 from functools import partial
+from pathlib import Path
 
 from load.chaos.faults import (
     hang_replica,
@@ -23,18 +24,24 @@ from load.harness.reply_checks import check_persona, check_scripted_reply
 from serve.config import (
     DetectorConfig,
     HttpConfig,
+    KeysConfig,
     Replicas,
     ResponderConfig,
     ScriptedConfig,
     ServeConfig,
 )
+from support.admin_key import ADMIN_SHA256
 
 TWO = Replicas(minimum=2, maximum=2, cpus=1)
 CONFIG = ServeConfig(
     detector=DetectorConfig(kind="scripted", replicas=TWO),
     responder=ResponderConfig(
-        kind="scripted", scripted=ScriptedConfig(token_s=SHORT_TOKEN_S), replicas=TWO
+        kind="scripted",
+        scripted=ScriptedConfig(token_s=SHORT_TOKEN_S),
+        replicas=TWO,
+        publish_roots=(Path("/"),),
     ),
+    api_keys=KeysConfig(admin_sha256=ADMIN_SHA256),
 )
 LOAD = Load(rate_per_s=6, timeout_s=40, check=check_scripted_reply)
 # While one of two responders drains, the other one's batch must hold all streams.

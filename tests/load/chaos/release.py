@@ -8,6 +8,7 @@ import aiohttp
 
 from models.emotions import Emotion
 from models.manifest import AdapterManifest
+from support.admin_key import ADMIN_HEADERS
 
 ADMIN_PATH = "/v1/admin/adapters"
 
@@ -22,7 +23,7 @@ class AdapterReleases:
 
     async def promoted(self) -> str:
         """Return the name of the promoted version."""
-        async with self.session.get(self.url + ADMIN_PATH) as response:
+        async with self.session.get(self.url + ADMIN_PATH, headers=ADMIN_HEADERS) as response:
             return self._promoted_in(await response.json())
 
     async def publish(self, folder: Path) -> str:
@@ -42,7 +43,8 @@ class AdapterReleases:
         return self._promoted_in(await self._post("/rollback", persona=str(self.persona)))
 
     async def _post(self, path: str, **body: str) -> list[dict[str, Any]]:
-        async with self.session.post(self.url + ADMIN_PATH + path, json=body) as response:
+        url = self.url + ADMIN_PATH + path
+        async with self.session.post(url, json=body, headers=ADMIN_HEADERS) as response:
             versions: list[dict[str, Any]] = await response.json()
             assert response.status == 200, versions
             return versions

@@ -124,9 +124,25 @@ async def test_rejects_adapter_that_does_not_fit_the_base(
     sha256 = AdapterManifest.read(new_joy).base_hash if same_base else UNKNOWN_BASE
     base = Materialized("other", weights.parent, sha256)
     monkeypatch.setattr(controller_module, "materialize", lambda _name: base)
-    controller = AdapterController(ResponderConfig(adapters=None))
+    controller = AdapterController(ResponderConfig(adapters=None, publish_roots=(tmp_path,)))
     with pytest.raises(AdapterRefused, match="joy: tensor" if same_base else "joy: base-model"):
         await controller.publish(str(new_joy))
+
+
+@pytest.mark.parametrize("way", ["plain", "dots", "link"])
+async def test_publishes_from_below_the_configured_roots_only(tmp_path: Path, way: str) -> None:
+    root = tmp_path / "root"
+    write_adapter(root / "joy", Emotion.JOY)
+    write_adapter(tmp_path / "secret", Emotion.JOY, rank=4)
+    (root / "link").symlink_to(tmp_path / "secret")
+    outside = {"plain": tmp_path / "secret", "dots": root / ".." / "secret", "link": root / "link"}
+    config = ResponderConfig(kind="scripted", publish_roots=(root,))
+    controller = AdapterController(config)
+    for folder in (outside[way], tmp_path / "missing"):
+        with pytest.raises(AdapterRefused, match="publish_roots"):
+            await controller.publish(str(folder))
+    with pytest.raises(NotReady):  # there is no replica to load it
+        await controller.publish(str(root / "joy"))
 
 
 async def test_change_without_replicas_is_undone(new_joy: Path) -> None:

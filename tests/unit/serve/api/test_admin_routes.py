@@ -1,5 +1,6 @@
-"""Administration of adapters: rights, and what is passed on."""
+"""Administration of adapters: rights, what is passed on, and the audit log."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from models.emotions import LABELS
 from serve.adapters.registry import ControllerStatus, ReplicaReport, Version
 from serve.api.auth import KeyRing, new_secret, sha256_of
+from serve.api.dependencies import find_admin
+from serve.errors import Forbidden
+from support.admin_key import ADMIN_HEADERS
 from support.http_client import FakeResponder, http_client
 
 PATH = "/v1/admin/adapters"
@@ -44,6 +48,12 @@ def key_ring(folder: Path, secret: str, scope: str) -> KeyRing:
     return KeyRing(file)
 
 
+def operator(responder: FakeResponder) -> httpx.AsyncClient:
+    client = http_client(responder)
+    client.headers.update(ADMIN_HEADERS)
+    return client
+
+
 async def send(client: httpx.AsyncClient, call: Call, authorization: str = "") -> httpx.Response:
     method, path, body = call
     headers = {"authorization": authorization} if authorization else {}
@@ -51,23 +61,21 @@ async def send(client: httpx.AsyncClient, call: Call, authorization: str = "") -
 
 
 @EVERY_CALL
-async def test_needs_keys_beyond_loopback(responder: FakeResponder, call: Call) -> None:
-    before = responder.releases
-    reply = await send(http_client(responder, on_loopback=False), call)
-    assert (reply.status_code, reply.json()["type"]) == (403, "urn:face-your-emotions:forbidden")
-    assert "api_keys" in reply.json()["detail"]
-    assert (responder.releases, responder.published) == (before, [])
-
-
-@EVERY_CALL
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong"])
-async def test_needs_a_known_key(
-    responder: FakeResponder, tmp_path: Path, call: Call, authorization: str
+@pytest.mark.parametrize("configured", [True, False])
+async def test_needs_a_known_key_with_and_without_configured_keys(
+    responder: FakeResponder, tmp_path: Path, call: Call, authorization: str, configured: bool
 ) -> None:
     before = responder.releases
-    client = http_client(responder, keys=key_ring(tmp_path, new_secret(), "admin"))
+    keys = key_ring(tmp_path, new_secret(), "admin") if configured else None
+    client = http_client(responder, keys=keys)
     assert (await send(client, call, authorization)).status_code == 401
     assert (responder.releases, responder.published) == (before, [])
+
+
+def test_there_is_no_administration_without_any_key() -> None:
+    with pytest.raises(Forbidden, match="api_keys"):
+        find_admin(None, "")
 
 
 @EVERY_CALL
@@ -102,7 +110,8 @@ async def test_lists_versions_with_their_replicas(
 
     monkeypatch.setattr(responder, "adapter_status", status)
     found = {
-        version["name"]: version for version in (await http_client(responder).get(PATH)).json()
+        version["name"]: version
+        for version in (await http_client(responder).get(PATH, headers=ADMIN_HEADERS)).json()
     }
     assert list(found) == [*(f"{label}@scripted" for label in LABELS), "joy@2"]
     resident = {"replicas": 2, "persona": "joy"}
@@ -115,7 +124,7 @@ async def test_lists_versions_with_their_replicas(
 
 
 async def test_promotes_and_rolls_back_by_name(responder: FakeResponder) -> None:
-    client = http_client(responder)
+    client = operator(responder)
     after = promoted(await client.post(f"{PATH}/promote", json={"name": "joy@2"}))
     assert "joy@2" in after
     assert "joy@scripted" not in after
@@ -125,7 +134,7 @@ async def test_promotes_and_rolls_back_by_name(responder: FakeResponder) -> None
 
 
 async def test_passes_on_the_folder_to_publish(responder: FakeResponder) -> None:
-    reply = await http_client(responder).post(PATH, json={"folder": "/adapters/joy"})
+    reply = await operator(responder).post(PATH, json={"folder": "/adapters/joy"})
     assert responder.published == ["/adapters/joy"]
     problem = reply.json()
     assert (reply.status_code, problem["type"]) == (422, "urn:face-your-emotions:adapter-refused")
@@ -146,7 +155,7 @@ async def test_passes_on_the_folder_to_publish(responder: FakeResponder) -> None
 async def test_rejects_an_invalid_body(
     responder: FakeResponder, path: str, body: dict[str, Any], field: str
 ) -> None:
-    reply = await http_client(responder).post(path, json=body)
+    reply = await operator(responder).post(path, json=body)
     assert (reply.status_code, [row["field"] for row in reply.json()["errors"]]) == (422, [field])
 
 
@@ -156,7 +165,31 @@ async def test_ignores_bodies_that_any_web_page_could_send(
 ) -> None:
     """A browser sends these to loopback without a preflight."""
     headers = {"content-type": content_type} if content_type else {}
-    client = http_client(responder)
+    client = operator(responder)
     reply = await client.post(f"{PATH}/promote", content=b'{"name": "joy@2"}', headers=headers)
     assert 400 <= reply.status_code < 500
     assert "joy@2" not in responder.releases.aliases.values()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("/promote", {"name": "joy@2"}, ("promote", "joy@2", "ok")),
+        ("/promote", {"name": "joy@3"}, ("promote", "joy@3", "adapter-refused")),
+        ("", {"folder": "/adapters/joy"}, ("publish", "/adapters/joy", "adapter-refused")),
+        ("/rollback", {"persona": "joy"}, ("rollback", "joy", "adapter-refused")),
+    ],
+)
+async def test_audits_who_changed_what_and_how_it_ended(
+    responder: FakeResponder,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    body: dict[str, Any],
+    expected: tuple[str, str, str],
+) -> None:
+    reply = await operator(responder).post(f"{PATH}{path}", json=body)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [line] = [line for line in lines if line["event"] == "admin"]
+    assert (line["key"], line["x_request_id"]) == ("operator", reply.headers["x-request-id"])
+    assert (line["action"], line["subject"], line["outcome"]) == expected
+    assert ("joy@2" in line["promoted"]) is (expected[2] == "ok")

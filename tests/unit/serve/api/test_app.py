@@ -15,7 +15,7 @@ OWN = {RESPOND, DETECT, "/v1/personas", "/healthz", "/readyz"}
 
 @pytest.fixture(scope="module")
 def paths() -> dict[str, Any]:
-    document = make_http_app(HttpConfig(), None, on_loopback=True).openapi()
+    document = make_http_app(HttpConfig(), None, None, on_loopback=True).openapi()
     found: dict[str, Any] = document["paths"]
     return found
 

@@ -11,7 +11,16 @@ from typer.testing import CliRunner
 
 from serve.__main__ import app
 from serve.api import auth
-from serve.api.auth import Key, KeyRing, Scope, is_loopback, new_secret, open_keys, sha256_of
+from serve.api.auth import (
+    Key,
+    KeyRing,
+    Scope,
+    is_loopback,
+    new_secret,
+    open_admin_keys,
+    open_keys,
+    sha256_of,
+)
 from serve.config import KeysConfig
 from serve.errors import ConfigError, Forbidden, Unauthenticated
 from serve.pipeline.quota import KeyLimits
@@ -81,15 +90,47 @@ def test_does_not_look_at_the_file_for_every_request(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "break_file", [Path.unlink, lambda file: write(file, "[[keys]\n")], ids=["removed", "malformed"]
+    "break_file",
+    [
+        Path.unlink,
+        lambda file: write(file, "[[keys]\n"),
+        lambda file: write(file, "keys = []"),
+        lambda file: write(file, ""),
+    ],
+    ids=["removed", "malformed", "no keys", "emptied"],
 )
-def test_keeps_the_keys_of_a_file_that_becomes_unreadable(
-    file: Path, break_file: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+def test_rejects_every_key_while_the_file_has_none(
+    file: Path,
+    break_file: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(auth, "RELOAD_INTERVAL_S", 0)
     ring = KeyRing(file)
     break_file(file)
+    for _ in range(3):
+        with pytest.raises(Unauthenticated):
+            ring.find(SECRET, Scope.RESPOND)
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert str(file) in errors[0]
+    assert "every key is rejected" in errors[0]
+    write(file, entry(SECRET))
     assert ring.find(SECRET, Scope.RESPOND).name == "app"
+
+
+def test_a_replaced_file_is_seen_whatever_its_modification_time(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "RELOAD_INTERVAL_S", 0)
+    ring = KeyRing(file)
+    new = tmp_path / "new.toml"
+    new.write_text(entry(OTHER, "new"), "utf-8")
+    before_ns = file.stat().st_mtime_ns
+    os.utime(new, ns=(before_ns, before_ns))
+    new.replace(file)
+    with pytest.raises(Unauthenticated):
+        ring.find(SECRET, Scope.RESPOND)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +184,18 @@ def test_other_hosts_need_keys_or_a_gateway(host: str, file: Path) -> None:
         open_keys(KeysConfig(), host)
     assert open_keys(KeysConfig(file=file), host) is not None
     assert open_keys(KeysConfig(unneeded=True), host) is None
+
+
+def test_administration_uses_the_configured_keys_or_the_operators(file: Path) -> None:
+    ring = KeyRing(file)
+    config = KeysConfig(file=file, admin_sha256=sha256_of(OTHER))
+    assert open_admin_keys(config, ring) is ring
+    fixed = open_admin_keys(KeysConfig(admin_sha256=sha256_of(OTHER)), None)
+    assert fixed is not None
+    assert fixed.find(OTHER, Scope.ADMIN).name == "local-admin"
+    with pytest.raises(Unauthenticated):
+        fixed.find(SECRET, Scope.ADMIN)
+    assert open_admin_keys(KeysConfig(), None) is None
 
 
 def test_a_keys_limits_do_not_hold_its_hash() -> None:

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serve.api.middleware import RequestMiddleware
+from serve.api.auth import KeyRing, new_secret, sha256_of
+from serve.api.middleware import BytesInFlight, RequestMiddleware
 from serve.config import HttpConfig
 from serve.errors import Overloaded
 from serve.pipeline.attempts import Attempts
@@ -19,6 +20,7 @@ from support.http_client import (
     CHAT,
     DETECT,
     JSON,
+    LETS_ANYONE_IN,
     RESPOND,
     Connection,
     FakeResponder,
@@ -113,7 +115,7 @@ async def test_the_application_sees_a_later_disconnect(tmp_path: Path) -> None:
         seen.extend([(await receive())["type"], (await receive())["type"]])
 
     connection = Connection(BODY, None)
-    wrapped = RequestMiddleware(app, CONFIG, Attempts(tmp_path))
+    wrapped = RequestMiddleware(app, CONFIG, LETS_ANYONE_IN, Attempts(tmp_path))
     await wrapped(http_scope(RESPOND), connection.receive, connection.send)
     assert seen == ["http.request", "http.disconnect"]
 
@@ -167,7 +169,7 @@ async def test_an_error_after_the_response_has_started_is_only_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = Connection(BODY)
-    wrapped = RequestMiddleware(raise_after_start, CONFIG, Attempts(tmp_path))
+    wrapped = RequestMiddleware(raise_after_start, CONFIG, LETS_ANYONE_IN, Attempts(tmp_path))
     await wrapped(http_scope(RESPOND), connection.receive, connection.send)
     assert [message["type"] for message in connection.sent] == ["http.response.start"]
     assert "unexpected ValueError at raise_after_start" in caplog.text
@@ -181,3 +183,41 @@ async def test_a_rejection_is_429_with_the_time_to_wait(path: str, stream: bool)
     reply = await client.post(path, json=BODIES[path] | {"stream": stream})
     assert (reply.status_code, reply.headers["retry-after"]) == (429, "7")
     assert "overloaded" in reply.text
+
+
+def test_bodies_of_all_requests_together_are_bounded() -> None:
+    in_flight = BytesInFlight(10)
+    with in_flight.hold() as one, in_flight.hold() as two:
+        one.add(6)
+        two.add(4)
+        with pytest.raises(Overloaded):
+            two.add(1)
+        assert in_flight.total == 10
+    assert in_flight.total == 0
+
+
+async def test_a_replica_that_holds_too_many_bytes_rejects_and_recovers() -> None:
+    config = HttpConfig(max_body_bytes=2048, max_bytes_in_flight=1024)
+    client = http_client(FakeResponder(), config)
+    for _ in range(2):
+        reply = await client.post(RESPOND, content=b" " * 1500, headers=JSON)
+        assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
+    assert (await client.post(RESPOND, content=BODY, headers=JSON)).status_code == 200
+
+
+@CALLS
+async def test_a_body_without_a_key_is_never_read(path: str, tmp_path: Path) -> None:
+    secret = new_secret()
+    (tmp_path / "keys.toml").write_text(
+        f'[[keys]]\nname = "one"\nsha256 = "{sha256_of(secret)}"\nscopes = ["respond", "detect"]'
+    )
+
+    async def never_read() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    client = http_client(FakeResponder(), CONFIG, KeyRing(tmp_path / "keys.toml"))
+    reply = await client.post(path, content=never_read(), headers=JSON)
+    assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
+    good = {"authorization": f"Bearer {secret}"}
+    assert (await client.post(path, json=BODIES[path], headers=good)).status_code == 200

@@ -12,11 +12,13 @@ from serve.api.middleware import RequestMiddleware
 from serve.config import HttpConfig
 from serve.errors import NotReady
 from serve.pipeline.attempts import MAX_ATTEMPTS, Attempts
+from support.admin_key import ADMIN_HEADERS
 from support.http_client import (
     BODIES,
     CHAT,
     DETECT,
     JSON,
+    LETS_ANYONE_IN,
     RESPOND,
     Connection,
     FakeResponder,
@@ -76,9 +78,11 @@ async def test_requests_that_reach_the_pipeline_are_not_logged_again(
 
 async def test_changes_of_adapters_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     client = http_client(FakeResponder())
+    client.headers.update(ADMIN_HEADERS)
     await client.get("/v1/admin/adapters")
     await client.post("/v1/admin/adapters/rollback", json={"persona": "joy"})
-    outcomes = [(line["call"], line["outcome"]) for line in lines(capsys)]
+    requests = [line for line in lines(capsys) if line["event"] == "request"]
+    outcomes = [(line["call"], line["outcome"]) for line in requests]
     assert outcomes == [("admin", "ok"), ("admin", "invalid")]
 
 
@@ -131,7 +135,7 @@ async def test_an_attempt_lasts_as_long_as_its_request(
     tmp_path: Path, path: str, attempts: list[str]
 ) -> None:
     app = FilesSeen(tmp_path)
-    wrapped = RequestMiddleware(app, CONFIG, Attempts(tmp_path))
+    wrapped = RequestMiddleware(app, CONFIG, LETS_ANYONE_IN, Attempts(tmp_path))
     await answer(wrapped, path, x_fye_unique_id=UNIQUE_ID)
     assert app.seen == [attempts]
     assert open_attempts(tmp_path) == []
@@ -142,7 +146,7 @@ async def test_a_request_that_has_crashed_replicas_is_not_tried_again(
     tmp_path: Path, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = FilesSeen(tmp_path)
-    wrapped = RequestMiddleware(app, CONFIG, Attempts(tmp_path))
+    wrapped = RequestMiddleware(app, CONFIG, LETS_ANYONE_IN, Attempts(tmp_path))
     (tmp_path / UNIQUE_ID).write_bytes(b"." * MAX_ATTEMPTS)
     connection = await answer(wrapped, path, x_fye_unique_id=UNIQUE_ID)
     assert (connection.sent[0]["status"], app.seen) == (502, [])
@@ -151,7 +155,7 @@ async def test_a_request_that_has_crashed_replicas_is_not_tried_again(
 
 
 async def test_a_rejected_body_counts_as_no_attempt(tmp_path: Path) -> None:
-    wrapped = RequestMiddleware(FilesSeen(tmp_path), CONFIG, Attempts(tmp_path))
+    wrapped = RequestMiddleware(FilesSeen(tmp_path), CONFIG, LETS_ANYONE_IN, Attempts(tmp_path))
     headers = {"x_fye_unique_id": UNIQUE_ID, "content_length": "9999"}
     assert (await answer(wrapped, RESPOND, **headers)).sent[0]["status"] == 413
     assert open_attempts(tmp_path) == []

@@ -15,7 +15,8 @@ from schemathesis.specs.openapi.checks import (
 from serve.api.app import make_http_app
 from serve.config import HttpConfig
 from serve.pipeline.replica import this_responder
-from support.http_client import FakeResponder
+from support.admin_key import ADMIN_HEADERS
+from support.http_client import ADMIN_KEYS, FakeResponder
 
 LIMIT_S = 2.0  # for one request
 CHECKS = [
@@ -25,7 +26,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-app = make_http_app(HttpConfig(), None, on_loopback=True)
+app = make_http_app(HttpConfig(), None, ADMIN_KEYS, on_loopback=False)
 app.dependency_overrides[this_responder] = lambda: FakeResponder()
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 
@@ -33,6 +34,6 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 @schema.parametrize()
 @settings(max_examples=50, deadline=None, derandomize=True)
 def test_responses_conform_to_the_document(case: schemathesis.Case[Any]) -> None:
-    reply = case.call()
+    reply = case.call(headers=ADMIN_HEADERS)
     case.validate_response(reply, checks=CHECKS)
     assert reply.elapsed < LIMIT_S

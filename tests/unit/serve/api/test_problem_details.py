@@ -26,6 +26,7 @@ from serve.errors import (
     WrongContentType,
 )
 from serve.pipeline.attempts import Attempts
+from support.http_client import LETS_ANYONE_IN
 
 SECRET = "what-the-user-wrote"
 REQUEST_ID = "call-1"
@@ -59,7 +60,12 @@ def problem(status: int, errors: list[dict[str, str]] | None = None) -> Problem:
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     problem_details.install(app)
-    app.add_middleware(RequestMiddleware, config=HttpConfig(), attempts=Attempts(tmp_path))
+    app.add_middleware(
+        RequestMiddleware,
+        config=HttpConfig(),
+        gatekeeper=LETS_ANYONE_IN,
+        attempts=Attempts(tmp_path),
+    )
     errors: dict[str, Exception] = {
         "own": EngineError("the engine failed"),
         "remote": from_another_process(Overloaded("full", 7)),
@@ -72,7 +78,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     app.get("/fail")(fail)
     app.get("/v1/models")(fail)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

@@ -61,6 +61,32 @@ def test_sends_the_key_of_the_environment(
     assert CliRunner().invoke(adapters.app, ["list"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [("http://127.0.0.1:8000", "operator"), ("http://[::1]:1", "operator"), ("http://far:1", None)],
+)
+def test_sends_the_operators_key_to_this_machine_only(
+    serve_with: Callable[[Handler], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    expected: str | None,
+) -> None:
+    monkeypatch.delenv("FYE_KEY", raising=False)
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path))
+    (tmp_path / "admin-key").write_text("operator\n")
+    (tmp_path / "admin-key").chmod(0o600)
+    sent: list[str | None] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers.get("authorization"))
+        return httpx.Response(200, json=[])
+
+    serve_with(handle)
+    assert CliRunner().invoke(adapters.app, ["list", "--url", url]).exit_code == 0
+    assert sent == [expected and f"Bearer {expected}"]
+
+
 def test_publish_sends_an_absolute_path(
     serve_with: Callable[[Handler], None], tmp_path: Path
 ) -> None:

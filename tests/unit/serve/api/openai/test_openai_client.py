@@ -23,7 +23,7 @@ def client_of(
 ) -> openai.AsyncOpenAI:
     client: Any = http_client(responder, keys=keys)
     return openai.AsyncOpenAI(
-        base_url="http://test/v1", api_key=secret, max_retries=0, http_client=client
+        base_url="http://localhost/v1", api_key=secret, max_retries=0, http_client=client
     )
 
 
