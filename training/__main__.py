@@ -164,7 +164,9 @@ def harm(
 ) -> None:
     """Fit the probe that finds messages about harm, on the features of a detector."""
     from training.detector.harm_probe import train_harm_probe
+    from training.runs.machine import prepare_machine
 
+    prepare_machine()
     train_harm_probe(detector)
 
 

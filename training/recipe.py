@@ -30,7 +30,11 @@ class _Recipe(FrozenModel):
     max_tokens: int = Field(
         default=128, ge=8, le=8192, description="tokens; longer texts are truncated"
     )
-    threads: int | None = Field(default=None, ge=1, description="CPU threads; none: torch's choice")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads; none: torch's choice, but no more than the usable cores",
+    )
     save_steps: int = Field(
         default=100,
         ge=1,

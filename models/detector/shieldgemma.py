@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM
 
+from models.attention import attention_of
 from models.detector.harm import Category
 from models.errors import ArtifactError
 
@@ -66,7 +67,7 @@ class ShieldGemma:
         model = AutoModelForCausalLM.from_pretrained(
             base,
             dtype=torch.bfloat16,
-            attn_implementation="eager",  # the only one with Gemma 2's soft cap
+            attn_implementation=attention_of(base),
         )
         self._model = model.to(device).eval()
 

@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from models.attention import attention_of
 from models.detector.base import TextClassifier
 from models.emotions import LABELS
 from models.errors import ManifestError
@@ -38,7 +39,9 @@ def blank_model(
     labels = {label.id: str(label) for label in LABELS}
     ids = {label: number for number, label in labels.items()}
     kwargs = {"num_labels": len(LABELS), "id2label": labels, "label2id": ids, **(config or {})}
-    return AutoModelForSequenceClassification.from_pretrained(base, dtype=dtype, **kwargs)
+    return AutoModelForSequenceClassification.from_pretrained(
+        base, dtype=dtype, attn_implementation=attention_of(base), **kwargs
+    )
 
 
 def load_tokenizer(base: Path) -> PreTrainedTokenizerBase:

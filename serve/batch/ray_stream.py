@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from models.cores import usable_cores
 from serve.batch.classify import ChunkClassifier
 from serve.batch.formats.records import Label, Source
 from serve.config import DetectorConfig
@@ -116,7 +117,7 @@ def _dataset(sources: list[tuple[Source, int]], config: DetectorConfig, workers:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    threads = max((os.cpu_count() or 1) // workers, 1)
+    threads = max(usable_cores() // workers, 1)
     settings = config.model_copy(update={"threads": threads, "batch_threads": threads})
     # One reader at a time: a file that is read ahead of its turn would only fill the memory.
     texts = ray.data.read_datasource(

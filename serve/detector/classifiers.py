@@ -1,8 +1,8 @@
 """Classifiers backed by model weights, and the function that loads the configured one."""
 
-import os
 from dataclasses import replace
 
+from models.cores import usable_cores
 from serve.config import DetectorConfig
 from serve.detector.protocol import Classifier, Detection
 from serve.detector.scripted import ScriptedClassifier
@@ -27,7 +27,7 @@ class ModelClassifier:
         from models.detector.harm_probe import HarmProbe
 
         self._threads = config.threads
-        self._batch_threads = config.batch_threads or len(os.sched_getaffinity(0))
+        self._batch_threads = config.batch_threads or usable_cores()
         self._set_threads = torch.set_num_threads
         self._model = open_classifier(config.folder, config.device, config.precision)
         manifest = self._model.manifest

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from models.cores import affinity, usable_cores
 from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling
@@ -26,10 +27,26 @@ def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACE
         # vLLM's default is gRPC.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
     if hardware.device == "cpu":
-        cores = sorted(os.sched_getaffinity(0))
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(round(hardware.kv_cache_gib), 1)))
-        # By default vLLM reserves one core, which is half of a two-core machine.
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
+        for name, value in _thread_variables(hardware.tensor_parallel_size).items():
+            os.environ.setdefault(name, value)
+
+
+def _thread_variables(workers: int) -> dict[str, str]:
+    """Give each of the engine's workers its share of the usable cores.
+
+    By default vLLM reserves one core, which is half of a two-core machine. With a CPU quota the
+    threads are not bound: every container with a quota would choose the same first cores.
+    """
+    cores = affinity()
+    usable = usable_cores()
+    if usable < max(len(cores), workers):
+        threads = max(usable // workers, 1)
+        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
+    share = len(cores) // workers
+    shares = [cores[start * share : (start + 1) * share] for start in range(workers)]
+    lists = [",".join(map(str, each)) for each in shares]
+    return {"VLLM_CPU_OMP_THREADS_BIND": "|".join(lists)}
 
 
 def engine_arguments(

@@ -12,6 +12,7 @@ import models
 
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
 NEED_TORCH = {
+    "models.attention",
     "models.detector.base",
     "models.detector.factory",
     "models.detector.harm_probe",
@@ -24,6 +25,7 @@ NEED_TORCH = {
     "models.detector.int8.packing",
     "models.detector.shieldgemma",
     "models.detector.transformer",
+    "models.precision",
     "models.weights.gguf",
 }
 MODELS = {module.name for module in pkgutil.walk_packages(models.__path__, "models.")}

@@ -7,7 +7,8 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from models.detector.transformer import LORA_A, LORA_B, TransformerClassifier
+from models.detector.factory import open_for_training
+from models.detector.transformer import LORA_A, LORA_B
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import Materialized
@@ -102,7 +103,7 @@ def calibrate(artifact: Path, data: Path | None) -> DetectorManifest:
     """
     validation = sources.load_emotion("val", data)
     labels = [example.label for example in validation]
-    classifier = TransformerClassifier(artifact)
+    classifier = open_for_training(artifact)
     logits = classifier.all_logits([example.text for example in validation])
     temperature = fit_temperature(logits, labels)
     metrics = {

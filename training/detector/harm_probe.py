@@ -14,9 +14,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models.detector.factory import open_for_training
 from models.detector.harm import CATEGORIES, HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
 from models.detector.harm_probe import HarmProbe
-from models.detector.transformer import TransformerClassifier
 from models.hashing import file_sha256, json_sha256
 from training.datasets.dedup import check_leaks
 from training.detector.harm_data import (
@@ -44,7 +44,7 @@ def train_harm_probe(detector: Path) -> HarmManifest:
     training = own + without_near_duplicates(load_ordinary_rows(), test)
     evaluation = {"harm_test": [row.text for row in test]}
     check_leaks((row.text for row in training), evaluation, LEAK_JACCARD)
-    classifier = TransformerClassifier(detector)
+    classifier = open_for_training(detector)
     features = classifier.all_features([row.text for row in training])
     labels = np.array([CATEGORIES.index(row.category) for row in training])
     threshold = choose_threshold(features, labels, ordinary_from=len(own))

@@ -24,13 +24,14 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.detector.transformer import blank_model, load_tokenizer
 from models.hashing import json_sha256
-from models.precision import fastest_dtype, training_device
+from models.precision import has_gpu, training_dtype
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
 from training.datasets.sources import Example
 from training.detector.export import calibrate, export, load_start_weights
 from training.recipe import DetectorRecipe
 from training.runs.folder import open_run, write_results
+from training.runs.machine import prepare_machine
 from training.runs.progress import ProgressLine, console, quiet_libraries
 
 Prepare = Callable[[Trainer], Trainer]
@@ -74,8 +75,7 @@ def train_detector(
     """
     quiet_libraries()
     set_seed(recipe.seed)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    prepare_machine(recipe.threads)
     base = materialize(recipe.base, console.print)
     examples = training_examples(recipe, data)
     data_hash = json_sha256([[example.text, example.label] for example in examples])
@@ -101,8 +101,11 @@ def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | Pef
             "hidden_dropout_prob": recipe.dropout,
             "attention_probs_dropout_prob": recipe.dropout,
         }
-    dtype = torch.float32 if recipe.lora_rank is None else fastest_dtype(training_device())
-    return with_trainable_part(recipe, blank_model(base, dtype, dropout))
+    if recipe.lora_rank is None:
+        return with_trainable_part(recipe, blank_model(base, torch.float32, dropout))
+    # The artefact is loaded on bf16 weights, so these values are trained on in any type.
+    model = blank_model(base, torch.bfloat16, dropout).to(training_dtype())
+    return with_trainable_part(recipe, model)
 
 
 def with_trainable_part(
@@ -159,8 +162,8 @@ def _arguments(recipe: DetectorRecipe, run: Path) -> TrainingArguments:
         weight_decay=recipe.weight_decay,
         label_smoothing_factor=recipe.label_smoothing,
         train_sampling_strategy="group_by_length",
-        bf16=fastest_dtype(training_device()) is torch.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
+        bf16=training_dtype() is torch.bfloat16,
+        use_cpu=not has_gpu(),
         seed=recipe.seed,
         logging_steps=25,
         save_steps=recipe.save_steps,

@@ -5,10 +5,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from models.detector.base import TextClassifier
-from models.detector.transformer import TransformerClassifier
+from models.detector.factory import open_for_training
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
 from training.datasets.sources import Example
@@ -37,8 +35,7 @@ def detector_report(
     same way, if there is one. Latency and throughput are those of this process on this machine, on
     texts of the first sets.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    classifier = TransformerClassifier(folder, device=device)
+    classifier = open_for_training(folder)
     texts = [row.text for rows in sets.values() for row in rows]
     texts = texts[: THROUGHPUT_BATCHES * BATCH_SIZE]
     manifest = classifier.manifest

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.detector.transformer import TransformerClassifier
+from models.detector.factory import open_for_training
 from models.emotions import LABELS, Emotion
 from models.manifest import ARTIFACTS
 from training.datasets import sources
@@ -21,6 +21,7 @@ from training.report.format import EMOTION_TEST
 from training.report.html import write_report
 from training.report.schema import DetectorReport, PersonasReport, Published, Report
 from training.runs.folder import environment
+from training.runs.machine import prepare_machine
 from training.runs.progress import console, quiet_libraries
 
 # Figures from model cards on the hub. "verified" means that the hub's own evaluator measured them
@@ -74,6 +75,7 @@ def evaluate(
     detectors are measured. The first detector also detects the emotions for the personas.
     """
     quiet_libraries()
+    prepare_machine()
     sets = evaluation_sets(data)
     report = Report(
         detectors=_measure_detectors(detectors, sets, data),
@@ -114,7 +116,7 @@ def shipped_detectors() -> list[Path]:
 
 
 def _load_detector(folder: Path) -> Detect:
-    classifier = TransformerClassifier(folder)
+    classifier = open_for_training(folder)
 
     def detect(texts: Sequence[str]) -> list[Emotion]:
         return [LABELS[int(number)] for number in classifier.all_logits(list(texts)).argmax(-1)]

@@ -17,9 +17,10 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
+from models.attention import attention_of
 from models.emotions import LABELS, Emotion
 from models.personas import builtin_personas
-from models.precision import fastest_dtype, training_device
+from models.precision import training_device, training_dtype
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP, PromptEncoder, Turn
 from models.weights.cache import Materialized
 from training.evaluation.sampling import NucleusSampler, SamplingSettings
@@ -52,9 +53,12 @@ class PersonaGenerator:
     def __init__(self, base: Materialized, adapters: dict[Emotion, Path]) -> None:
         self.base_name = base.name
         self.encoder = PromptEncoder(base.folder / "tokenizer.json")
-        device = training_device()
-        model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=fastest_dtype(device))
-        model.to(device)
+        model = AutoModelForCausalLM.from_pretrained(
+            base.folder,
+            dtype=torch.bfloat16,  # the values that are served
+            attn_implementation=attention_of(base.folder),
+        )
+        model.to(training_device(), training_dtype())
         model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         first, *others = [persona for persona in LABELS if persona in adapters]
         peft_model = PeftModel.from_pretrained(model, adapters[first], adapter_name=first)

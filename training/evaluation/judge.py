@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.detector.transformer import TransformerClassifier
+from models.detector.factory import open_for_training
 from models.emotions import LABELS, Emotion
 from training.datasets.persona_pairs import held_out_pairs
 from training.datasets.sources import Example
@@ -21,7 +21,7 @@ class Judge:
     """A classifier that labels answers with one of the six emotions."""
 
     def __init__(self, folder: Path) -> None:
-        self.classifier = TransformerClassifier(folder)
+        self.classifier = open_for_training(folder)
 
     def scores(self, texts: Sequence[str]) -> list[list[float]]:
         """Return scores `(len(texts), 6)`. An empty answer is scored as an empty text."""

@@ -17,6 +17,7 @@ from pydantic import Field
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from models.emotions import LABELS, Emotion
+from models.precision import device_name, has_gpu, training_dtype
 from models.schema import FrozenModel
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
@@ -34,6 +35,7 @@ from training.personas.backends import choose_backend
 from training.personas.trainer import TrainingStage
 from training.personas.trainer import make_trainer as persona_trainer
 from training.recipe import DetectorRecipe, PersonaRecipe
+from training.runs.machine import prepare_machine
 from training.runs.progress import console, quiet_libraries
 
 
@@ -118,15 +120,14 @@ def plan_personas(
 
 def _prepare(recipe: DetectorRecipe | PersonaRecipe) -> Materialized:
     quiet_libraries()
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    prepare_machine(recipe.threads)
     return materialize(recipe.base, console.print)
 
 
 def _detector_model(recipe: DetectorRecipe, base: Materialized) -> Any:
     """Build the model of `trainable_model`, without storage."""
     config = AutoConfig.from_pretrained(base.folder, num_labels=len(LABELS))
-    dtype = torch.float32 if recipe.lora_rank is None else torch.bfloat16
+    dtype = torch.float32 if recipe.lora_rank is None else training_dtype()
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config, dtype=dtype)
         return with_trainable_part(recipe, model)
@@ -138,14 +139,14 @@ def _persona_model(recipe: PersonaRecipe, base: Materialized) -> Any:
     modules = list(recipe.lora_modules)
     lora = LoraConfig(r=recipe.lora_rank, target_modules=modules, task_type="CAUSAL_LM")
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_config(config, dtype=training_dtype())
         return get_peft_model(model, lora)
 
 
 def _model_facts(model: Any) -> dict[str, Any]:
     parameters = list(model.parameters())
     return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device_name(),
         "trainable_parameters": sum(each.numel() for each in parameters if each.requires_grad),
         "all_parameters": sum(each.numel() for each in parameters),
     }
@@ -153,5 +154,5 @@ def _model_facts(model: Any) -> dict[str, Any]:
 
 def _time_facts(timing: Timing, workers: int = 1) -> dict[str, Any]:
     """Divide the time among workers with a GPU each; workers without one share this machine."""
-    devices = workers if torch.cuda.is_available() else 1
+    devices = workers if has_gpu() else 1
     return {"seconds": timing.seconds / devices, "time_basis": timing.basis}

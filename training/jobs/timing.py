@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from models.precision import has_gpu, training_device, training_dtype
 from training.jobs.stage import PlannedStage
 from training.recipe import PersonaRecipe
 
@@ -29,7 +30,7 @@ class Timing(NamedTuple):
 def head_parameters(recipe: PersonaRecipe, model: Any) -> int:
     """Return the parameters of the LM head in a training step, see `training.personas.loss`."""
     config = model.config.get_text_config()
-    if recipe.vocabulary is None or torch.cuda.is_available():
+    if recipe.vocabulary is None or has_gpu():
         return int(config.hidden_size * config.vocab_size)
     return int(config.hidden_size * min(recipe.vocabulary, config.vocab_size))
 
@@ -49,16 +50,15 @@ def estimate_from_flops(model: Any, stages: Sequence[PlannedStage], head: int) -
     flops = products * (4 if isinstance(model, PeftModel) else 6)
     return Timing(
         flops / rate,
-        f"an estimate from FLOPs, at the {rate / 1e9:,.0f} GFLOP/s of a bf16 matrix product on "
+        f"an estimate from FLOPs, at the {rate / 1e9:,.0f} GFLOP/s of a matrix product on "
         "this machine; real steps are slower",
     )
 
 
 def matmul_rate() -> float:
-    """Measure the FLOP/s of a bf16 matrix product on the device that would train."""
-    cuda = torch.cuda.is_available()
-    side = 8192 if cuda else 1024
-    matrix = torch.randn(side, side, device="cuda" if cuda else "cpu").bfloat16()
+    """Measure the FLOP/s of a matrix product on the device and in the type of training."""
+    side = 8192 if has_gpu() else 1024
+    matrix = torch.randn(side, side, device=training_device()).to(training_dtype())
     matrix @ matrix
     start_s = _now_s()
     products = 0
@@ -120,6 +120,6 @@ class _Stopwatch(TrainerCallback):  # type: ignore[misc]
 
 
 def _now_s() -> float:
-    if torch.cuda.is_available():
+    if has_gpu():
         torch.cuda.synchronize()
     return time.perf_counter()

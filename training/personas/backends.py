@@ -14,8 +14,9 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from models.attention import attention_of
 from models.manifest import ADAPTER_WEIGHTS
-from models.precision import fastest_dtype, training_device
+from models.precision import has_gpu, training_dtype
 from training.errors import BackendError
 from training.recipe import PersonaRecipe
 
@@ -48,7 +49,9 @@ class PeftBackend:
             target_modules=list(recipe.lora_modules),
             task_type="CAUSAL_LM",
         )
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=fastest_dtype(training_device()))
+        model = AutoModelForCausalLM.from_pretrained(
+            base, dtype=torch.bfloat16, attn_implementation=attention_of(base)
+        ).to(training_dtype())  # serving has bf16 weights, so these values are trained on
         adapted = load_start_weights(get_peft_model(model, lora), start)
         return adapted, AutoTokenizer.from_pretrained(base)
 
@@ -113,7 +116,7 @@ def choose_backend(recipe: PersonaRecipe) -> Backend:
 
     Raises BackendError if the recipe needs Unsloth and this machine cannot run it.
     """
-    available = torch.cuda.is_available() and importlib.util.find_spec("unsloth") is not None
+    available = has_gpu() and importlib.util.find_spec("unsloth") is not None
     if recipe.backend == "unsloth" and not available:
         raise BackendError(
             "the unsloth backend needs a GPU and the packages of requirements/train-gpu.txt: "

@@ -25,6 +25,7 @@ from training.datasets.persona_pairs import data_hash, held_out_pairs, training_
 from training.personas.trainer import TrainingStage, make_trainer
 from training.recipe import PersonaRecipe
 from training.runs.folder import open_run, write_results
+from training.runs.machine import prepare_machine
 from training.runs.progress import ReportStep, console, quiet_libraries
 
 LEAK_JACCARD = 0.8
@@ -88,8 +89,7 @@ def _train_stage(
 ) -> dict[str, float]:
     """Run one fine-tuning. Writes `run/adapter` and returns the metrics."""
     set_seed(recipe.seed)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
+    prepare_machine(recipe.threads)
     base = materialize(recipe.base, console.print)
     trainer = make_trainer(stage, recipe, base, run, report)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)) if run.is_dir() else None)

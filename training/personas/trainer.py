@@ -11,7 +11,7 @@ from trl import SFTConfig
 
 from models.emotions import Emotion
 from models.personas import builtin_personas
-from models.precision import fastest_dtype, training_device
+from models.precision import has_gpu, training_dtype
 from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs
@@ -103,7 +103,7 @@ def encode_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[st
 
 def _vocabulary(trainer: ChunkedLossTrainer, recipe: PersonaRecipe) -> torch.Tensor | None:
     """Choose the tokens of the training softmax on a CPU, by the data and the untrained model."""
-    if recipe.vocabulary is None or torch.cuda.is_available():
+    if recipe.vocabulary is None or has_gpu():
         return None
     rows = trainer.train_dataset
     labels = {token for row in rows["labels"] for token in row if token != -100}
@@ -136,8 +136,8 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
         completion_only_loss=True,
         max_length=recipe.max_tokens,
         train_sampling_strategy="group_by_length",
-        bf16=fastest_dtype(training_device()) is torch.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
+        bf16=training_dtype() is torch.bfloat16,
+        use_cpu=not has_gpu(),
         gradient_checkpointing=False,
         eval_strategy="epoch",
         save_strategy="steps",

@@ -11,9 +11,10 @@ def import_unsloth(recipe: PersonaRecipe) -> None:
 
     Does nothing without a GPU, without the package, or if the recipe asks for PEFT.
     """
-    import torch
+    from models.precision import has_gpu, use_one_gpu
 
-    if recipe.backend == "peft" or not torch.cuda.is_available():
+    if recipe.backend == "peft" or not has_gpu():
         return
     if importlib.util.find_spec("unsloth"):
+        use_one_gpu()  # the import initialises CUDA
         importlib.import_module("unsloth")

@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
+from models.precision import device_name
 from training.errors import RecipeError
 from training.recipe import DetectorRecipe, PersonaRecipe
 
@@ -57,7 +58,7 @@ def environment() -> dict[str, object]:
         "python": platform.python_version(),
         "packages": _package_versions(),
         "machine": {
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": device_name(),
             "cpus": os.cpu_count(),
             "architecture": platform.machine(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -1,6 +1,5 @@
 """Classifier with weights: small batches use few threads, large ones use what is configured."""
 
-import os
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
@@ -32,7 +31,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeModel]:
     before = torch.get_num_threads()
     fake = FakeModel()
     monkeypatch.setattr("models.detector.factory.open_classifier", lambda *_: fake)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr("serve.detector.classifiers.usable_cores", lambda: 3)
     yield fake
     torch.set_num_threads(before)
 

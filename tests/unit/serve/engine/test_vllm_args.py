@@ -18,12 +18,17 @@ ADAPTERS = EngineLimits(max_loras=7, max_lora_rank=16, **SHAPE)
 BASE = Path("weights")
 
 
+def set_cores(monkeypatch: pytest.MonkeyPatch, ids: list[int], usable: int) -> None:
+    monkeypatch.setattr("serve.engine.vllm_args.affinity", lambda: ids)
+    monkeypatch.setattr("serve.engine.vllm_args.usable_cores", lambda: usable)
+
+
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An empty environment, cores 3 to 5, and no vLLM to import."""
     environment: dict[str, str] = {}
-    machine = SimpleNamespace(environ=environment, sched_getaffinity=lambda process: {5, 3, 4})
-    monkeypatch.setattr("serve.engine.vllm_args.os", machine)
+    monkeypatch.setattr("serve.engine.vllm_args.os", SimpleNamespace(environ=environment))
+    set_cores(monkeypatch, [3, 4, 5], 3)
     monkeypatch.setitem(sys.modules, "vllm", None)
     return environment
 
@@ -65,6 +70,35 @@ def test_a_cpu_engine_gets_its_cache_size_and_every_usable_core(
         "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_CPU_OMP_THREADS_BIND": "3,4,5",
     }
+
+
+@pytest.mark.parametrize(
+    ("ids", "usable", "workers", "expected"),
+    [
+        ([0, 1, 2, 3], 4, 2, {"VLLM_CPU_OMP_THREADS_BIND": "0,1|2,3"}),
+        ([4, 6, 8], 3, 2, {"VLLM_CPU_OMP_THREADS_BIND": "4|6"}),
+        (
+            [*range(64)],
+            2,
+            1,
+            {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2"},
+        ),
+        ([7], 1, 2, {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}),
+    ],
+    ids=["shared", "one is left over", "quota", "more workers than cores"],
+)
+def test_workers_share_the_cores_and_are_unbound_under_a_quota(
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    ids: list[int],
+    usable: int,
+    workers: int,
+    expected: dict[str, str],
+) -> None:
+    set_cores(monkeypatch, ids, usable)
+    set_environment(HardwareProfile(tensor_parallel_size=workers))
+    found = {name: value for name, value in environment.items() if "OMP" in name}
+    assert found == expected
 
 
 def test_a_gpu_engine_gets_no_cpu_variables(environment: dict[str, str]) -> None:

@@ -141,14 +141,18 @@ def test_unsloth_returns_its_own_tokenizer(base: Path) -> None:
     assert UnslothBackend().load(RECIPE, base, None)[1] == "tokenizer"
 
 
-def test_peft_trains_float32_lora_on_bf16_weights(base: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "no bf16"])
+def test_peft_trains_float32_lora_on_weights_in_the_type_of_the_device(
+    base: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("training.personas.backends.training_dtype", lambda: dtype)
     model, tokenizer = PeftBackend().load(recipe_with(lora_dropout=0.25), base, None)
     config = model.peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout, config.bias) == (2, 6, 0.25, "none")
     assert config.target_modules == {"q_proj", "down_proj"}
     assert {(name in lora(model), one.dtype) for name, one in model.named_parameters()} == {
         (True, torch.float32),
-        (False, torch.bfloat16),
+        (False, dtype),
     }
     assert {name for name, one in model.named_parameters() if one.requires_grad} == set(lora(model))
     assert len(lora(model)) == 4
