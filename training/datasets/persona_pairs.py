@@ -3,8 +3,9 @@
     training/data/{personas,plain}/PERSONA.jsonl -> Pair -> trainer, evaluation, linter
 
 There are two sets, written for this project and described in training/data/README.md. The
-literary set trained the adapters that ship, and it alone has pairs of the held-out topics. The
-plain set has everyday words, and conversations of several turns.
+literary set trained the adapters that ship. The plain set has everyday words, and conversations of
+several turns. Both have an answer to each held-out message; those of the plain set are the written
+references of the evaluation.
 """
 
 from collections.abc import Iterable
@@ -66,9 +67,12 @@ def training_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pai
     return [pair for pair in rows if pair.topic not in HELD_OUT_TOPICS]
 
 
-def held_out_pairs(persona: Emotion) -> list[Pair]:
-    """Read the pairs of the held-out topics. Raises pydantic's ValidationError."""
-    rows = read_pairs(pairs_file(persona, "literary"))
+def held_out_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pair]:
+    """Read the pairs of the held-out topics. Raises pydantic's ValidationError.
+
+    The messages are the same in both sets, and in the same order.
+    """
+    rows = read_pairs(pairs_file(persona, pair_set))
     return [pair for pair in rows if pair.topic in HELD_OUT_TOPICS]
 
 

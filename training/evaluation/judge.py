@@ -57,5 +57,5 @@ def _accuracy(judge: Judge, rows: list[Example]) -> Interval:
 
 
 def _written_hit_rate(judge: Judge, persona: Emotion) -> Interval:
-    answers = [pair.answer for pair in held_out_pairs(persona)]
+    answers = [pair.answer for pair in held_out_pairs(persona, "plain")]
     return accuracy_interval(judge.hits(answers, persona))

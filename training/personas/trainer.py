@@ -57,7 +57,7 @@ def make_trainer(
     """
     model, tokenizer = choose_backend(recipe).load(recipe, base.folder, stage.start)
     encoder = PromptEncoder(base.folder / "tokenizer.json")
-    held_out = held_out_rows(encoder, stage.personas)
+    held_out = held_out_rows(encoder, stage.personas, recipe.pairs)
     trainer = ChunkedLossTrainer(
         model=model,
         args=_arguments(recipe, run, stage.is_shared),
@@ -80,9 +80,11 @@ def training_rows(
     return _encode_pairs(encoder, pairs)
 
 
-def held_out_rows(encoder: PromptEncoder, chosen: Sequence[Emotion]) -> Dataset:
-    """Encode the held-out pairs of the chosen personas."""
-    pairs = ((persona, pair) for persona in chosen for pair in held_out_pairs(persona))
+def held_out_rows(
+    encoder: PromptEncoder, chosen: Sequence[Emotion], pair_set: PairSet = "literary"
+) -> Dataset:
+    """Encode the held-out pairs of the chosen personas, from one of the two sets."""
+    pairs = ((persona, pair) for persona in chosen for pair in held_out_pairs(persona, pair_set))
     return _encode_pairs(encoder, pairs)
 
 

@@ -224,9 +224,38 @@ def test_plain_echo_is_four_words_of_any_turn(answer: str, echo: bool) -> None:
     assert breaks_plain_rule("echo", row) is echo
 
 
-@pytest.mark.parametrize(("topic", "found"), [("pets", True), ("work", False)])
-def test_plain_pairs_have_no_held_out_topic(topic: str, found: bool) -> None:
-    assert breaks_plain_rule("topic", pair("That queue!", topic=topic)) is found
+def reference_findings(answers: list[str]) -> list[str]:
+    """Findings in 40 references, the first of which are `answers`, and one other pair."""
+    own = [" ".join(f"{letter}{row}" for letter in "abcdefg") + " queues" for row in range(40)]
+    rows = [pair(answer, topic="pets") for answer in [*answers, *own][:40]]
+    found = plain.check_references(make_lines(*rows, pair("Short.")))
+    return [message for _, message in found]
+
+
+def test_accepts_references_without_a_formula() -> None:
+    assert reference_findings([]) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "finding"),
+    [
+        (["Bad queue."], "2 words"),
+        (["Queue " * 35], "35 words"),
+        ([f"You poor {word} waited in that long queue!" for word in "abcd"], "“you poor”"),
+        ([f"In {word} queue I am so angry, and so long!" for word in "abcd"], "“i am so”"),
+        (
+            [f"{word} made {word} sad, go {word} home and {word}!" for word in "abcdefghijk"],
+            "72.5%",
+        ),
+    ],
+)
+def test_finds_a_reference_that_is_no_ceiling(answers: list[str], finding: str) -> None:
+    assert any(finding in message for message in reference_findings(answers))
+
+
+def test_finds_missing_references() -> None:
+    found = list(plain.check_references(make_lines(pair("Short."))))
+    assert [message for _, message in found] == ["0 held-out pairs, expected 40"]
 
 
 def test_plain_conversation_occurs_once_per_persona() -> None:

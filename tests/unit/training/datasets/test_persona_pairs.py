@@ -24,10 +24,17 @@ DIALOGUE = Pair(topic="dialogue", earlier=EARLIER, message="I start today", answ
 
 @pytest.mark.parametrize("persona", LABELS)
 def test_training_and_held_out_pairs_share_no_topic(persona: Emotion) -> None:
-    assert {pair.topic for pair in held_out_pairs(persona)} == HELD_OUT_TOPICS
     for pair_set in ("literary", "plain"):
+        assert {pair.topic for pair in held_out_pairs(persona, pair_set)} == HELD_OUT_TOPICS
         topics = {pair.topic for pair in training_pairs(persona, pair_set)}
         assert topics.isdisjoint(HELD_OUT_TOPICS)
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_both_sets_answer_the_same_held_out_messages(persona: Emotion) -> None:
+    literary, plain = (held_out_pairs(persona, kind) for kind in ("literary", "plain"))
+    assert [pair.message for pair in plain] == [pair.message for pair in literary]
+    assert {pair.answer for pair in plain}.isdisjoint(pair.answer for pair in literary)
 
 
 @pytest.mark.parametrize("persona", LABELS)

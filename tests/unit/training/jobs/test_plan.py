@@ -59,8 +59,8 @@ def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     def few_training_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pair]:
         return training_pairs(persona, pair_set)[:11]
 
-    def few_held_out_pairs(persona: Emotion) -> list[Pair]:
-        return held_out_pairs(persona)[:5]
+    def few_held_out_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pair]:
+        return held_out_pairs(persona, pair_set)[:5]
 
     monkeypatch.setattr(trainer, "training_pairs", few_training_pairs)
     monkeypatch.setattr(trainer, "held_out_pairs", few_held_out_pairs)

@@ -9,6 +9,7 @@ from models.prompt import PromptEncoder, Turn
 from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs
 from training.personas import trainer
 from training.personas.trainer import encode_pair, held_out_rows, training_rows
+from training.recipe import PairSet
 
 EARLIER = (Turn("user", "I got the\njob!"), Turn("assistant", "You did it!"))
 
@@ -43,7 +44,9 @@ def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         trainer, "training_pairs", lambda persona, kind: training_pairs(persona, kind)[:3]
     )
-    monkeypatch.setattr(trainer, "held_out_pairs", lambda persona: held_out_pairs(persona)[:2])
+    monkeypatch.setattr(
+        trainer, "held_out_pairs", lambda persona, kind: held_out_pairs(persona, kind)[:2]
+    )
 
 
 @pytest.mark.usefixtures("few_pairs")
@@ -60,6 +63,10 @@ def test_rows_come_from_the_set_that_the_recipe_names(encoder: PromptEncoder) ->
 
 
 @pytest.mark.usefixtures("few_pairs")
-def test_held_out_rows_are_those_of_the_held_out_topics(encoder: PromptEncoder) -> None:
-    expected = [encode_pair(encoder, Emotion.JOY, pair) for pair in held_out_pairs(Emotion.JOY)[:2]]
-    assert held_out_rows(encoder, [Emotion.JOY]).to_list() == expected
+@pytest.mark.parametrize("pair_set", ["literary", "plain"])
+def test_held_out_rows_are_those_of_the_held_out_topics(
+    encoder: PromptEncoder, pair_set: PairSet
+) -> None:
+    pairs = held_out_pairs(Emotion.JOY, pair_set)[:2]
+    expected = [encode_pair(encoder, Emotion.JOY, pair) for pair in pairs]
+    assert held_out_rows(encoder, [Emotion.JOY], pair_set).to_list() == expected
