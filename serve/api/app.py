@@ -10,6 +10,7 @@ from serve.api.dependencies import Gatekeeper, require_json
 from serve.api.middleware import RequestMiddleware
 from serve.api.openai import routes as openai_routes
 from serve.api.origins import BrowserRules, with_cors
+from serve.api.page import routes as page_routes
 from serve.api.problem_details import OpenAIProblem, Problem
 from serve.config import HttpConfig
 from serve.pipeline.attempts import Attempts, attempts_folder
@@ -50,4 +51,5 @@ def make_http_app(
     app.include_router(openai_routes.models_router, responses=MODEL_PROBLEMS)
     app.include_router(admin_routes.router, responses=PROBLEMS)
     app.include_router(routes.router, responses=PROBLEMS)
+    app.include_router(page_routes.router)
     return app

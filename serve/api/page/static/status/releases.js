@@ -1,0 +1,78 @@
+// Adapter versions: which persona uses which, with promote and rollback.
+
+import { fetchJson } from "../shared/api.js";
+import { byId, el } from "../shared/dom.js";
+import { faceOf } from "../shared/face.js";
+import { EMOTIONS, personaOf } from "../shared/personas.js";
+import { explain } from "../shared/words.js";
+
+const PATH = "v1/admin/adapters";
+
+/** Table of the versions. `keys` holds the admin key. */
+export class Releases {
+  constructor(keys) {
+    this.keys = keys;
+    this.change = null;
+    byId("change-dialog").addEventListener("close", () => {
+      if (byId("change-dialog").returnValue === "change") this.#apply(this.change);
+    });
+  }
+
+  /** Read the versions and show them, or why they cannot be shown. */
+  async load() {
+    await this.#request(PATH);
+  }
+
+  async #request(path, body, done = "") {
+    try {
+      this.#show(await fetchJson(path, { key: this.keys.value, body }));
+      byId("releases-problem").textContent = "";
+      byId("releases-done").textContent = done;
+    } catch (error) {
+      const { title, text, needsKey } = explain(error);
+      if (needsKey) this.keys.offer();
+      byId("releases-table").hidden = needsKey;
+      byId("releases-done").textContent = "";
+      byId("releases-problem").textContent = needsKey ? "Enter a key with the scope admin to see the releases." : `${title}. ${error.detail || text}`;
+    }
+  }
+
+  #show(versions) {
+    byId("releases-table").hidden = false;
+    const order = ({ persona }) => (EMOTIONS.indexOf(persona) + EMOTIONS.length + 1) % (EMOTIONS.length + 1);
+    const sorted = [...versions].sort((one, other) => order(one) - order(other));
+    byId("releases").replaceChildren(...sorted.map((version) => this.#row(version, versions)));
+  }
+
+  #row(version, versions) {
+    const { name, persona, promoted, resident, replicas } = version;
+    const who = el("span", { class: "who" }, faceOf(persona), personaOf(persona).name);
+    const state = el("span", { class: promoted ? "tag on" : "tag" }, promoted ? "in use" : "not in use");
+    return el("tr", {}, el("th", { scope: "row" }, who), el("td", {}, el("code", {}, name)), el("td", {}, state), el("td", {}, `${resident} of ${replicas}`), el("td", {}, this.#action(version, versions)));
+  }
+
+  #action({ name, persona, promoted }, versions) {
+    if (!promoted) return this.#button("Promote", name, { path: "promote", body: { name }, text: `Use ${name} for every new request as ${personaOf(persona).name}?`, done: `${name} is in use.` });
+    const canGoBack = versions.some((other) => other.persona === persona && other.name !== name) || !EMOTIONS.includes(persona);
+    return canGoBack ? this.#button("Roll back", name, { path: "rollback", body: { persona }, text: `Stop using ${name} and use the version before it?`, done: `${personaOf(persona).name} was rolled back.` }) : null;
+  }
+
+  #button(label, name, change) {
+    const open = () => {
+      this.change = change;
+      byId("change-text").textContent = change.text;
+      byId("change-yes").textContent = label;
+      byId("change-dialog").returnValue = "";
+      byId("change-dialog").showModal();
+    };
+    const button = el("button", { type: "button", class: "small", onclick: open }, label);
+    button.setAttribute("aria-label", `${label} ${name}`);
+    return button;
+  }
+
+  async #apply({ path, body, done }) {
+    byId("releases-problem").textContent = "";
+    byId("releases-done").textContent = "Waiting for every replica ...";
+    await this.#request(`${PATH}/${path}`, body, done);
+  }
+}
