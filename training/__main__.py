@@ -12,6 +12,7 @@ import typer
 from models.emotions import LABELS, Emotion
 from models.errors import FyeError
 from models.manifest import ARTIFACTS
+from training.reading.command import app as reading
 
 if TYPE_CHECKING:
     from training.recipe import PersonaRecipe
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     help="Train, evaluate and publish detectors and persona adapters.",
 )
+app.add_typer(reading, name="reading")
 
 Data = Annotated[
     Path | None,

@@ -5,7 +5,8 @@ FyeError
     ├── RecipeError      a recipe file or an override that is not valid
     ├── LeakError        training data that contains a text of an evaluation split
     ├── BackendError     a training backend that this machine cannot run
-    └── LintError        training data that breaks a rule of the linter
+    ├── LintError        training data that breaks a rule of the linter
+    └── ReadingError     answers, a key or marks of a reading that cannot be used
 
 To add an error, subclass TrainingError and give it a `type` slug of its own.
 """
@@ -41,3 +42,9 @@ class LintError(TrainingError):
     """Training data that breaks a rule of the linter."""
 
     type = "lint"
+
+
+class ReadingError(TrainingError):
+    """Answers, a key or marks of a reading that cannot be used."""
+
+    type = "reading"

@@ -1,10 +1,12 @@
-"""95 % intervals by the percentile bootstrap, and McNemar's exact test.
+"""95 % intervals by the percentile bootstrap and by Wilson's formula, and McNemar's exact test.
 
 The bootstrap is that of Efron 1979, https://doi.org/10.1214/aos/1176344552. A rate or an F1
 depends on a resample of rows only through its counts, and these are multinomial. So counts are
 drawn instead of rows. Rows are taken to be independent. If all rows agree, the interval has no
-width: a bootstrap knows only the rows it has.
+width: a bootstrap knows only the rows it has. Wilson's interval keeps a width there.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +27,18 @@ def accuracy_interval(correct: list[bool]) -> Interval:
     hits = sum(correct)
     resampled = _resample([hits, len(correct) - hits])[:, 0] / len(correct)
     return _interval(hits / len(correct), resampled)
+
+
+def wilson_interval(correct: Sequence[bool]) -> Interval:
+    """Estimate the share of correct rows with the interval of Wilson 1927.
+
+    See https://doi.org/10.1080/01621459.1927.10502953. Raises ValueError if there are no rows.
+    """
+    if not correct:
+        raise ValueError("an interval needs at least one row, and there are no rows")
+    found = binomtest(sum(correct), len(correct)).proportion_ci(0.95, method="wilson")
+    value = sum(correct) / len(correct)
+    return Interval(value=value, low=float(found.low), high=float(found.high))
 
 
 def macro_f1_interval(predicted: list[int], labels: list[int]) -> Interval:

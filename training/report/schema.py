@@ -9,7 +9,7 @@ from models.schema import FrozenModel
 
 
 class Interval(FrozenModel):
-    """An estimate with its 95 % bootstrap interval."""
+    """An estimate with its 95 % interval: bootstrap, or Wilson's for shares of readings."""
 
     value: float
     low: float

@@ -18,6 +18,7 @@ from training.evaluation.intervals import (
     compare_paired,
     confusion,
     macro_f1_interval,
+    wilson_interval,
 )
 from training.report.schema import Interval
 
@@ -196,3 +197,12 @@ def test_rejects_empty_rows() -> None:
         macro_f1_interval([], [])
     with pytest.raises(ValueError, match="no rows"):
         accuracy_interval([])
+
+
+def test_wilson_interval_has_the_known_bounds_and_a_width_without_a_miss() -> None:
+    found = wilson_interval([True] * 8 + [False] * 2)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    found = wilson_interval([True] * 10)
+    assert (found.value, found.low, found.high) == pytest.approx((1, 0.7225, 1), abs=1e-4)
+    with pytest.raises(ValueError, match="no rows"):
+        wilson_interval([])
