@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from models.errors import ArtifactError
 
@@ -25,6 +25,8 @@ USER = "Friend"
 BASE_SPEAKER = "Answer"
 PERSONA_STOP = "\n"  # a turn is one line
 BASE_STOP = f"\n{USER}:"
+# Tokens that a vocabulary lists apart although they are ordinary text: white space and HTML tags.
+ORDINARY = re.compile(r"[\s▁]*|</?[a-z]+\d?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class PromptEncoder:
         """Load the tokenizer. Raises ArtifactError if it lacks Gemma's control tokens."""
         self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self.tokenizer.encode_special_tokens = True
+        _make_special(self.tokenizer)
+        self._longest_token = _longest_token(self.tokenizer)
         self.bos_id = self._control_id("<bos>")
         self.eos_id = self._control_id("<eos>")
 
@@ -58,6 +62,14 @@ class PromptEncoder:
             lines.append(f"{name}: {one_line(turn.text)}")
         lines.append(f"{speaker}:")
         return [self.bos_id, *self._ids("\n".join(lines))]
+
+    def fewest_tokens(self, turns: Sequence[Turn]) -> int:
+        """Return a number of tokens that a prompt surely exceeds, without encoding it.
+
+        It follows from the number of characters, so it costs nothing however long the texts are.
+        White space counts, although a prompt has no runs of it.
+        """
+        return sum(len(turn.text) for turn in turns) // self._longest_token
 
     def completion(self, answer: str) -> list[int]:
         """Encode a whole answer with its final `<eos>`, as the target of training."""
@@ -79,7 +91,25 @@ class PromptEncoder:
         return int(found)
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        # Encoding a batch, unlike a text, lets other threads of the process run.
+        [encoding] = self.tokenizer.encode_batch([text], add_special_tokens=False)
+        return list(encoding.ids)
+
+
+def _make_special(tokenizer: Tokenizer) -> None:
+    """Let the names of all control tokens be encoded as text.
+
+    Some of Gemma's, as `<start_of_image>`, are user-defined tokens and not special ones.
+    """
+    added = tokenizer.get_added_tokens_decoder().values()
+    names = [token.content for token in added if not ORDINARY.fullmatch(token.content)]
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
+
+
+def _longest_token(tokenizer: Tokenizer) -> int:
+    """Return the number of characters of the longest token that one line of text can have."""
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    return max(len(token.strip().strip("▁")) for token in vocabulary) + 1
 
 
 def one_line(text: str) -> str:

@@ -63,7 +63,14 @@ class Encoder(Protocol):
     def prompt(
         self, speaker: str, turns: Sequence[Turn], instruction: str | None = None
     ) -> list[int]:
-        """Return the token ids of a conversation that `speaker` continues."""
+        """Return the token ids of a conversation that `speaker` continues.
+
+        Other threads can run meanwhile.
+        """
+        ...
+
+    def fewest_tokens(self, turns: Sequence[Turn]) -> int:
+        """Return a number of tokens that the turns' prompt surely exceeds, at no cost."""
         ...
 
 

@@ -12,9 +12,11 @@ from models.cores import affinity, usable_cores
 from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling
+from serve.errors import InvalidRequest
 
 # vLLM's default of 128 is longer than most conversations, and only whole blocks are cached.
 CPU_BLOCK_TOKENS = 32
+GIB = 2**30
 
 
 def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:
@@ -27,7 +29,6 @@ def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACE
         # vLLM's default is gRPC.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
     if hardware.device == "cpu":
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(round(hardware.kv_cache_gib), 1)))
         for name, value in _thread_variables(hardware.tensor_parallel_size).items():
             os.environ.setdefault(name, value)
 
@@ -66,6 +67,7 @@ def engine_arguments(
         arguments["otlp_traces_endpoint"] = tracing.endpoint
     if hardware.device == "cpu":
         arguments["block_size"] = CPU_BLOCK_TOKENS
+        arguments["kv_cache_memory_bytes"] = int(hardware.kv_cache_gib * GIB)
     if hardware.device == "cuda":
         arguments["gpu_memory_utilization"] = hardware.gpu_memory_utilization
     if limits.max_loras:
@@ -77,9 +79,17 @@ def engine_arguments(
 
 
 def sampling_params(sampling: Sampling) -> Any:
-    """Convert to vLLM's `SamplingParams`, for outputs that hold only new tokens."""
+    """Convert to vLLM's `SamplingParams`, for outputs that hold only new tokens.
+
+    Raises:
+        InvalidRequest: vLLM rejects them; its message is left out, since it may have user text.
+    """
     from vllm import SamplingParams
+    from vllm.exceptions import VLLMError
     from vllm.sampling_params import RequestOutputKind
 
     fields = asdict(sampling) | {"stop": list(sampling.stop)}
-    return SamplingParams(**fields, output_kind=RequestOutputKind.DELTA)
+    try:
+        return SamplingParams(**fields, output_kind=RequestOutputKind.DELTA)
+    except (ValueError, VLLMError) as error:
+        raise InvalidRequest("the engine does not accept these sampling parameters") from error

@@ -93,7 +93,8 @@ class VllmEngine:
     ) -> AsyncGenerator[TextChunk]:
         """Yield the chunks of an answer. Closing the generator aborts the request in vLLM.
 
-        Raises EngineError, or EngineDead if the engine cannot answer again.
+        Raises EngineError, EngineDead if the engine cannot answer again, or InvalidRequest if vLLM
+        rejects the sampling parameters.
         """
         outputs = self._engine.generate(
             {"prompt_token_ids": prompt},

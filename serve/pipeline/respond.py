@@ -84,7 +84,7 @@ async def _generate(answer: Answer, writer: AnswerWriter, generator: Generator) 
     request = GenerationRequest(
         context.request_id, answer.persona, message.turns, message.sampling, answer.trace
     )
-    generation = generator.generate(request)
+    generation = await generator.generate(request)
     answer.adapter = generation.adapter
     answer.prompt_tokens = generation.prompt_tokens
     async with aclosing(generation.chunks) as chunks:

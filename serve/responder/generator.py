@@ -16,8 +16,11 @@ from serve.errors import PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
-from serve.responder.voice import BASE_VOICE, voice_of
+from serve.responder.voice import BASE_VOICE, Voice, voice_of
 from serve.tracing import Tracing
+
+# A longer prompt is encoded in a thread. A shorter one takes a few milliseconds at most.
+INLINE_CHARACTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Generator:
         self._sync = sync
         self._tracing = tracing
 
-    def generate(self, request: GenerationRequest) -> Generation:
+    async def generate(self, request: GenerationRequest) -> Generation:
         """Start a text.
 
         Raises:
@@ -55,19 +58,31 @@ class Generator:
             PromptTooLong: prompt and answer do not fit into the model's context.
         """
         voice = voice_of(request.persona, self._sync.aliases) if request.persona else BASE_VOICE
-        prompt = self._runtime.encoder.prompt(voice.speaker, request.turns, voice.instruction)
-        self._check_length(len(prompt), request.sampling.max_tokens)
+        prompt = await self._prompt(request, voice)
         # A persona stops at its turn's end, as its base model stops at <eos>.
         ends = () if request.sampling.ignore_eos else (voice.stop,)
         sampling = replace(request.sampling, stop=(*ends, *request.sampling.stop))
         chunks = self._chunks(request, prompt, voice.adapter, sampling)
         return Generation(voice.adapter, len(prompt), chunks)
 
-    def _check_length(self, prompt_tokens: int, max_tokens: int) -> None:
+    async def _prompt(self, request: GenerationRequest, voice: Voice) -> list[int]:
+        """Encode the conversation. A text that is far too long is rejected before that."""
+        encoder = self._runtime.encoder
+        max_tokens = request.sampling.max_tokens
+        self._check_length(encoder.fewest_tokens(request.turns), max_tokens, "more than ")
+        arguments = (voice.speaker, request.turns, voice.instruction)
+        if sum(len(turn.text) for turn in request.turns) <= INLINE_CHARACTERS:
+            prompt = encoder.prompt(*arguments)
+        else:
+            prompt = await asyncio.to_thread(encoder.prompt, *arguments)
+        self._check_length(len(prompt), max_tokens)
+        return prompt
+
+    def _check_length(self, prompt_tokens: int, max_tokens: int, qualifier: str = "") -> None:
         allowed = self._runtime.limits.max_model_len - max_tokens
         if prompt_tokens > allowed:
             raise PromptTooLong(
-                f"the prompt has {prompt_tokens} tokens; with max_tokens {max_tokens}, "
+                f"the prompt has {qualifier}{prompt_tokens} tokens; with max_tokens {max_tokens}, "
                 f"{allowed} are allowed"
             )
 

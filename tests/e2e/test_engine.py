@@ -179,7 +179,7 @@ async def test_an_answer_can_be_given_an_exact_length(
 ) -> None:
     """Load tests need it: neither `<eos>` nor the end of the line ends the answer."""
     request = GenerationRequest(uuid4().hex, persona, (Turn("user", "Hm."),), sampling)
-    async with aclosing(make_generator(runtime).generate(request).chunks) as chunks:
+    async with aclosing((await make_generator(runtime).generate(request)).chunks) as chunks:
         found = [chunk async for chunk in chunks]
     assert sum(chunk.tokens for chunk in found) == 80
     assert found[-1].finish_reason == "length"
@@ -226,7 +226,7 @@ async def test_closing_the_chunks_aborts_the_generation(
     sampling = Sampling(max_tokens=200, temperature=2.0)
     turns = (Turn("user", "Tell me everything."),)
     request = GenerationRequest("closed", Emotion.JOY, turns, sampling)
-    async with aclosing(make_generator(runtime).generate(request).chunks) as chunks:
+    async with aclosing((await make_generator(runtime).generate(request)).chunks) as chunks:
         await anext(chunks)
     await asyncio.sleep(0.5)
     assert engine.stats().running == 0
@@ -241,7 +241,7 @@ async def test_the_engines_span_belongs_to_the_trace_of_the_request(
     turns = (Turn("user", "A secret of mine."),)
     sampling = Sampling(max_tokens=8)
     request = GenerationRequest("traced", Emotion.JOY, turns, sampling, incoming)
-    found = [chunk async for chunk in generator.generate(request).chunks]
+    found = [chunk async for chunk in (await generator.generate(request)).chunks]
     names = ("generate", "llm_request")
     spans = await asyncio.to_thread(collector.wait_for, *names, trace="a" * 32)
     engine_span = spans["llm_request"]

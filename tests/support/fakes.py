@@ -57,7 +57,7 @@ class FakeStages:
         harm = self.harm if self.harmful_text in {None, text} else None
         return Detection(scores(self.emotion), harm, "fake")
 
-    def generate(self, request: GenerationRequest) -> Generation:
+    async def generate(self, request: GenerationRequest) -> Generation:
         """Start a text."""
         self.requests.append(request)
         adapter = f"{request.persona}@fake" if request.persona else None

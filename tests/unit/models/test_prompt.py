@@ -6,10 +6,11 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from models.errors import ArtifactError
 from models.prompt import PromptEncoder, Turn, one_line
+from support.tokenizers import byte_tokenizer
 
 Role = Literal["user", "assistant"]
 CONTROL = ("<bos>", "<eos>", "<unk>")
@@ -74,6 +75,33 @@ def test_name_of_a_control_token_stays_text(
     assert f"a {token} b" in decode(tokenizer, prompt)
     assert control_tokens(tokenizer, encoder.completion(f"a {token} b")) == ["<eos>"]
     assert control_tokens(tokenizer, encoder.prompt("Joy", [], token)) == ["<bos>"]
+
+
+def test_names_of_user_defined_tokens_stay_text(tmp_path: Path) -> None:
+    """Gemma's vocabulary marks `<start_of_image>` as user-defined, HTML tags and spaces too."""
+    tokenizer = byte_tokenizer()
+    names = ["<start_of_image>", "[multimodal]", "<h1>", "\n\n"]
+    tokenizer.add_tokens([AddedToken(name, normalized=False) for name in names])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    prompt = PromptEncoder(tmp_path / "tokenizer.json").prompt(
+        "Joy", [Turn("user", "".join(names))]
+    )
+    found = [name for name in names if tokenizer.token_to_id(name) in prompt]
+    assert found == ["<h1>"]
+    assert "<start_of_image>[multimodal]" in decode(tokenizer, prompt)
+
+
+@given(texts=st.lists(HOSTILE_TEXTS, max_size=4))
+def test_a_prompt_has_more_tokens_than_its_lower_bound(
+    encoder: PromptEncoder, texts: list[str]
+) -> None:
+    turns = [Turn("user", text.replace(" ", "_")) for text in texts]
+    assert encoder.fewest_tokens(turns) < len(encoder.prompt("Joy", turns))
+
+
+def test_the_lower_bound_grows_with_the_text(encoder: PromptEncoder) -> None:
+    longest = len("<bos>") + 1
+    assert encoder.fewest_tokens([Turn("user", "a" * longest)] * 3) == 3
 
 
 @given(texts=st.lists(HOSTILE_TEXTS, max_size=4), instruction=st.none() | HOSTILE_TEXTS)

@@ -67,7 +67,6 @@ def test_a_cpu_engine_gets_its_cache_size_and_every_usable_core(
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
         "GLOO_SOCKET_IFNAME": "lo",
-        "VLLM_CPU_KVCACHE_SPACE": "2",
         "VLLM_CPU_OMP_THREADS_BIND": "3,4,5",
     }
 
@@ -119,12 +118,11 @@ def test_traces_go_to_the_configured_endpoint_over_http(environment: dict[str, s
     assert environment["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] == "http/protobuf"
 
 
-@pytest.mark.parametrize(("gib", "rounded"), [(0.2, "1"), (1, "1"), (2.6, "3")])
-def test_the_cache_size_is_a_whole_number_of_at_least_one(
-    environment: dict[str, str], gib: float, rounded: str
-) -> None:
-    set_environment(HardwareProfile(kv_cache_gib=gib))
-    assert environment["VLLM_CPU_KVCACHE_SPACE"] == rounded
+@pytest.mark.parametrize(("gib", "size"), [(0.5, 2**29), (1, 2**30), (1.5, 3 * 2**29)])
+def test_the_cache_has_exactly_its_configured_size(gib: float, size: int) -> None:
+    arguments = engine_arguments(BASE, HardwareProfile(kv_cache_gib=gib), ADAPTERS)
+    assert arguments["kv_cache_memory_bytes"] == size
+    assert "kv_cache_memory_bytes" not in engine_arguments(BASE, CUDA, ADAPTERS)
 
 
 def test_variables_that_are_already_set_stay(environment: dict[str, str]) -> None:
@@ -132,7 +130,6 @@ def test_variables_that_are_already_set_stay(environment: dict[str, str]) -> Non
         "VLLM_NO_USAGE_STATS": "0",
         "VLLM_LOGGING_LEVEL": "DEBUG",
         "GLOO_SOCKET_IFNAME": "eth1",
-        "VLLM_CPU_KVCACHE_SPACE": "9",
         "VLLM_CPU_OMP_THREADS_BIND": "0",
     }
     environment.update(own)

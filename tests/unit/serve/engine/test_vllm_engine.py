@@ -17,7 +17,7 @@ from serve.config import HardwareProfile
 from serve.engine.protocol import Sampling, TextChunk
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_engine import VllmEngine
-from serve.errors import EngineDead, EngineError
+from serve.errors import EngineDead, EngineError, InvalidRequest
 
 LIMITS = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512)
 STATES = {"lora": "active", "lm_head": "the processor has no int8 dot product"}
@@ -118,6 +118,15 @@ async def test_errors_of_vllm_become_our_own_without_their_text(
         await chunks(engine)
     assert "own words" not in str(caught.value)
     assert engine.stats().running == 0
+
+
+async def test_sampling_that_vllm_rejects_is_the_clients_error(
+    started: Callable[..., Any],
+) -> None:
+    engine, _, _ = await started()
+    empty = Sampling(stop=("",))
+    with pytest.raises(InvalidRequest, match="sampling"):
+        await engine.generate("one", [1], None, empty).__anext__()
 
 
 async def test_an_unexpected_finish_reason_is_an_error(started: Callable[..., Any]) -> None:

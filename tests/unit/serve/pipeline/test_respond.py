@@ -266,7 +266,7 @@ def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
             clock.pass_ms(took_ms[1])
             return await super().classify(texts, trace)
 
-        def generate(self, request: GenerationRequest) -> Generation:
+        async def generate(self, request: GenerationRequest) -> Generation:
             return Generation(None, 5, self._timed())
 
         async def _timed(self) -> AsyncGenerator[TextChunk]:

@@ -69,7 +69,7 @@ async def chunks_of(
 
     sync = AdapterSync(runtime, "one", reconcile)
     generator = Generator(CONFIG, runtime, sync, Tracing(NO_TRACES, "responder"))
-    chunks = generator.generate(REQUEST).chunks
+    chunks = (await generator.generate(REQUEST)).chunks
     return [(round(clock.now_s * 1000), chunk) async for chunk in chunks]
 
 

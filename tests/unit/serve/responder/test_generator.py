@@ -1,6 +1,7 @@
 """Generator: voice, prompt, length check, and the end of a generation."""
 
 import asyncio
+import threading
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -38,11 +39,22 @@ class RecordingEngine(ScriptedEngine):
 
 
 class RecordingEncoder(ScriptedEncoder):
-    """Encoder that records how it was asked."""
+    """Encoder that records how it was asked, and in which thread."""
+
+    fewest = 0
+    threads: list[int]
+
+    def __init__(self) -> None:
+        self.threads = []
+
+    def fewest_tokens(self, turns: Any) -> int:
+        """Return what the test has set."""
+        return self.fewest
 
     def prompt(self, speaker: str, turns: Any, instruction: str | None = None) -> list[int]:
         """Record the arguments and encode."""
         self.prompted = (speaker, turns, instruction)
+        self.threads.append(threading.get_ident())
         return super().prompt(speaker, turns, instruction)
 
 
@@ -57,7 +69,7 @@ class Parts:
 
     async def answer(self, request: GenerationRequest) -> tuple[str, int, str | None]:
         """Return text, number of tokens and finish reason of a whole answer."""
-        chunks = [chunk async for chunk in self.generator.generate(request).chunks]
+        chunks = [chunk async for chunk in (await self.generator.generate(request)).chunks]
         text = "".join(chunk.text for chunk in chunks)
         assert {chunk.finish_reason for chunk in chunks[:-1]} <= {None}
         return text, sum(chunk.tokens for chunk in chunks), chunks[-1].finish_reason
@@ -90,7 +102,7 @@ def parts() -> Parts:
 
 @pytest.mark.parametrize("persona", LABELS)
 async def test_persona_answers_with_its_adapter(parts: Parts, persona: Emotion) -> None:
-    generation = parts.generator.generate(request(persona))
+    generation = await parts.generator.generate(request(persona))
     assert (generation.adapter, generation.prompt_tokens) == (f"{persona}@scripted", 3)
     await generation.chunks.aclose()
     expected = (script(f"{persona}@scripted"), TOKENS, "stop")
@@ -98,7 +110,7 @@ async def test_persona_answers_with_its_adapter(parts: Parts, persona: Emotion) 
 
 
 async def test_base_model_answers_without_an_adapter(parts: Parts) -> None:
-    assert parts.generator.generate(request(None)).adapter is None
+    assert (await parts.generator.generate(request(None))).adapter is None
     assert (await parts.answer(request(None)))[0] == script(None)
 
 
@@ -140,14 +152,14 @@ async def test_persona_with_an_adapter_needs_no_instruction(parts: Parts) -> Non
     assert parts.encoder.prompted == ("Joy", HELLO, None)
 
 
-def test_added_persona_that_was_rolled_back_is_an_error(parts: Parts) -> None:
+async def test_added_persona_that_was_rolled_back_is_an_error(parts: Parts) -> None:
     with pytest.raises(InvalidRequest, match="calm"):
-        parts.generator.generate(request("calm"))
+        await parts.generator.generate(request("calm"))
 
 
 async def test_newly_promoted_version_is_used_at_once(parts: Parts) -> None:
     parts.sync.aliases = {Emotion.JOY: "fear@scripted"}
-    assert parts.generator.generate(request(Emotion.JOY)).adapter == "fear@scripted"
+    assert (await parts.generator.generate(request(Emotion.JOY))).adapter == "fear@scripted"
 
 
 @pytest.mark.parametrize(("words", "fits"), [(251, True), (252, False)])
@@ -157,10 +169,10 @@ async def test_prompt_and_answer_must_fit_into_the_context(
     """The context has 256 tokens: the words, one for the speaker, and four for the answer."""
     asked = request(turns=(Turn("user", "word " * words),), max_tokens=4)
     if fits:
-        assert parts.generator.generate(asked).prompt_tokens == 252
+        assert (await parts.generator.generate(asked)).prompt_tokens == 252
     else:
         with pytest.raises(PromptTooLong, match="253 tokens; with max_tokens 4, 252"):
-            parts.generator.generate(asked)
+            await parts.generator.generate(asked)
     assert parts.generator.stats().running == 0
 
 
@@ -172,7 +184,7 @@ async def test_adapter_that_is_not_resident_is_an_error(parts: Parts) -> None:
 
 async def test_adapter_is_in_use_until_the_answer_ends() -> None:
     parts = make(token_s=0.001)
-    async with aclosing(parts.generator.generate(request()).chunks) as chunks:
+    async with aclosing((await parts.generator.generate(request())).chunks) as chunks:
         await anext(chunks)
         await parts.sync.step()  # no version is desired any more
         assert parts.engine.stats().adapters == ("joy@scripted",)
@@ -184,7 +196,7 @@ async def test_adapter_is_in_use_until_the_answer_ends() -> None:
 
 async def test_closing_early_ends_the_generation() -> None:
     parts = make(token_s=0.001)
-    async with aclosing(parts.generator.generate(request()).chunks) as chunks:
+    async with aclosing((await parts.generator.generate(request())).chunks) as chunks:
         await anext(chunks)
         assert parts.generator.stats().running == 1
     assert parts.generator.stats().running == 0
@@ -220,3 +232,20 @@ async def test_concurrent_answers_do_not_mix() -> None:
         assert text.split() == expected
         assert tokens == asked.sampling.max_tokens
     assert parts.generator.stats().running == 0
+
+
+async def test_a_text_that_is_far_too_long_is_never_encoded(parts: Parts) -> None:
+    parts.encoder.fewest = 253
+    with pytest.raises(PromptTooLong, match="more than 253 tokens"):
+        await parts.generator.generate(request(max_tokens=4))
+    assert parts.encoder.threads == []
+
+
+@pytest.mark.parametrize(("characters", "inline"), [(2000, True), (2001, False)])
+async def test_a_long_text_is_encoded_in_a_thread(
+    parts: Parts, characters: int, inline: bool
+) -> None:
+    """The event loop of a replica sends every stream, so nothing may hold it."""
+    turns = (Turn("user", "a" * (characters - 1)), Turn("assistant", "b"))
+    await parts.generator.generate(request(turns=turns))
+    assert (parts.encoder.threads == [threading.get_ident()]) is inline
