@@ -106,6 +106,7 @@ class RequireScope:
 
 
 ChatContext = Annotated[RequestContext, Depends(RequireScope(Scope.RESPOND, "chatcmpl"))]
+CompletionContext = Annotated[RequestContext, Depends(RequireScope(Scope.RESPOND, "cmpl"))]
 RespondContext = Annotated[RequestContext, Depends(RequireScope(Scope.RESPOND, "resp"))]
 DetectContext = Annotated[RequestContext, Depends(RequireScope(Scope.DETECT, "detect"))]
 ResponderDep = Annotated[Responder, Depends(this_responder)]

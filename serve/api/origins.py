@@ -14,22 +14,23 @@ from starlette.types import ASGIApp
 
 from serve.api.requests import (
     ADMIN,
+    DROPPED_MESSAGES,
     EMOTION,
     HEALTH_PATHS,
-    REGION,
+    MAX_TOKENS,
     REQUEST_ID,
-    TIMEOUT_MS,
     call_of,
 )
 from serve.config import HttpConfig
 from serve.errors import Forbidden, UnknownHost
 
-METHODS = ("GET", "POST")
-ALLOWED = ("authorization", "content-type", "traceparent", REGION, REQUEST_ID, TIMEOUT_MS)
+METHODS = ("GET", "HEAD", "POST")
+# SDKs add headers of their own, as x-stainless-lang; the origin decides who may call.
+ALLOWED = ("*",)
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 EVERY_ORIGIN = "*"
-EXPOSED = (EMOTION, "retry-after", REQUEST_ID)
+EXPOSED = (EMOTION, "retry-after", REQUEST_ID, DROPPED_MESSAGES, MAX_TOKENS)
 
 
 def with_cors(app: ASGIApp, config: HttpConfig) -> ASGIApp:

@@ -16,18 +16,28 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from models.errors import FyeError
-from serve.api.requests import OPENAI_PATHS
-from serve.errors import InvalidJson, InvalidRequest, RetryLater, Unauthenticated
+from serve.api.openai.unknown_paths import what_exists
+from serve.api.requests import is_openai
+from serve.errors import (
+    InvalidJson,
+    InvalidRequest,
+    PromptTooLong,
+    RetryLater,
+    Unauthenticated,
+)
 
 log = logging.getLogger(__name__)
 TYPE_PREFIX = "urn:face-your-emotions:"
-OPENAI_STATUS = {422: 400}  # OpenAI's clients expect 400 for an invalid request
+# What OpenAI's clients expect for an invalid request, and for one that is too long.
+OPENAI_STATUS = {InvalidRequest.type: 400, PromptTooLong.type: 400}
+OPENAI_CODES = {PromptTooLong.type: "context_length_exceeded"}
 # Names of union members in pydantic's error locations; they are no part of a field's path.
 STRING = "(string)"
 LIST = "(list)"
 UNION_TAGS = (STRING, LIST)
 SLUGS = {404: "not-found", 405: "method-not-allowed"}
 BAD_REQUEST = 400
+NOT_FOUND = 404
 SERVER_ERROR = 500
 
 
@@ -42,7 +52,7 @@ class Problem(BaseModel):
 
 
 class OpenAIError(BaseModel):
-    """Error in OpenAI's shape. `code` is the problem's type."""
+    """Error in OpenAI's shape. `code` is the problem's type, or OpenAI's own code."""
 
     message: str
     type: Literal["invalid_request_error", "server_error"]
@@ -102,8 +112,8 @@ def respond_with(
     request: Request, problem: Problem, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """Return the response of a problem, in the shape that the request's path calls for."""
-    if request.url.path.startswith(OPENAI_PATHS):
-        status = OPENAI_STATUS.get(problem.status, problem.status)
+    if is_openai(request.url.path):
+        status = OPENAI_STATUS.get(_slug(problem), problem.status)
         return JSONResponse(openai_error(problem), status, headers)
     return JSONResponse(
         problem.model_dump(), problem.status, headers, media_type="application/problem+json"
@@ -117,9 +127,13 @@ def openai_error(problem: Problem) -> dict[str, dict[str, str | None]]:
         "message": "; ".join([problem.detail, *fields]),
         "type": "invalid_request_error" if problem.status < SERVER_ERROR else "server_error",
         "param": problem.errors[0]["field"] if problem.errors else None,
-        "code": problem.type.removeprefix(TYPE_PREFIX),
+        "code": OPENAI_CODES.get(_slug(problem), _slug(problem)),
     }
     return {"error": error}
+
+
+def _slug(problem: Problem) -> str:
+    return problem.type.removeprefix(TYPE_PREFIX)
 
 
 def headers_of(error: BaseException) -> dict[str, str]:
@@ -139,8 +153,16 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if any(row["type"] == "json_invalid" for row in found):
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
     errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in found]
-    problem = _problem(InvalidRequest, "the request is not valid", errors)
-    return respond_with(request, problem)
+    kind = PromptTooLong if _is_too_long(request, found) else InvalidRequest
+    return respond_with(request, _problem(kind, "the request is not valid", errors))
+
+
+def _is_too_long(request: Request, errors: Sequence[Any]) -> bool:
+    """Return whether OpenAI's clients would shorten the messages and try again."""
+    return is_openai(request.url.path) and all(
+        row["type"] == "string_too_long" and row["loc"][1] in {"messages", "input", "prompt"}
+        for row in errors
+    )
 
 
 def _field(location: Iterable[str | int]) -> str:
@@ -155,10 +177,11 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == BAD_REQUEST:  # FastAPI's own, for a body that cannot be decoded
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
     slug = SLUGS.get(error.status_code, "http")
+    is_unknown = error.status_code == NOT_FOUND and is_openai(request.url.path)
     problem = Problem(
         type=TYPE_PREFIX + slug,
         title=slug.replace("-", " ").capitalize(),
         status=error.status_code,
-        detail=str(error.detail),
+        detail=what_exists(request.url.path) if is_unknown else str(error.detail),
     )
     return respond_with(request, problem, dict(error.headers or {}))

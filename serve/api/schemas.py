@@ -22,7 +22,8 @@ MAX_TEXT_CHARACTERS = 4000
 EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
-def _check_text(text: str) -> str:
+def check_text(text: str) -> str:
+    """Return a text that can be answered. Raises ValueError."""
     if "\0" in text:
         raise ValueError("must not contain NUL")
     if not text.strip():
@@ -34,7 +35,7 @@ def _union_tag(value: object) -> str:
     return LIST if isinstance(value, list) else STRING
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_check_text)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(check_text)]
 # With a discriminator, an error is about the member that was meant and not about both.
 ONE_OR_MANY = Discriminator(_union_tag)
 

@@ -7,7 +7,7 @@ whose process dies is not terminated, which every HTTP client reports as an erro
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -38,9 +38,10 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 class EventStream:
     """Sender of events over ASGI. Comments keep an idle connection open."""
 
-    def __init__(self, send: Send) -> None:
-        """Send through `send`. Nothing is sent yet."""
+    def __init__(self, send: Send, headers: Mapping[str, str] | None = None) -> None:
+        """Send through `send`, with additional headers. Nothing is sent yet."""
         self._send = send
+        self._headers = headers or {}
         self._ping: asyncio.TimerHandle | None = None
         self._pinging: asyncio.Future[None] | None = None
         self.started = False
@@ -54,6 +55,7 @@ class EventStream:
     async def start(self, answer: Answer) -> None:
         """Start the response; the emotion is one of its headers."""
         headers = list(HEADERS)
+        headers += [(name.encode(), value.encode()) for name, value in self._headers.items()]
         if answer.emotion:
             headers.append((EMOTION.encode(), answer.emotion.label.encode()))
         self.started = True
@@ -95,15 +97,23 @@ class StreamingReply(Response):
         self,
         run: Callable[[AnswerWriter], Awaitable[object]],
         writer_for: Callable[[EventStream], StreamWriter],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Call `run` with the writer of the response once it is sent."""
+        """Call `run` with the writer of the response once it is sent.
+
+        Args:
+            run: makes the answer.
+            writer_for: makes the writer.
+            headers: additional headers of a response that is no error.
+        """
         super().__init__()
+        self._stream_headers = headers
         self._run = run
         self._writer_for = writer_for
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response. A disconnected client cancels it."""
-        stream = EventStream(send)
+        stream = EventStream(send, self._stream_headers)
         writer = self._writer_for(stream)
         try:
             await self._run(writer)

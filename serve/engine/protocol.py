@@ -24,6 +24,7 @@ class Sampling:
         stop: strings that end the answer and are not part of it.
         min_tokens: nothing ends the answer before that many tokens.
         ignore_eos: the answer ends only at `max_tokens` or at a `stop` string.
+        logprobs: likeliest tokens to report for each token; None for no log-probabilities.
     """
 
     max_tokens: int = DEFAULT_MAX_TOKENS
@@ -38,15 +39,35 @@ class Sampling:
     frequency_penalty: float = 0
     presence_penalty: float = 0
     repetition_penalty: float = 1
+    logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Natural logarithm of a token's probability.
+
+    Attributes:
+        text: the token alone; empty if it is only a part of a character.
+        top: text and log-probability of the likeliest tokens, best first.
+    """
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TextChunk:
-    """Text of one or more tokens. The last chunk of an answer has a `finish_reason`."""
+    """Text of one or more tokens. The last chunk of an answer has a `finish_reason`.
+
+    `logprobs` has an entry for each token if the request asks for them. Text may be held back for
+    a `stop` string, so it can be shorter than they are.
+    """
 
     text: str
     tokens: int
     finish_reason: FinishReason | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,13 @@ from itertools import cycle, islice
 
 from models.manifest import Adapter
 from models.prompt import Turn
-from serve.engine.protocol import EngineStats, FinishReason, Sampling, TextChunk
+from serve.engine.protocol import (
+    EngineStats,
+    FinishReason,
+    Sampling,
+    TextChunk,
+    TokenLogprob,
+)
 from serve.errors import EngineError
 from serve.tracing import Carrier
 
@@ -91,7 +97,9 @@ class ScriptedEngine:
                     async for start, end in self._due(len(words)):
                         self._check_resident(adapter)
                         finish = reason if end == len(words) else None
-                        yield TextChunk("".join(words[start:end]), end - start, finish)
+                        now = words[start:end]
+                        logprobs = _logprobs(now, sampling.logprobs)
+                        yield TextChunk("".join(now), end - start, finish, logprobs)
                 finally:
                     self._writing -= 1
         finally:
@@ -161,6 +169,20 @@ def _words_of(once: list[str], sampling: Sampling) -> tuple[list[str], FinishRea
         return _cut(words, min(ends)), "stop"
     is_cut = sampling.ignore_eos or length > sampling.max_tokens
     return words, "length" if is_cut else "stop"
+
+
+def _logprobs(words: list[str], top: int | None) -> tuple[TokenLogprob, ...]:
+    """Return log-probabilities that depend on the words alone. The word itself is the likeliest."""
+    if top is None:
+        return ()
+    return tuple(_logprob(word, top) for word in words)
+
+
+def _logprob(word: str, top: int) -> TokenLogprob:
+    logprob = -(1 + hashlib.sha256(word.encode()).digest()[0]) / 256  # above -1
+    others = [f" {other}" for other in dict.fromkeys(SENTENCE.split()) if f" {other}" != word]
+    likeliest = [(word, logprob), *((other, -2.0 - i) for i, other in enumerate(others))]
+    return TokenLogprob(word, logprob, tuple(likeliest[:top]))
 
 
 def _cut(words: list[str], end: int) -> list[str]:

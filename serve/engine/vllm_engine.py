@@ -17,6 +17,7 @@ from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.engine.vllm_args import engine_arguments, sampling_params, set_environment
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_errors import finish_reason, translated_errors
+from serve.engine.vllm_logprobs import token_logprobs
 from serve.errors import EngineDead, EngineError
 from serve.tracing import Carrier
 
@@ -109,7 +110,8 @@ class VllmEngine:
                 async for output in outputs:
                     new = output.outputs[0]
                     reason = finish_reason(new.finish_reason)
-                    yield TextChunk(new.text, tokens=len(new.token_ids), finish_reason=reason)
+                    logprobs = token_logprobs(new.token_ids, new.logprobs, sampling.logprobs)
+                    yield TextChunk(new.text, len(new.token_ids), reason, logprobs)
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished

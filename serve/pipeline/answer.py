@@ -12,7 +12,7 @@ from typing import Protocol
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from serve.detector.protocol import Scores
-from serve.engine.protocol import FinishReason, TextChunk
+from serve.engine.protocol import FinishReason, TextChunk, TokenLogprob
 from serve.pipeline.messages import Message
 from serve.tracing import Carrier
 
@@ -78,6 +78,7 @@ class Answer:
         first_text_s: time of the first text.
         trace: parent span of what is done for this answer.
         finish_reason: None until the answer is complete.
+        logprobs: an entry for each token so far, if the message asks for them.
     """
 
     def __init__(self, message: Message) -> None:
@@ -93,6 +94,7 @@ class Answer:
         self.completion_tokens = 0
         self.first_text_s: float | None = None
         self.finish_reason: FinishReason | None = None
+        self.logprobs: list[TokenLogprob] = []
         self._texts: list[str] = []
 
     @property
@@ -101,8 +103,9 @@ class Answer:
         return "".join(self._texts).rstrip()
 
     def add(self, chunk: TextChunk) -> None:
-        """Count a chunk's tokens and keep its text."""
+        """Count a chunk's tokens; keep its text and log-probabilities."""
         self.completion_tokens += chunk.tokens
+        self.logprobs += chunk.logprobs
         if chunk.text:
             self.timer.mark("first_token")
             self.first_text_s = self.first_text_s or time.monotonic()

@@ -13,7 +13,7 @@ from serve.engine.protocol import TextChunk
 from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, emotion_scores
 from serve.pipeline.messages import Message
 from serve.pipeline.safety import safety_reply
-from serve.responder.generator import Generator
+from serve.responder.generator import Generation, Generator
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
@@ -41,11 +41,15 @@ async def respond(
         answer.timer.mark("detect")
     elif not message.bare:
         _apply(answer, [])
+    request = _generation_request(answer)
+    if not answer.safety:
+        # Before anything is written, so that a prompt that is too long is an ordinary HTTP error.
+        await generator.check(request)
     await writer.emotion(answer)
     if answer.safety:
         await _reply_safely(answer, writer)
     else:
-        await _generate(answer, writer, generator)
+        await _generate(answer, writer, await generator.generate(request))
     await writer.done(answer)
 
 
@@ -78,13 +82,15 @@ async def _reply_safely(answer: Answer, writer: AnswerWriter) -> None:
     answer.finish("stop")
 
 
-async def _generate(answer: Answer, writer: AnswerWriter, generator: Generator) -> None:
+def _generation_request(answer: Answer) -> GenerationRequest:
     message = answer.message
-    context = message.context
-    request = GenerationRequest(
-        context.request_id, answer.persona, message.turns, message.sampling, answer.trace
+    request_id = message.context.request_id
+    return GenerationRequest(
+        request_id, answer.persona, message.turns, message.sampling, answer.trace
     )
-    generation = await generator.generate(request)
+
+
+async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation) -> None:
     answer.adapter = generation.adapter
     answer.prompt_tokens = generation.prompt_tokens
     async with aclosing(generation.chunks) as chunks:

@@ -57,13 +57,20 @@ class Generator:
             InvalidRequest: the persona is not promoted any more.
             PromptTooLong: prompt and answer do not fit into the model's context.
         """
-        voice = voice_of(request.persona, self._sync.aliases) if request.persona else BASE_VOICE
+        voice = self._voice(request)
         prompt = await self._prompt(request, voice)
         # A persona stops at its turn's end, as its base model stops at <eos>.
         ends = () if request.sampling.ignore_eos else (voice.stop,)
         sampling = replace(request.sampling, stop=(*ends, *request.sampling.stop))
         chunks = self._chunks(request, prompt, voice.adapter, sampling)
         return Generation(voice.adapter, len(prompt), chunks)
+
+    async def check(self, request: GenerationRequest) -> None:
+        """Start nothing, and raise what `generate` would raise."""
+        await self._prompt(request, self._voice(request))
+
+    def _voice(self, request: GenerationRequest) -> Voice:
+        return voice_of(request.persona, self._sync.aliases) if request.persona else BASE_VOICE
 
     async def _prompt(self, request: GenerationRequest, voice: Voice) -> list[int]:
         """Encode the conversation. A text that is far too long is rejected before that."""
@@ -79,11 +86,13 @@ class Generator:
         return prompt
 
     def _check_length(self, prompt_tokens: int, max_tokens: int, qualifier: str = "") -> None:
-        allowed = self._runtime.limits.max_model_len - max_tokens
-        if prompt_tokens > allowed:
+        longest = self._runtime.limits.max_model_len
+        if prompt_tokens + max_tokens > longest:
             raise PromptTooLong(
-                f"the prompt has {qualifier}{prompt_tokens} tokens; with max_tokens {max_tokens}, "
-                f"{allowed} are allowed"
+                # The first half is OpenAI's sentence, by which tools recognise the error.
+                f"This model's maximum context length is {longest} tokens. However, the prompt has "
+                f"{qualifier}{prompt_tokens} tokens and max_tokens is {max_tokens}. "
+                "Shorten the messages."
             )
 
     async def _chunks(

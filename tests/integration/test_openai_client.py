@@ -134,7 +134,7 @@ def test_unknown_model_is_404(api: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("logprobs", True),
+        ("top_logprobs", 6),
         ("n", 2),
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("response_format", {"type": "json_object"}),
@@ -147,7 +147,7 @@ def test_rejects_unsupported_options_by_name(api: openai.OpenAI, option: str, va
     assert caught.value.type == "invalid_request_error"
 
 
-def test_failed_stream_raises_in_the_client(api: openai.OpenAI) -> None:
+def test_too_long_prompt_of_a_stream_raises_in_the_client(api: openai.OpenAI) -> None:
     too_long: Any = [{"role": "user", "content": "q " * 2000}]
-    with pytest.raises(openai.APIError, match="2001 tokens"):
+    with pytest.raises(openai.BadRequestError, match="2001 tokens"):
         list(api.chat.completions.create(model="joy", messages=too_long, stream=True))

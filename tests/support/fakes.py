@@ -10,6 +10,7 @@ from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve.detector.protocol import Detection, Scores
 from serve.engine.protocol import Sampling, TextChunk
+from serve.errors import PromptTooLong
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
 from serve.responder.generator import Generation
@@ -56,6 +57,11 @@ class FakeStages:
     def _detection(self, text: str) -> Detection:
         harm = self.harm if self.harmful_text in {None, text} else None
         return Detection(scores(self.emotion), harm, "fake")
+
+    async def check(self, request: GenerationRequest) -> None:
+        """Raise the configured error if it is about the prompt."""
+        if isinstance(self.error, PromptTooLong) and self.chunks is CHUNKS:
+            raise self.error
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Start a text."""

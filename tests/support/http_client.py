@@ -36,12 +36,16 @@ from support.fakes import FakeStages
 RESPOND = "/v1/respond"
 DETECT = "/v1/detect"
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+RESPONSES = "/v1/responses"
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
 # A valid body of each path that is counted as a call.
 BODIES: dict[str, dict[str, Any]] = {
     RESPOND: {"text": "hello"},
     DETECT: {"text": "hello"},
     CHAT: HELLO,
+    COMPLETIONS: {"prompt": "hello"},
+    RESPONSES: {"input": "hello"},
 }
 JSON = {"content-type": "application/json"}
 HOST = {"host": "localhost"}

@@ -6,10 +6,10 @@ import pytest
 
 from serve.api.app import make_http_app
 from serve.config import HttpConfig
-from support.http_client import CHAT, DETECT, RESPOND
+from support.http_client import CHAT, COMPLETIONS, DETECT, RESPOND, RESPONSES
 
 ADMIN = {f"/v1/admin/adapters{path}" for path in ("", "/promote", "/rollback")}
-OPENAI = {CHAT, "/v1/models", "/v1/models/{name}"}
+OPENAI = {CHAT, COMPLETIONS, RESPONSES, "/v1/models", "/v1/models/{name}"}
 OWN = {RESPOND, DETECT, "/v1/personas", "/healthz", "/readyz"}
 
 
@@ -32,7 +32,7 @@ def test_every_json_response_has_a_schema(paths: dict[str, Any]) -> None:
             assert content["application/json"]["schema"], (method, path)
 
 
-@pytest.mark.parametrize("path", [RESPOND, CHAT])
+@pytest.mark.parametrize("path", [RESPOND, CHAT, COMPLETIONS, RESPONSES])
 def test_streams_are_documented(paths: dict[str, Any], path: str) -> None:
     assert "text/event-stream" in paths[path]["post"]["responses"]["200"]["content"]
 

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serve.api.auth import KeyRing, new_secret, sha256_of
 from serve.api.middleware import BytesInFlight, RequestMiddleware
+from serve.api.requests import is_openai
 from serve.config import HttpConfig
 from serve.errors import Overloaded
 from serve.pipeline.attempts import Attempts
@@ -56,7 +57,7 @@ async def test_rejects_a_large_body_whether_declared_or_not(path: str) -> None:
     found = await post(parts(b" " * 1000, b" " * 25), path)
     for reply in (declared, found):
         assert (reply.status_code, "body-too-large" in reply.text) == (413, True)
-        assert ("error" in reply.json()) is (path == CHAT)
+        assert ("error" in reply.json()) is (is_openai(path))
         assert reply.headers["connection"] == "close"
     assert "1024" in declared.text
 

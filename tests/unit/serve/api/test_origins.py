@@ -14,7 +14,9 @@ UNKNOWN = "https://stranger.example"
 OPEN = HttpConfig(cors_origins=(KNOWN,), max_body_bytes=1024)
 PREFLIGHT = {
     "access-control-request-method": "POST",
-    "access-control-request-headers": "authorization, content-type, x-request-timeout-ms",
+    "access-control-request-headers": (
+        "authorization, content-type, x-request-timeout-ms, x-stainless-lang, x-stainless-os"
+    ),
 }
 
 
@@ -45,9 +47,15 @@ async def test_pages_of_a_configured_origin_may_call_and_read_headers() -> None:
     posted = await post(OPEN, KNOWN)
     assert (asked.status_code, posted.status_code) == (200, 200)
     assert asked.headers["access-control-allow-origin"] == KNOWN
+    # The `openai` package for JavaScript sends x-stainless-lang and others.
+    assert (
+        asked.headers["access-control-allow-headers"] == PREFLIGHT["access-control-request-headers"]
+    )
     assert cors_headers(posted) == {
         "access-control-allow-origin": KNOWN,
-        "access-control-expose-headers": "x-emotion, retry-after, x-request-id",
+        "access-control-expose-headers": (
+            "x-emotion, retry-after, x-request-id, x-dropped-messages, x-max-tokens"
+        ),
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve.api.requests import call_of, request_id_of
+from serve.api.requests import call_of, is_openai, request_id_of
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,8 @@ from serve.api.requests import call_of, request_id_of
     [
         ("/v1/respond", "respond"),
         ("/v1/chat/completions", "respond"),
+        ("/v1/completions", "respond"),
+        ("/v1/responses", "respond"),
         ("/v1/detect", "detect"),
         ("/v1/admin/adapters", "admin"),
         ("/v1/admin/adapters/rollback", "admin"),
@@ -35,3 +37,22 @@ def test_replaces_an_invalid_request_id_by_a_new_one(given: str | None) -> None:
     assert first != given
     assert first.isalnum()
     assert request_id_of(given) != first
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/chat/completions", True),
+        ("/v1/models/joy", True),
+        ("/v1/no-such-path", True),
+        ("/chat/completions", True),
+        ("/v1/respond", False),
+        ("/v1/personas/x", False),
+        ("/v1/admin/adapters", False),
+        ("/chatter", False),
+        ("/", False),
+        ("", False),
+    ],
+)
+def test_knows_whose_clients_read_an_error(path: str, expected: bool) -> None:
+    assert is_openai(path) is expected

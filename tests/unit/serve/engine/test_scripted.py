@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.prompt import Turn
 from serve.engine import scripted
-from serve.engine.protocol import Sampling, TextChunk
+from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine, script
 from serve.errors import EngineError
 from support.adapters import adapter
@@ -244,3 +244,20 @@ def test_encoder_distinguishes_prompts(speaker: str, same: bool) -> None:
     assert len(joy) == 3
     assert joy[:2] == other[:2]
     assert (joy[2] == other[2]) is same
+
+
+async def test_log_probabilities_are_plausible_and_the_same_each_time() -> None:
+    async def tokens(top: int | None) -> list[TokenLogprob]:
+        chunks = ScriptedEngine(token_s=0).generate("r", [1], None, Sampling(logprobs=top))
+        return [token async for chunk in chunks for token in chunk.logprobs]
+
+    found = await tokens(5)
+    assert "".join(token.text for token in found) == f" {script(None)}"
+    assert found == await tokens(5)
+    for token in found:
+        assert -1 < token.logprob < 0
+        values = [logprob for _, logprob in token.top]
+        assert (len(values), values) == (5, sorted(values, reverse=True))
+        assert token.top[0] == (token.text, token.logprob)
+    assert [token.top for token in await tokens(0)] == [()] * len(found)
+    assert await tokens(None) == []

@@ -14,7 +14,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from serve.capacity import EngineLimits
 from serve.config import HardwareProfile
-from serve.engine.protocol import Sampling, TextChunk
+from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_engine import VllmEngine
 from serve.errors import EngineDead, EngineError, InvalidRequest
@@ -38,7 +38,9 @@ class FakeLLM:
             if isinstance(output, Exception):
                 raise output
             text, ids, reason = output
-            new = SimpleNamespace(text=text, token_ids=ids, finish_reason=reason)
+            entry = SimpleNamespace(decoded_token=text, logprob=-0.5, rank=1)
+            logprobs = [{token: entry} for token in ids]
+            new = SimpleNamespace(text=text, token_ids=ids, finish_reason=reason, logprobs=logprobs)
             yield SimpleNamespace(outputs=[new])
 
     async def collective_rpc(self, method: str) -> list[dict[str, str]]:
@@ -100,6 +102,12 @@ async def test_yields_a_chunk_for_each_output(started: Callable[..., Any]) -> No
     engine, _, _ = await started(outputs=outputs)
     assert await chunks(engine) == [TextChunk("I hear", 2), TextChunk(" you.", 1, "stop")]
     assert engine.stats().running == 0
+
+
+async def test_chunks_have_log_probabilities_if_asked_for(started: Callable[..., Any]) -> None:
+    engine, _, _ = await started(outputs=((" you", [3], "stop"),))
+    found = [chunk async for chunk in engine.generate("one", [1], None, Sampling(logprobs=1))]
+    assert found[0].logprobs == (TokenLogprob(" you", -0.5, ((" you", -0.5),)),)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,10 @@ async def chunks(responder: FakeResponder, **fields: Any) -> list[dict[str, Any]
 
 async def test_a_completion_has_the_emotion_as_an_addition() -> None:
     body = await chat(FakeResponder())
-    message = {"role": "assistant", "content": "Oh no"}
-    assert body["choices"] == [{"index": 0, "finish_reason": "stop", "message": message}]
+    message = {"role": "assistant", "content": "Oh no", "refusal": None}
+    assert body["choices"] == [
+        {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
+    ]
     assert (body["object"], body["model"]) == ("chat.completion", "auto")
     assert (body["usage"], body["system_fingerprint"]) == (USAGE, "fear@fake")
     assert (body["emotion"]["label"], body["safety"]) == ("fear", None)
@@ -103,7 +105,7 @@ async def test_a_message_of_harm_gets_the_safety_reply(model: str) -> None:
 async def test_a_broken_stream_ends_with_the_error_and_done() -> None:
     responder = FakeResponder(CHUNKS[:1], error=PromptTooLong("too long"))
     *_, last = await chunks(responder)
-    assert last["error"]["code"] == "prompt-too-long"
+    assert last["error"]["code"] == "context_length_exceeded"
 
 
 @pytest.mark.parametrize(
@@ -112,11 +114,11 @@ async def test_a_broken_stream_ends_with_the_error_and_done() -> None:
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content: "),
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}]}]},
-            "messages.0.content.0.text: ",
+            "messages.0.content: ",
         ),
         ({"stop": ["fine", ""]}, "stop.1: "),
         ({"n": 2}, "n: "),
-        ({"tools": []}, "tools: "),
+        ({"tools": [{"type": "function"}]}, "tools: "),
         ({"min_tokens": 9, "max_tokens": 5}, "min_tokens"),
         ({"messages": [{"role": "assistant", "content": "hello"}]}, "role user"),
         ({"messages": [{"role": "system", "content": "hello"}]}, "role user"),

@@ -1,0 +1,98 @@
+"""Legacy completions: the reply, and the chunks of a stream."""
+
+import json
+from typing import Any
+
+from serve.api.openai.logprobs import completion_logprobs
+from serve.api.openai.requests import CompletionRequest
+from serve.api.openai.shared import emotion, head, safety, usage
+from serve.api.problem_details import Problem, openai_error
+from serve.api.sse import EventStream
+from serve.pipeline.answer import Answer
+
+KIND = "text_completion"
+
+
+def completion_reply(answer: Answer, body: CompletionRequest) -> dict[str, Any]:
+    """Return a completion."""
+    asked = body.logprobs is not None
+    choice = {
+        "index": 0,
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "logprobs": completion_logprobs(answer.logprobs) if asked else None,
+    }
+    return {
+        **head(answer, body.model, KIND),
+        "choices": [choice],
+        "usage": usage(answer),
+        "system_fingerprint": answer.adapter,
+        **emotion(answer),
+        **safety(answer),
+    }
+
+
+class CompletionWriter:
+    """Writer of completion chunks. The first one has the emotion and no text."""
+
+    def __init__(self, body: CompletionRequest, stream: EventStream) -> None:
+        """Write to `stream` what `body` asks for."""
+        self._stream = stream
+        self._model = body.model
+        self._logprobs = body.logprobs is not None
+        self._logprobs_sent = 0
+        self._offset = 0
+        self._usage = body.stream_options.include_usage
+        self._head: dict[str, Any] = {}
+
+    async def emotion(self, answer: Answer) -> None:
+        """Start the stream with the emotion."""
+        self._head = head(answer, self._model, KIND)
+        await self._stream.start(answer)
+        await self._chunk("", extra={} if answer.message.bare else emotion(answer))
+
+    async def safety(self, answer: Answer) -> None:
+        """Write why no persona answers."""
+        await self._chunk("", extra=safety(answer))
+
+    async def text(self, answer: Answer, text: str) -> None:
+        """Write a part of the text."""
+        await self._chunk(text, {"logprobs": self._new_logprobs(answer)})
+
+    async def done(self, answer: Answer) -> None:
+        """Write the finish reason, the usage if asked for, and the end."""
+        choice = {
+            "finish_reason": answer.finish_reason,
+            "logprobs": self._new_logprobs(answer),
+        }
+        await self._chunk("", choice, {"system_fingerprint": answer.adapter})
+        if self._usage:
+            await self._stream.send(
+                json.dumps(self._head | {"choices": [], "usage": usage(answer)})
+            )
+        await self._stream.send("[DONE]")
+
+    async def error(self, problem: Problem) -> None:
+        """Write an error and the end."""
+        await self._stream.send(json.dumps(openai_error(problem)))
+        await self._stream.send("[DONE]")
+
+    def _new_logprobs(self, answer: Answer) -> dict[str, Any] | None:
+        """Return those of the tokens that no chunk has reported."""
+        new = answer.logprobs[self._logprobs_sent :] if self._logprobs else []
+        if not new:
+            return None
+        found = completion_logprobs(new, self._offset)
+        self._logprobs_sent += len(new)
+        self._offset += sum(len(token.text) for token in new)
+        return found
+
+    async def _chunk(
+        self,
+        text: str,
+        choice: dict[str, Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        first = {"index": 0, "text": text, "finish_reason": None, "logprobs": None}
+        chunk = self._head | (extra or {}) | {"choices": [first | (choice or {})]}
+        await self._stream.send(json.dumps(chunk, ensure_ascii=False))

@@ -1,0 +1,66 @@
+"""Parts that all of OpenAI's paths use: model names, and fields of every reply."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from models.prompt import Turn
+from serve.api.openai.fields import AnswerFields
+from serve.api.requests import EMOTION
+from serve.api.schemas import emotion_out, safety_out, usage_of
+from serve.errors import UnknownModel
+from serve.pipeline.answer import Answer
+from serve.pipeline.messages import Message, RequestContext
+from serve.pipeline.replica import Responder
+
+
+def model_names(personas: Iterable[str]) -> list[str]:
+    """Return the names that `model` may have."""
+    return ["auto", *personas, "base"]
+
+
+async def persona_of(model: str, responder: Responder) -> str | None:
+    """Return the persona that a model's name selects, if any. Raises UnknownModel."""
+    if model in {"auto", "base"}:
+        return None
+    if not await responder.personas.has(model):
+        known = ", ".join(model_names(responder.personas.known))
+        raise UnknownModel(f"unknown model; known are {known}")
+    return model
+
+
+async def message_of(
+    body: AnswerFields, turns: tuple[Turn, ...], context: RequestContext, responder: Responder
+) -> Message:
+    """Return the message to answer. Raises UnknownModel or InvalidRequest."""
+    persona = await persona_of(body.model, responder)
+    return Message(context, turns, body.sampling(), persona, body.model == "base")
+
+
+def head(answer: Answer, model: str, kind: str) -> dict[str, Any]:
+    """Return the first fields of a completion and of its chunks."""
+    request_id = answer.message.context.request_id
+    return {"id": request_id, "object": kind, "created": int(time.time()), "model": model}
+
+
+def usage(answer: Answer) -> dict[str, int]:
+    """Return the tokens so far, and their sum."""
+    total = answer.prompt_tokens + answer.completion_tokens
+    return usage_of(answer).model_dump() | {"total_tokens": total}
+
+
+def emotion(answer: Answer) -> dict[str, Any]:
+    """Return the additional field `emotion`."""
+    found = answer.emotion
+    return {"emotion": emotion_out(found).model_dump(mode="json") if found else None}
+
+
+def safety(answer: Answer) -> dict[str, Any]:
+    """Return the additional field `safety`."""
+    found = safety_out(answer)
+    return {"safety": found.model_dump() if found else None}
+
+
+def emotion_header(answer: Answer) -> dict[str, str]:
+    """Return the header `x-emotion`, which the base model's answer does not have."""
+    return {EMOTION: answer.emotion.label} if answer.emotion else {}
