@@ -5,6 +5,7 @@ FyeError                        500
 ├── InputFileError              500   a file given to a command cannot be processed
 ├── RequestError                400   the client must change the request
 │   ├── InvalidJson             400   the body is not JSON
+│   ├── InvalidContentEncoding  400   the body is not compressed as its header says
 │   ├── Unauthenticated         401   the API key is missing or unknown
 │   ├── Forbidden               403   the API key lacks the scope
 │   ├── UnknownModel            404   no persona or model has that name
@@ -12,6 +13,7 @@ FyeError                        500
 │   ├── BodyTooLarge            413   the body has too many bytes
 │   ├── PromptTooLong           413   the text has more tokens than the model can read
 │   ├── WrongContentType        415   the body is not application/json
+│   ├── UnsupportedEncoding     415   the body is compressed in another way than gzip
 │   ├── UnknownHost             421   the Host header names another server
 │   ├── AdapterRefused          422   an adapter cannot be published, promoted or rolled back
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
@@ -57,6 +59,12 @@ class InvalidJson(RequestError):
     """The body is not JSON."""
 
     type = "invalid-json"
+
+
+class InvalidContentEncoding(RequestError):
+    """The body is not compressed as its header says."""
+
+    type = "invalid-content-encoding"
 
 
 class InvalidRequest(RequestError):
@@ -153,6 +161,13 @@ class UnknownHost(RequestError):
 
     status = 421
     type = "unknown-host"
+
+
+class UnsupportedEncoding(RequestError):
+    """The body is compressed in another way than gzip."""
+
+    status = 415
+    type = "unsupported-encoding"
 
 
 class WrongContentType(RequestError):

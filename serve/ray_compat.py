@@ -113,6 +113,25 @@ def listening_host() -> str:
     return str(client.http_config.host)
 
 
+def metrics_url() -> str:
+    """Return the address where Ray exports the metrics of this node.
+
+    Raises:
+        NotReady: Ray does not export any.
+    """
+    import ray
+
+    from serve.errors import NotReady
+
+    node_id = ray.get_runtime_context().get_node_id()
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["NodeID"] == node_id and node["MetricsExportPort"]:
+            address = node["NodeManagerAddress"]
+            host = f"[{address}]" if ":" in address else address
+            return f"http://{host}:{node['MetricsExportPort']}/metrics"
+    raise NotReady("Ray exports no metrics on this node")
+
+
 def on_node_address(deployment: type) -> type:
     """Return a subclass whose replica binds its gRPC server to the node's own address.
 

@@ -9,9 +9,12 @@ from serve.api.auth import KeyRing, Keys
 from serve.api.dependencies import Gatekeeper, require_json
 from serve.api.middleware import RequestMiddleware
 from serve.api.openai import routes as openai_routes
+from serve.api.ops import docs
+from serve.api.ops import routes as ops_routes
 from serve.api.origins import BrowserRules, with_cors
 from serve.api.page import routes as page_routes
 from serve.api.problem_details import OpenAIProblem, Problem
+from serve.api.wire.aliases import RouteAliases
 from serve.config import HttpConfig
 from serve.pipeline.attempts import Attempts, attempts_folder
 
@@ -37,13 +40,14 @@ def make_http_app(
         admin_keys: keys for administration; None: there is no administration.
         on_loopback: whether the server is reachable from this machine only.
     """
-    app = FastAPI(title="Face Your Emotions", version="1", redoc_url=None)
+    app = FastAPI(title="Face Your Emotions", version="1", docs_url=None, redoc_url=None)
     app.state.config = config
     app.state.keys = keys
     app.state.admin_keys = admin_keys
     gatekeeper = Gatekeeper(BrowserRules(config, on_loopback), keys, admin_keys)
     attempts = Attempts(attempts_folder())
     app.add_middleware(RequestMiddleware, config=config, gatekeeper=gatekeeper, attempts=attempts)
+    app.add_middleware(RouteAliases)
     app.add_middleware(with_cors, config=config)  # outermost, so that it covers rejections too
     problem_details.install(app)
     json_body = [Depends(require_json)]
@@ -52,4 +56,6 @@ def make_http_app(
     app.include_router(admin_routes.router, responses=PROBLEMS)
     app.include_router(routes.router, responses=PROBLEMS)
     app.include_router(page_routes.router)
+    app.include_router(ops_routes.router, responses=PROBLEMS)
+    docs.install(app)
     return app

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.api.dependencies import Gatekeeper
 from serve.api.problem_details import headers_of, problem_of, respond_with
 from serve.api.requests import CALLS, REQUEST_ID, UNIQUE_ID, call_of, request_id_of
+from serve.api.wire.content_encoding import decoded
 from serve.config import HttpConfig
 from serve.errors import TOO_MANY, BodyTooLarge, Overloaded, RequestError, SlowBody
 from serve.pipeline.attempts import Attempts
@@ -78,7 +79,7 @@ class RequestMiddleware:
         with self._bytes.hold() as held:
             try:
                 self._gatekeeper.check(scope["method"], scope["path"], headers)
-                body = await self._body(headers.get("content-length", ""), receive, held)
+                body = await self._body(headers, receive, held)
             except RequestError as error:
                 close = {"connection": "close"}
                 await _send_problem(scope, receive, send, error, headers_of(error) | close)
@@ -94,17 +95,22 @@ class RequestMiddleware:
             outcome = _outcome(status)
             self._log.record(call, outcome, scope["state"]["request_id"], status=status)
 
-    async def _body(self, declared: str, receive: Receive, held: "Held") -> bytes:
-        """Return the body. Raises BodyTooLarge, SlowBody, Overloaded or ClientDisconnect."""
+    async def _body(self, headers: Headers, receive: Receive, held: "Held") -> bytes:
+        """Return the body without its content encoding. Raises RequestError or ClientDisconnect."""
         limit = self._config.max_body_bytes
+        declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             raise BodyTooLarge(f"the body has {declared} bytes; at most {limit} are allowed")
         timeout_s = self._config.body_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                return await _read(receive, limit, held)
+                body = await _read(receive, limit, held)
         except TimeoutError as error:
             raise SlowBody(f"the body did not arrive within {timeout_s:g} s") from error
+        found = decoded(body, headers.get("content-encoding", ""), limit)
+        if len(found) > len(body):
+            held.add(len(found) - len(body))
+        return found
 
 
 class BytesInFlight:

@@ -22,6 +22,7 @@ MODELS_PATH = "/v1/models"
 PERSONAS_PATH = "/v1/personas"
 ADMIN_PATH = "/v1/admin"
 HEALTH_PATHS = ("/healthz", "/health", "/readyz")
+METRICS_PATH = "/metrics"
 VERSION_PREFIX = "/v1/"
 # Every other path under /v1 is one that an OpenAI client may try.
 OWN_PATHS = (RESPOND_PATH, DETECT_PATH, PERSONAS_PATH, ADMIN_PATH)

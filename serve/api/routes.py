@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from models.prompt import Turn
 from serve.api.dependencies import DetectContext, RespondContext, ResponderDep, require_json
 from serve.api.problem_details import Problem
-from serve.api.requests import DETECT_PATH, EMOTION, RESPOND_PATH
+from serve.api.requests import DETECT_PATH, EMOTION, PERSONAS_PATH, RESPOND_PATH
 from serve.api.schemas import (
     DetectReply,
     DetectRequest,
@@ -66,24 +66,11 @@ async def detect(
     return DetectReply(model=detections[0].model, results=results)
 
 
-@router.get("/v1/personas")
+@router.get(PERSONAS_PATH)
 async def list_personas(responder: ResponderDep) -> list[PersonaOut]:
     """Return the personas: the built-in ones, and those that were added."""
     personas = (await responder.personas.all()).values()
     return [PersonaOut.model_validate(one.model_dump(exclude={"instruction"})) for one in personas]
-
-
-@router.get("/healthz")
-@router.get("/health", include_in_schema=False)  # where tools made for vLLM look
-async def alive() -> dict[str, str]:
-    """Return that this process runs."""
-    return {"status": "alive"}
-
-
-@router.get("/readyz")
-async def ready(responder: ResponderDep) -> dict[str, Any]:
-    """Return that the engine and a detector have answered, and the engine's optional operators."""
-    return {"status": "ready", "operators": await responder.probe()}
 
 
 async def _message(body: RespondRequest, context: RequestContext, responder: Responder) -> Message:

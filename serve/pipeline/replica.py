@@ -12,6 +12,7 @@ import os
 import uuid
 from typing import Any
 
+import httpx
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
@@ -33,6 +34,7 @@ from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.quota import Quota
 from serve.pipeline.request_metrics import RequestMetrics
 from serve.pipeline.respond import respond
+from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
 from serve.responder.runtime import Runtime, start_runtime
@@ -111,6 +113,15 @@ class Responder:
                 raise NotReady("no detector replica has answered yet; retry later") from error
             self._detector_seen = True
         return self._runtime.engine.operators
+
+    async def metrics(self) -> str:
+        """Return the metrics of this node in Prometheus' format. Raises NotReady."""
+        url = await asyncio.to_thread(metrics_url)
+        try:
+            async with httpx.AsyncClient(timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
+                return (await client.get(url)).raise_for_status().text
+        except httpx.HTTPError as error:
+            raise NotReady("Ray does not export its metrics now; retry later") from error
 
     async def adapter_status(self) -> ControllerStatus:
         """Return the adapter versions and the replicas that have them."""

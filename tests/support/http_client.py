@@ -92,6 +92,10 @@ class FakeResponder(FakeStages):
             raise self.error
         return {"lora": "active"}
 
+    async def metrics(self) -> str:
+        """Return one metric."""
+        return "ray_fye_requests 1.0\n"
+
     async def adapter_status(self) -> ControllerStatus:
         """Return the versions."""
         return ControllerStatus(self.releases)

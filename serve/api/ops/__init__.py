@@ -1,0 +1,1 @@
+"""Paths for operators and their tools: health, version, metrics and documentation."""

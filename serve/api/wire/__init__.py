@@ -1,0 +1,1 @@
+"""HTTP as clients speak it: compressed bodies, and methods that have no route of their own."""
