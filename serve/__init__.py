@@ -11,6 +11,7 @@ engine     vLLM, its CPU operators, and the scripted engine
 adapters   control plane: which adapter version each persona uses
 batch      labels whole files without a server
 cli        the commands
+capacity   limits, the scaling policy, its simulator, the planner
 
 `app.py` binds the deployments; `config.py` is the one configuration.
 """

@@ -44,5 +44,43 @@ def chat(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     raise typer.Exit(chat(host, port))
 
 
+Hardware = Annotated[Path, typer.Option(help="hardware profile", exists=True, dir_okay=False)]
+Rate = Annotated[float, typer.Option(min=0.001, help="requests a second")]
+Tokens = Annotated[float, typer.Option(min=1, help="tokens, on average")]
+Objective = Annotated[float, typer.Option(min=1, help="95th percentile of the TTFT")]
+PROFILES = LOCAL.parent / "hardware"
+
+
+@app.command()
+def plan(
+    rate: Rate,
+    prompt: Tokens = 60,
+    answer: Tokens = 60,
+    slo_ttft_ms: Objective = 1000,
+    hardware: Hardware = PROFILES / "h100.toml",
+) -> None:
+    """Plan replicas, GPUs and cost for a rate."""
+    from serve.capacity.commands import run_plan
+    from serve.capacity.plan import Demand
+
+    raise typer.Exit(run_plan(Demand(rate, prompt, answer, slo_ttft_ms), hardware))
+
+
+@app.command()
+def simulate(
+    trace: Annotated[list[str] | None, typer.Option(help="diurnal, flash or ramps; all")] = None,
+    peak: Rate = 90,
+    slo_ttft_ms: Objective = 1000,
+    hardware: Hardware = PROFILES / "l4.toml",
+    plot: Annotated[Path | None, typer.Option(help="SVG file to write")] = None,
+) -> None:
+    """Compare the scaling policy with Ray's default and a static fleet, without a cluster."""
+    from serve.capacity.commands import run_simulation
+    from serve.capacity.simulation.compare import Workload
+
+    workload = Workload(peak_per_s=peak, slo_ttft_ms=slo_ttft_ms)
+    raise typer.Exit(run_simulation(workload, trace or [], hardware, plot))
+
+
 if __name__ == "__main__":
     app()

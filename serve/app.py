@@ -4,6 +4,8 @@ HAProxy -> Responder (HTTP, pipeline, engine) -> Detector
                                               -> AdapterController
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +28,13 @@ HEALTH_PERIOD_S = 5
 HEALTH_TIMEOUT_S = 5  # Serve replaces a replica after three failed checks: within 40 s
 BUSY_RETRY_S = 5  # Retry-After of Serve's own limit, which rejects before admission control can
 RESPONDER_QUEUE = 64  # requests beyond Serve's limit that wait unseen; more are rejected
+# The coupled policy has delays of its own, and wants to see the load of the last seconds.
+COUPLED_SCALING = {
+    "upscale_delay_s": 0,
+    "downscale_delay_s": 0,
+    "metrics_interval_s": 2,
+    "look_back_period_s": 4,
+}
 CONTROLLER_REQUESTS = 1000  # a report of each responder replica a second, and waiting changes
 
 
@@ -40,6 +49,7 @@ def build(config: ServeConfig) -> Application:
 
     drain_s = config.http.max_timeout_ms / 1000 + DRAIN_MARGIN_S
     gates = derive_gates(config)
+    scaling = COUPLED_SCALING if config.scaling == "coupled" else {}
     detector = _deployment(
         Detector,
         "Detector",
@@ -47,6 +57,7 @@ def build(config: ServeConfig) -> Application:
         ongoing=detector_requests(config),
         queued=gates.texts.admitted,
         drain_s=drain_s,
+        scaling=scaling,
     )
     controller = _deployment(
         AdapterController,
@@ -63,6 +74,7 @@ def build(config: ServeConfig) -> Application:
         ongoing=responder_requests(gates),
         queued=RESPONDER_QUEUE,
         drain_s=drain_s,
+        scaling=scaling,
     )
     bound: Application = responder.bind(
         config,
@@ -73,12 +85,19 @@ def build(config: ServeConfig) -> Application:
 
 
 def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
-    plain: type, name: str, replicas: Replicas, *, ongoing: int, queued: int, drain_s: float
+    plain: type,
+    name: str,
+    replicas: Replicas,
+    *,
+    ongoing: int,
+    queued: int,
+    drain_s: float,
+    scaling: Mapping[str, int] = MappingProxyType({}),
 ) -> Any:
-    scaling: dict[str, Any] = {"num_replicas": replicas.minimum}
+    number: dict[str, Any] = {"num_replicas": replicas.minimum}
     if replicas.maximum > replicas.minimum:
         bounds = {"min_replicas": replicas.minimum, "max_replicas": replicas.maximum}
-        scaling = {"autoscaling_config": bounds}
+        number = {"autoscaling_config": bounds | dict(scaling)}
     return serve.deployment(
         name=name,
         max_ongoing_requests=ongoing,
@@ -90,5 +109,5 @@ def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
-        **scaling,
+        **number,
     )(on_node_address(plain))

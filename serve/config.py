@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
 class Replicas(_Frozen):
     """Bounds of a deployment's replicas, and the resources of one of them."""
 
-    minimum: int = Field(default=1, ge=1)
+    minimum: int = Field(default=1, ge=0)
     maximum: int = Field(default=1, ge=1)
     cpus: float = Field(default=0.5, ge=0)
     gpus: float = Field(default=0, ge=0)
@@ -203,6 +203,10 @@ class ServeConfig(_Frozen):
     responder: ResponderConfig = ResponderConfig()
     api_keys: KeysConfig = KeysConfig()
     tracing: TracingConfig = NO_TRACES
+    scaling: Literal["serve", "coupled"] = Field(
+        default="serve",
+        description="coupled: by `serve.capacity.ray_policy`, which the Serve config names as well",
+    )
 
 
 SCRIPTED = ServeConfig(

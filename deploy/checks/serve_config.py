@@ -8,9 +8,11 @@ from typing import Any
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
+from serve.capacity.ray_policy import ApplicationPolicy
 from serve.config import Replicas, ServeConfig
 
 DEPLOYMENTS = {"AdapterController", "Detector", "Responder"}
+POLICY = "serve.capacity.ray_policy:ApplicationPolicy"
 IN_CLUSTER = ("/artifacts", "/cache", "/opt")  # paths of the pods
 
 
@@ -34,6 +36,7 @@ def problems_of(text: str) -> list[str]:
         return [f"serveConfigV2: {error}"]
     document = yaml.safe_load(text)
     found = [problem for each in document["applications"] for problem in _application(each)]
+    found += _policy(document["applications"][0], config)
     return [*found, *_address(document, config), *_paths(config)]
 
 
@@ -75,6 +78,18 @@ def _application(application: dict[str, Any]) -> list[str]:
     if named - DEPLOYMENTS:
         found.append(f"unknown deployments: {', '.join(sorted(named - DEPLOYMENTS))}")
     return found
+
+
+def _policy(application: dict[str, Any], config: ServeConfig) -> list[str]:
+    """Return how the policy of the application differs from `args.scaling`."""
+    policy = application.get("autoscaling_policy") or {}
+    if policy.get("policy_function") != (POLICY if config.scaling == "coupled" else None):
+        return [f"args.scaling is {config.scaling}: coupled goes with the policy_function {POLICY}"]
+    try:
+        ApplicationPolicy(**policy.get("policy_kwargs", {}))
+    except TypeError as error:
+        return [f"policy_kwargs: {error}"]
+    return []
 
 
 def _address(document: dict[str, Any], config: ServeConfig) -> list[str]:

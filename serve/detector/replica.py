@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from models.memory import trim_heap
+from serve.capacity.meters import DetectorMeter
 from serve.config import NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
 from serve.detector.classifiers import load_classifier
@@ -43,6 +44,7 @@ class Detector:
             "fye_batch_texts", "Number of texts in a detector batch", BATCH_SIZE_BUCKETS
         )
         self._errors = counter("fye_detect_errors", "Detector batches that failed")
+        self._meter = DetectorMeter()
         self._classifier = load_classifier(config)
         trim_heap()
         self._thread = ThreadPoolExecutor(max_workers=1)
@@ -56,6 +58,10 @@ class Detector:
     async def ping(self) -> None:
         """Return at once. A reply shows that the replica is up."""
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return the load. Serve calls it for `serve.capacity.ray_policy`."""
+        return self._meter.load().report()
+
     async def _run_batch(self, batch: list[_QueuedText]) -> list[Detection]:
         """Classify one batch, and record it as a span of every request that takes part in it."""
         self._batch_sizes.observe(len(batch))
@@ -65,7 +71,8 @@ class Detector:
                 span = spans.enter_context(self._tracing.span("batch", trace, "SERVER"))
                 span.set(texts=len(batch))
             try:
-                return await self._classify_by_length([entry.text for entry in batch])
+                with self._meter.batch(len(batch)):
+                    return await self._classify_by_length([entry.text for entry in batch])
             except Exception:
                 self._errors.inc()
                 raise

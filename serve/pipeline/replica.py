@@ -21,6 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import ControllerStatus
 from serve.capacity import derive_gates
+from serve.capacity.meters import ResponderMeter
 from serve.config import ServeConfig
 from serve.deadline import deadline
 from serve.detector.protocol import Detection
@@ -32,7 +33,7 @@ from serve.pipeline.answer import Answer, AnswerWriter
 from serve.pipeline.detector_client import DetectorClient
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.quota import Quota
-from serve.pipeline.request_metrics import RequestMetrics
+from serve.pipeline.request_metrics import RequestMetrics, ttft_ms
 from serve.pipeline.respond import respond
 from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
@@ -66,6 +67,7 @@ class Responder:
         self._detector = DetectorClient(detector, self._texts, self._tracing)
         self._generator = Generator(config.responder, runtime, sync, self._tracing)
         self._metrics = RequestMetrics()
+        self._meter = ResponderMeter()
         self._quota = Quota()
         self._controller = controller
         self._detector_seen = False
@@ -83,6 +85,7 @@ class Responder:
         with (
             self._tracing.span("request", context.trace, "SERVER", context.began_s) as span,
             self._metrics.answer(answer, span),
+            self._meter.answer(lambda: ttft_ms(answer)),
             self._answers.enter(),
             self._quota.enter(context.limits, message.sampling.max_tokens),
         ):
@@ -146,6 +149,12 @@ class Responder:
     async def stats(self) -> EngineStats:
         """Return the engine's current load."""
         return self._runtime.engine.stats()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Return the load. Serve calls it for `serve.capacity.ray_policy`."""
+        running = self._runtime.engine.stats().running
+        slots = self._runtime.limits.max_num_seqs
+        return self._meter.load(running, self._answers.admitted, slots).report()
 
     async def check_health(self) -> None:
         """Raise if the engine cannot answer. Serve calls it and replaces the replica then."""

@@ -109,9 +109,9 @@ class RequestMetrics:
 
     def _measure(self, answer: Answer) -> None:
         persona = {"persona": answer.persona or NO_PERSONA}
-        if answer.first_text_s is not None:
-            ttft_s = answer.first_text_s - answer.message.context.began_s
-            self._ttft_ms.observe(ttft_s * 1000, tags=persona)
+        took_ms = ttft_ms(answer)
+        if took_ms is not None:
+            self._ttft_ms.observe(took_ms, tags=persona)
         if answer.finish_reason is None:
             return
         counts = {"prompt": answer.prompt_tokens, "completion": answer.completion_tokens}
@@ -126,6 +126,13 @@ class RequestMetrics:
         if answer.completion_tokens > 1:
             tpot_ms = timings_ms["generate"] / (answer.completion_tokens - 1)
             self._tpot_ms.observe(tpot_ms, tags=persona)
+
+
+def ttft_ms(answer: Answer) -> float | None:
+    """Return the time from the first byte of the request to the first text, if there was one."""
+    if answer.first_text_s is None:
+        return None
+    return (answer.first_text_s - answer.message.context.began_s) * 1000
 
 
 def outcome_of(error: BaseException) -> str:

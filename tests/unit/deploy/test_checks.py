@@ -14,7 +14,9 @@ from serve.config import HttpConfig
 from serve.ray_compat import RAY_VARIABLES, cluster_variables, http_variables
 
 BASE = KUBERAY / "base"
-ONE_GPU = (KUBERAY / "overlays" / "one-gpu" / "serve.yaml").read_text("utf-8")
+OVERLAYS_FOLDER = KUBERAY / "overlays"
+ONE_GPU = (OVERLAYS_FOLDER / "one-gpu" / "serve.yaml").read_text("utf-8")
+EIGHT_GPUS = (OVERLAYS_FOLDER / "eight-gpus" / "serve.yaml").read_text("utf-8")
 needs_kustomize = pytest.mark.skipif(not kustomize.command(), reason=kustomize.MISSING)
 
 
@@ -173,12 +175,15 @@ def test_a_serve_config_for_one_machine_is_refused() -> None:
     [
         (one_gpu(api_keys={}), "API keys"),
         (one_gpu(detectors={}), "detectors"),
+        (one_gpu(scaling="coupled"), "policy_function"),
+        (EIGHT_GPUS.replace("scaling: coupled", "scaling: serve"), "args.scaling is serve"),
+        (EIGHT_GPUS.replace("slo_ttft_ms", "slo"), "policy_kwargs"),
         (ONE_GPU.replace("serve.app:build", "serve.app:bild"), "cannot be called"),
         (ONE_GPU + "    deployments: [{ name: Detektor }]\n", "Detektor"),
     ],
 )
 def test_a_serve_config_with_a_mistake_is_refused(text: str, said: str) -> None:
-    assert serve_config.problems_of(ONE_GPU) == []
+    assert serve_config.problems_of(ONE_GPU) == serve_config.problems_of(EIGHT_GPUS) == []
     assert said in str(serve_config.problems_of(text))
 
 

@@ -33,7 +33,7 @@ INVALID_VALUES = [
     {"responder": {"kind": "llama"}},
     {"responder": {"queue": -1}},
     {"responder": {"hardware": {"gpu_memory_utilization": 1}}},
-    {"responder": {"replicas": {"minimum": 0}}},
+    {"responder": {"replicas": {"minimum": -1}}},
 ]
 
 
@@ -146,6 +146,21 @@ def test_replicas_scale_between_minimum_and_maximum() -> None:
     scaling = deployments(build(config))["Responder"]._deployment_config.autoscaling_config
     assert scaling is not None
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
+
+
+def test_the_coupled_policy_decides_without_serves_own_delays() -> None:
+    replicas = Replicas(minimum=0, maximum=5)
+    parts = {
+        "scaling": "coupled",
+        "responder": ResponderConfig(kind="scripted", replicas=replicas),
+        "detector": DetectorConfig(kind="scripted", replicas=replicas),
+    }
+    bound = deployments(build(SCRIPTED.model_copy(update=parts)))
+    for name in ("Responder", "Detector"):
+        scaling = bound[name]._deployment_config.autoscaling_config
+        assert scaling is not None
+        assert (scaling.min_replicas, scaling.max_replicas) == (0, 5)
+        assert (scaling.upscale_delay_s, scaling.downscale_delay_s) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,10 @@ async def test_detections_name_their_model() -> None:
 
 async def test_ping_returns() -> None:
     await Detector(CONFIG).ping()
+
+
+async def test_reports_its_load_to_the_scaling_policy() -> None:
+    tested = Detector(CONFIG)
+    assert await tested.record_autoscaling_stats() == {"busy": 0, "texts_per_s": 0}
+    await tested.classify(["a", "b"], {})
+    assert (await tested.record_autoscaling_stats())["texts_per_s"] > 0

@@ -179,3 +179,16 @@ async def test_outcomes_are_counted(parts: Parts, monkeypatch: pytest.MonkeyPatc
         ("detect", "rejected"),
         ("respond", "rejected"),
     ]
+
+
+async def test_reports_its_load_to_the_scaling_policy(parts: Parts) -> None:
+    idle = await parts.responder.record_autoscaling_stats()
+    assert (idle["running"], idle["waiting"], idle["ttft_ms"]) == (0, 0, 0)
+    await parts.answer()
+    held = await hold(parts, parts.answer)
+    load = await parts.responder.record_autoscaling_stats()
+    await cancel(held)
+    assert load["running"] + load["waiting"] == 1
+    assert load["slots"] == CONFIG.responder.hardware.max_num_seqs
+    assert load["arrivals_per_s"] > 0
+    assert load["ttft_ms"] > 0

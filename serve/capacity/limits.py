@@ -70,7 +70,7 @@ def derive_gates(config: ServeConfig) -> Gates:
     responder = config.responder
     served = responder.hardware.max_num_seqs
     detectors = config.detector.replicas.maximum
-    sharers = responder.replicas.minimum
+    sharers = max(responder.replicas.minimum, 1)
     texts = ceil(detectors * config.detector.batch_size / sharers)
     queued = ceil(detectors * config.detector.queue / sharers)
     return Gates(

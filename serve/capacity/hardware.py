@@ -1,0 +1,58 @@
+"""Speed of one responder replica and of one detector replica on a kind of machine.
+
+A profile is a TOML file. Those in `deploy/hardware` are measured or derived; `source` says which,
+and everything that is computed from a derived one repeats it.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serve.errors import ConfigError
+
+CHUNKS_PER_TOKEN = 0.25  # chunks are joined under load: 7.8 for 32 tokens were measured
+
+
+class Hardware(BaseModel):
+    """Profile of a kind of machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: Literal["measured", "derived"]
+    basis: str = Field(description="command and page, or bandwidth and arithmetic")
+    gpus: float = Field(ge=0, description="of one responder replica")
+    replicas_per_node: int = Field(ge=1, description="responders on one machine")
+    node_cost_per_hour: float = Field(ge=0, description="in any currency; 0: not known")
+    step_ms: float = Field(gt=0, description="one token of one answer")
+    step_ms_per_answer: float = Field(ge=0, description="added for each answer in the batch")
+    prefill_ms_per_token: float = Field(ge=0)
+    slots: int = Field(ge=1, description="answers in the batch")
+    cpu_ms_per_answer: float = Field(ge=0, description="responder process, fixed part")
+    cpu_ms_per_chunk: float = Field(ge=0, description="responder process, each chunk")
+    start_s: float = Field(gt=0, description="from the decision to a responder that answers")
+    detector_texts_per_s: float = Field(gt=0, description="one detector replica")
+    detector_cpus: float = Field(ge=0, description="one detector replica")
+    detector_start_s: float = Field(default=20, gt=0)
+
+    def token_ms(self, answers: float) -> float:
+        """Return the time of a token while that many answers are generated."""
+        return self.step_ms + self.step_ms_per_answer * answers
+
+    def cpu_ms(self, tokens: float) -> float:
+        """Return the time of the responder's one event loop for an answer."""
+        return self.cpu_ms_per_answer + self.cpu_ms_per_chunk * tokens * CHUNKS_PER_TOKEN
+
+
+def read_hardware(file: Path) -> Hardware:
+    """Read a profile.
+
+    Raises:
+        ConfigError: the file is missing or not a profile.
+    """
+    try:
+        return Hardware.model_validate(tomllib.loads(file.read_text("utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ConfigError(f"{file} is not a hardware profile: {error}") from error

@@ -1,0 +1,153 @@
+"""Plans a fleet for a rate: replicas, GPUs, cost, the bottleneck, and what a lost node leaves.
+
+One responder is the engine's batch and one event loop. With `n` answers in the batch an answer of
+`a` tokens takes `a * token_ms(n)`, and every new prompt stops the batch for its prefill:
+
+    answers/s of the engine     = n / (a * token_s(n) + n * prefill_s)
+    answers/s of the event loop = 1 / cpu_s(a)
+
+A fleet is sized for a share of both, so that bursts do not queue.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from serve.capacity.hardware import Hardware
+from serve.capacity.policy import Settings
+from serve.errors import ConfigError
+
+ENGINE = "the engine's batch"
+CPU = "the CPU of the responder's process"
+DETECTION_MARGIN = (
+    3  # detection takes that many times as long as the text alone: it waits for a batch
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of the fleet.
+
+    Attributes:
+        rate: requests a second.
+        prompt: tokens to read, on average.
+        answer: tokens to write, on average.
+    """
+
+    rate: float
+    prompt: float
+    answer: float
+    slo_ttft_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A fleet for a demand.
+
+    Attributes:
+        per_responder: answers a second of one replica, as it is sized.
+        most_per_responder: answers a second of one replica with a full batch.
+        running: answers in the batch of each replica.
+    """
+
+    demand: Demand
+    hardware: Hardware
+    responders: int
+    detectors: int
+    per_responder: float
+    most_per_responder: float
+    running: int
+    bottleneck: str
+    ttft_ms: float
+
+    @property
+    def nodes(self) -> int:
+        """Machines for the responders."""
+        return math.ceil(self.responders / self.hardware.replicas_per_node)
+
+    @property
+    def load_without_a_node(self) -> float:
+        """Share of the most that the fleet can do, after one machine has died."""
+        left = self.responders - min(self.hardware.replicas_per_node, self.responders)
+        return self.demand.rate / (left * self.most_per_responder) if left else math.inf
+
+
+def plan(demand: Demand, hardware: Hardware, settings: Settings | None = None) -> Plan:
+    """Return the smallest fleet that keeps the objective.
+
+    Raises:
+        ConfigError: not even a single answer at a time would keep it.
+    """
+    settings = settings or Settings()
+    running = _largest_batch(demand, hardware, settings)
+    engine = _engine_rate(demand, hardware, running)
+    cpu = settings.busy * _cpu_rate(demand, hardware)
+    per_responder = min(engine, cpu)
+    most = min(_engine_rate(demand, hardware, hardware.slots), _cpu_rate(demand, hardware))
+    detector_rate = hardware.detector_texts_per_s * settings.detector_busy
+    return Plan(
+        demand=demand,
+        hardware=hardware,
+        responders=max(math.ceil(demand.rate / per_responder), 1),
+        detectors=max(math.ceil(demand.rate / detector_rate), 1),
+        per_responder=per_responder,
+        most_per_responder=most,
+        running=running,
+        bottleneck=ENGINE if engine <= cpu else CPU,
+        ttft_ms=_ttft_ms(demand, hardware, running),
+    )
+
+
+def lines(found: Plan) -> Iterator[str]:
+    """Yield the plan as text. Every line of a derived profile says that it is derived."""
+    hardware, demand = found.hardware, found.demand
+    mark = "" if hardware.source == "measured" else "[derived] "
+    cost = found.nodes * hardware.node_cost_per_hour
+    without = found.load_without_a_node
+    verdict = "holds" if without <= 1 else "overloaded: keep a spare machine"
+    yield f"{mark}hardware: {hardware.name} ({hardware.source}: {hardware.basis})"
+    yield (
+        f"{mark}demand: {demand.rate:,.0f} requests/s, {demand.prompt:.0f} tokens read,"
+        f" {demand.answer:.0f} written"
+    )
+    yield (
+        f"{mark}responders: {found.responders:,}, {found.per_responder:.1f} answers/s each with"
+        f" {found.running} at once; bottleneck: {found.bottleneck}"
+    )
+    yield f"{mark}machines: {found.nodes:,}, GPUs: {found.responders * hardware.gpus:,.0f}"
+    cpus = found.detectors * hardware.detector_cpus
+    yield f"{mark}detectors: {found.detectors:,}, CPUs: {cpus:,.0f}"
+    yield f"{mark}TTFT: about {found.ttft_ms:.0f} ms of {demand.slo_ttft_ms:.0f} ms"
+    yield f"{mark}cost: {f'{cost:,.2f} an hour for the responders' if cost else 'not known'}"
+    if math.isinf(without):
+        yield f"{mark}without one machine: nothing answers; keep a spare machine"
+    else:
+        yield f"{mark}without one machine: {without:.0%} of what the others can do, {verdict}"
+
+
+def _largest_batch(demand: Demand, hardware: Hardware, settings: Settings) -> int:
+    for running in range(max(int(hardware.slots * settings.busy), 1), 0, -1):
+        if _ttft_ms(demand, hardware, running) <= demand.slo_ttft_ms:
+            return running
+    raise ConfigError(
+        f"{hardware.name} cannot keep a TTFT of {demand.slo_ttft_ms:.0f} ms: one request alone"
+        f" takes {_ttft_ms(demand, hardware, 1):.0f} ms; choose a larger --slo-ttft-ms"
+    )
+
+
+def _ttft_ms(demand: Demand, hardware: Hardware, running: int) -> float:
+    detection_ms = DETECTION_MARGIN * 1000 / hardware.detector_texts_per_s
+    prefill_ms = demand.prompt * hardware.prefill_ms_per_token
+    # A prompt waits for the running step, and for the prompts that came at the same time.
+    return detection_ms + 2 * prefill_ms + 2 * hardware.token_ms(running)
+
+
+def _engine_rate(demand: Demand, hardware: Hardware, running: int) -> float:
+    decode_ms = demand.answer * hardware.token_ms(running)
+    prefill_ms = running * demand.prompt * hardware.prefill_ms_per_token
+    return running * 1000 / (decode_ms + prefill_ms)
+
+
+def _cpu_rate(demand: Demand, hardware: Hardware) -> float:
+    cpu_ms = hardware.cpu_ms(demand.answer)
+    return 1000 / cpu_ms if cpu_ms else math.inf

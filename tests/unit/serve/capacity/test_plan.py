@@ -1,0 +1,82 @@
+"""Plans, and the hardware profiles that ship."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from serve.__main__ import PROFILES, app
+from serve.capacity.hardware import Hardware, read_hardware
+from serve.capacity.plan import CPU, ENGINE, Demand, lines, plan
+from serve.errors import ConfigError
+
+DEMAND = Demand(rate=100, prompt=50, answer=50, slo_ttft_ms=1000)
+HARDWARE = Hardware(
+    name="test",
+    source="measured",
+    basis="arithmetic",
+    gpus=1,
+    replicas_per_node=2,
+    node_cost_per_hour=3,
+    step_ms=20,
+    step_ms_per_answer=1,
+    prefill_ms_per_token=0,
+    slots=20,
+    cpu_ms_per_answer=0,
+    cpu_ms_per_chunk=0,
+    start_s=60,
+    detector_texts_per_s=50,
+    detector_cpus=2,
+)
+
+
+def test_an_engine_bound_fleet() -> None:
+    found = plan(DEMAND, HARDWARE)
+    # 16 of 20 slots: 36 ms a token, 1.8 s an answer, so 8.89 answers/s each.
+    assert (found.running, found.responders, found.bottleneck) == (16, 12, ENGINE)
+    assert found.detectors == 4  # 60 % of 50 texts/s each
+    assert found.nodes == 6
+    # 10 replicas with 20 at once do 10 answers/s each.
+    assert found.load_without_a_node == pytest.approx(1.0)
+
+
+def test_an_event_loop_bound_fleet() -> None:
+    busy = HARDWARE.model_copy(update={"cpu_ms_per_answer": 400})
+    found = plan(DEMAND, busy)
+    assert (found.responders, found.bottleneck) == (50, CPU)  # 80 % of 2.5 answers/s
+
+
+def test_prompts_take_engine_time() -> None:
+    slow = HARDWARE.model_copy(update={"prefill_ms_per_token": 1.0})
+    assert plan(DEMAND, slow).responders > plan(DEMAND, HARDWARE).responders
+
+
+def test_a_tight_objective_makes_smaller_batches() -> None:
+    found = plan(replace(DEMAND, slo_ttft_ms=120), HARDWARE)
+    assert found.running == 10  # 60 ms of detection, and two steps of 30 ms
+    with pytest.raises(ConfigError, match="slo-ttft-ms"):
+        plan(replace(DEMAND, slo_ttft_ms=50), HARDWARE)
+
+
+def test_every_line_of_a_derived_profile_says_so() -> None:
+    derived = HARDWARE.model_copy(update={"source": "derived"})
+    assert all(line.startswith("[derived]") for line in lines(plan(DEMAND, derived)))
+    assert not any("derived" in line for line in lines(plan(DEMAND, HARDWARE)))
+
+
+@pytest.mark.parametrize("file", sorted(PROFILES.glob("*.toml")), ids=lambda file: file.stem)
+def test_a_shipped_profile_gives_a_plan_for_a_thousand_requests(file: Path) -> None:
+    arguments = ["plan", "--rate", "1000", "--slo-ttft-ms", "500", "--hardware", str(file)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert "bottleneck" in done.output
+    assert read_hardware(file).source in done.output
+
+
+def test_a_file_that_is_no_profile_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("name = 1", "utf-8")
+    done = CliRunner().invoke(app, ["plan", "--rate", "1", "--hardware", str(file)])
+    assert done.exit_code == 1
+    assert "is not a hardware profile" in done.output
