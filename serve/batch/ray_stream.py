@@ -50,15 +50,20 @@ def local_ray(workers: int) -> Iterator[None]:
 
 @contextmanager
 def _kept_sigterm_handler() -> Iterator[None]:
-    """Restore the SIGTERM handler that Ray replaces when it starts, and what it missed."""
-    handler = signal.getsignal(signal.SIGTERM)
+    """Keep Ray from replacing the SIGTERM handler when it starts.
+
+    Ray's own would end its processes and then wait a minute for them to start. Ray's C++ installs
+    one as well, which prints a stack: it is replaced when Ray has started.
+    """
+    from ray._private import utils
+
+    replace = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda _: None
     try:
         yield
-    except SystemExit:  # Ray's handler was called
-        signal.signal(signal.SIGTERM, handler)
-        signal.raise_signal(signal.SIGTERM)
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        utils.set_sigterm_handler = replace
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 class LabelStream:

@@ -1,5 +1,6 @@
 """Runs `python -m serve detect` and turns its outcome into messages and an exit status."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def _stop(self, number: int, _frame: object) -> None:
+        signal.alarm(0)  # Ray's handler in C++ calls this one, but aborts the process after 3 s
         if self.status is None:  # a second signal must not disturb the cleaning up
             self.status = 128 + number
             raise Stopped
@@ -95,7 +97,8 @@ def run_detect(given: Arguments) -> int:
         if stop.status is None:
             return _failure_status(error)
         console.print("Stopped. Run the same command again to continue.")
-        return stop.status
+        # Ray, stopped while it starts, can crash when Python ends. Its reaper ends its processes.
+        os._exit(stop.status)
 
 
 def _failure_status(error: BaseException) -> int:
