@@ -15,6 +15,7 @@ from serve.api.origins import BrowserRules, with_cors
 from serve.api.page import routes as page_routes
 from serve.api.problem_details import OpenAIProblem, Problem
 from serve.api.wire.aliases import RouteAliases
+from serve.api.wire.http10 import WholeForHttp10
 from serve.config import HttpConfig
 from serve.pipeline.attempts import Attempts, attempts_folder
 
@@ -48,6 +49,7 @@ def make_http_app(
     attempts = Attempts(attempts_folder())
     app.add_middleware(RequestMiddleware, config=config, gatekeeper=gatekeeper, attempts=attempts)
     app.add_middleware(RouteAliases)
+    app.add_middleware(WholeForHttp10)
     app.add_middleware(with_cors, config=config)  # outermost, so that it covers rejections too
     problem_details.install(app)
     json_body = [Depends(require_json)]

@@ -7,6 +7,8 @@ Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this on
 - the admin socket, which every user of the machine may write to: the owner only;
 - HAProxy's own error responses: problem details with Retry-After, not a plain 500;
 - the time in which a replica must answer: the request's own timeout;
+- upgrades to HTTP/2 or WebSocket, which clients offer and replicas do not have: removed;
+- HTTP/1.1 without Host: rejected;
 - /healthz and /readyz while no replica is up: answered here, since a request would wait for one;
 - repeated requests: never under /v1/admin, and with a unique id for all attempts of one request.
 
@@ -41,6 +43,7 @@ SERVE_HEADERS = (
     "serve_multiplexed_model_id",
     "serve-multiplexed-model-id",
 )
+UPGRADE_HEADERS = ("upgrade", "http2-settings")
 ADMIN = "{ path_beg /v1/admin }"
 CLIENT_TIMEOUT = "req.hdr(x-request-timeout-ms)"
 TIMEOUTS = (
@@ -51,7 +54,9 @@ TIMEOUTS = (
 RETRY_AFTER_S = {429: 5, 503: 1}
 SERVER_ERROR = 500
 NO_CAPACITY = "too many concurrent requests; retry after the time in the Retry-After header"
+NOT_HTTP = "the request is not valid HTTP, or has no Host header"
 ERRORS = {  # status -> (type, title, detail)
+    400: ("bad-request", "Bad Request", NOT_HTTP),
     408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
     429: ("overloaded", "Too Many Requests", NO_CAPACITY),
     502: ("replica-lost", "Bad Gateway", "the replica died before it answered"),
@@ -155,7 +160,6 @@ def _replica_servers(sections: list[Section]) -> Iterator[str]:
 def _correct_defaults(section: Section, folder: Path) -> None:
     section.drop(r"errorfile |timeout http-request")
     section.lines += [
-        "    option http-buffer-request",  # a request can be repeated only if all of it is here
         f"    timeout http-request {REQUEST_TIMEOUT_S}s",
         *(f"    errorfile {status} {_error_file(folder, status)}" for status in ERRORS),
     ]
@@ -164,6 +168,12 @@ def _correct_defaults(section: Section, folder: Path) -> None:
 def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
     not_ready = _problem(folder, 503)
     added = [
+        "http-request deny deny_status 400 if { req.ver 1.1 } !{ req.hdr(host) -m found }",
+        # A request can be repeated only if all of it is here. With Expect, the replica decides
+        # whether the body is sent at all.
+        f"http-request wait-for-body time {REQUEST_TIMEOUT_S}s"
+        " unless { req.hdr(expect) -m found }",
+        *(f"http-request del-header {name}" for name in UPGRADE_HEADERS),
         # Serve repeats the client's id on the response; one that is not valid gets a new one.
         "http-request del-header x-request-id"
         " unless { req.fhdr_cnt(x-request-id) eq 1 }"

@@ -87,3 +87,11 @@ def test_counts_timed_out_requests(graph: Graph, client: httpx.Client) -> None:
         == 504
     )
     until("ray_fye_requests", 1, persona="love", outcome="deadline_exceeded")
+
+
+def test_the_server_returns_the_metrics_of_its_machine(client: httpx.Client) -> None:
+    assert client.post("/v1/detect", json={"text": "such joy"}).status_code == 200
+    until("ray_fye_requests", 1, call="detect")
+    reply = client.get("/metrics")
+    assert reply.status_code == 200
+    assert counted(reply.text, "ray_fye_requests", call="detect") >= 1

