@@ -39,7 +39,7 @@ def run(
 @app.command()
 def chat(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Chat with a running server."""
-    from serve.cli.chat import chat
+    from serve.cli.chat.session import chat
 
     raise typer.Exit(chat(host, port))
 

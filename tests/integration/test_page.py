@@ -166,6 +166,20 @@ def test_refusals_and_safety_are_told_in_plain_words(graph: Graph, browser: Brow
         assert sent.value.header_value("authorization") == "Bearer fye-secret"
         finished(turn)
 
+        safety = {"level": "concern", "category": None, "action": "gentle-answer"}
+        done = DONE | {"persona": "love", "safety": safety}
+        gentle: list[tuple[str, Any]] = [
+            ("emotion", EMOTION),
+            ("safety", safety),
+            ("delta", {"text": "Oh."}),
+            ("done", done),
+        ]
+        answer(page, RESPOND, stream_of(*gentle), EVENTS)
+        heavy = write(page, "It is all too much.")
+        finished(heavy)
+        expect(heavy.locator(".safety")).to_contain_text("So you get a gentle answer")
+        expect(heavy.locator(".reply-name")).to_have_text("Love")
+
         harmful = write(page, "so much anger, and self-harm")
         expect(harmful.locator(".safety")).to_contain_text("No emotion answers this one")
         expect(harmful.locator(".safety")).to_contain_text("speaks of hurting yourself")

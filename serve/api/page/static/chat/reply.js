@@ -30,8 +30,8 @@ export class Reply {
   }
 
   /** Show what the safety check did. */
-  warn(safety, persona) {
-    const { title, text } = explainSafety(safety, persona);
+  warn(safety) {
+    const { title, text } = explainSafety(safety);
     this.safety.replaceChildren(el("p", { class: "safety-title" }, title), el("p", {}, text));
     this.safety.hidden = false;
   }

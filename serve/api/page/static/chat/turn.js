@@ -3,6 +3,7 @@
 import { respond } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { EMOTIONS } from "../shared/personas.js";
+import { isGentle } from "../shared/words.js";
 import { showCode } from "./code.js";
 import { noticeOf } from "./notice.js";
 import { Reply } from "./reply.js";
@@ -102,15 +103,14 @@ export class Turn {
   }
 
   #warned(reply, safety) {
-    reply.warn(safety, safety.level === "concern");
-    if (safety.level === "concern") return;
+    reply.warn(safety);
+    if (isGentle(safety)) return; // which persona answers, the end says
     reply.be("calm");
     if (!this.isSix) this.page.panel.calm();
   }
 
   #show(reply, target, answer) {
-    reply.be(answer.persona ?? "calm");
-    if (answer.safety) reply.warn(answer.safety, answer.persona);
+    if (answer.safety) reply.warn(answer.safety);
     reply.add(answer.text);
     this.#end(reply, target, answer);
     if (this.isSix) return;
@@ -119,6 +119,7 @@ export class Turn {
   }
 
   #end(reply, target, answer) {
+    reply.be(answer.persona ?? "calm");
     const chosen = target === AUTO ? null : target;
     const details = el("div", { class: "why", hidden: true }, ...whyOf(answer, chosen));
     const why = toggle("Why", details);

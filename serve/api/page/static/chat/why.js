@@ -14,12 +14,13 @@ const FINISHED = { stop: "by itself", length: "at the length limit" };
 
 const time = (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
 
-const likeliest = ({ scores }) =>
-  Object.entries(scores)
+const likeliest = ({ scores, reliable = true }) => {
+  const two = Object.entries(scores)
     .sort(([, one], [, other]) => other - one)
     .slice(0, 2)
-    .map(([emotion, score]) => `${personaOf(emotion).name} ${(100 * score).toFixed(1)} %`)
-    .join(", then ");
+    .map(([emotion, score]) => `${personaOf(emotion).name} ${(100 * score).toFixed(1)} %`);
+  return two.join(", then ") + (reliable ? "" : "; this may be wrong");
+};
 
 const stage = (label, start, length, total) => {
   const bar = setVars(el("span", { class: "stage-bar" }), { start: start / total, length: length / total });

@@ -48,24 +48,20 @@ const HARMS = {
   violence: "speaks of hurting somebody",
 };
 
-/**
- * Return what the safety check did, in plain words: {title, text}.
- *
- * `crisis`: no persona answers. `concern`: the persona answers, with help beside it.
- */
-export const explainSafety = (safety, persona) => {
-  const harm = HARMS[safety.category] ?? "may speak of harm";
-  if (safety.level === "concern" || (persona && safety.level !== "crisis")) {
-    return {
-      title: "You matter more than this conversation",
-      text: "Your message sounds heavy. If it becomes too much, please talk to somebody you trust.",
-    };
-  }
-  return {
-    title: "No emotion answers this one",
-    text: `Your message ${harm}. Here is a calm answer, and people who can help right now.`,
-  };
-};
+/** Whether a persona answers all the same, gently: the message is heavy, without a sign of danger. */
+export const isGentle = (safety) => safety.level === "concern";
+
+/** Return what the safety check did, in plain words: {title, text}. */
+export const explainSafety = (safety) =>
+  isGentle(safety)
+    ? {
+        title: "This sounds heavy",
+        text: "So you get a gentle answer, and a line about people who listen.",
+      }
+    : {
+        title: "No emotion answers this one",
+        text: `Your message ${HARMS[safety.category] ?? "may speak of harm"}. Here is a calm answer, and people who can help right now.`,
+      };
 
 /** Return the result of the safety check in one line, for the details of an answer. */
 export const safetyLine = (safety) =>

@@ -1,0 +1,117 @@
+"""The chat: its commands, its history, and how it ends."""
+
+import io
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from httpx_sse import ServerSentEvent
+from rich.console import Console
+
+from models.emotions import LABELS
+from serve.cli.chat import session
+from serve.cli.chat.session import Session
+
+DONE = {"usage": {"completion_tokens": 2}, "timings_ms": {"total": 5}}
+
+
+@pytest.fixture
+def console(monkeypatch: pytest.MonkeyPatch) -> Console:
+    recording = Console(record=True, width=100, file=io.StringIO(), highlight=False)
+    monkeypatch.setattr(session, "console", recording)
+    return recording
+
+
+@pytest.fixture
+def chatting(console: Console) -> Session:
+    """Session with a server that answers as the chosen emotion, or as joy."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        label = "joy" if body["emotion"] == "auto" else body["emotion"]
+        scores = {name: float(name == label) for name in LABELS}
+        events = [
+            ("emotion", {"label": label, "score": 1.0, "scores": scores}),
+            ("delta", {"text": f"{label} hears [{body['text']}]"}),
+            ("done", DONE),
+        ]
+        text = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text)
+
+    transport = httpx.MockTransport(handle)
+    return Session(httpx.Client(base_url="http://test", transport=transport))
+
+
+def test_all_shows_the_answers_of_the_six_in_order(console: Console, chatting: Session) -> None:
+    chatting.take("/all it rains")
+    lines = [line for line in console.export_text().splitlines() if "hears" in line]
+    assert [line.split(" > ")[1] for line in lines] == [
+        f"{label} hears [it rains]" for label in LABELS
+    ]
+
+
+def test_all_alone_asks_about_the_last_message(console: Console, chatting: Session) -> None:
+    chatting.take("/all")
+    assert "no message yet" in console.export_text()
+    chatting.take("it rains")
+    chatting.take("/all")
+    assert "fear hears [it rains]" in console.export_text()
+    assert [(text, len(replies)) for text, replies in chatting.history] == [
+        ("it rains", 1),
+        ("it rains", len(LABELS)),
+    ]
+
+
+def test_history_shows_what_was_said(console: Console, chatting: Session) -> None:
+    chatting.take("[bold]one[/]")
+    chatting.take("two")
+    console.export_text()
+    chatting.take("/history")
+    assert console.export_text().splitlines() == [
+        "You > [bold]one[/]",
+        "Joy > joy hears [[bold]one[/]]",
+        "You > two",
+        "Joy > joy hears [two]",
+    ]
+
+
+@pytest.mark.parametrize(("line", "shown"), [("/help", "/all TEXT"), ("/blend", "/help lists")])
+def test_other_commands_send_nothing(
+    console: Console, chatting: Session, line: str, shown: str
+) -> None:
+    chatting.take(line)
+    assert shown in console.export_text()
+    assert chatting.history == []
+
+
+@pytest.mark.parametrize(
+    ("error", "phrase"),
+    [
+        (httpx.ConnectError("refused"), "Cannot connect to here:81"),
+        (httpx.RemoteProtocolError("cut"), "Lost the connection to here:81"),
+    ],
+)
+def test_lost_server_ends_the_chat_with_status_1(
+    console: Console, monkeypatch: pytest.MonkeyPatch, error: httpx.TransportError, phrase: str
+) -> None:
+    def fail(client: httpx.Client, text: str) -> Iterator[ServerSentEvent]:
+        raise error
+
+    monkeypatch.setattr(session, "stream_events", fail)
+    monkeypatch.setattr(console, "input", lambda prompt: "hello")
+    assert session.chat("here", 81) == 1
+    assert phrase in console.export_text()
+
+
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt, None])
+def test_empty_line_or_end_of_input_ends_the_chat_with_status_0(
+    console: Console, monkeypatch: pytest.MonkeyPatch, end: type[BaseException] | None
+) -> None:
+    def read_line(prompt: str) -> str:
+        if end:
+            raise end
+        return "  "
+
+    monkeypatch.setattr(console, "input", read_line)
+    assert session.chat("here", 81) == 0
