@@ -39,7 +39,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-READ = ["GET", "HEAD"]
 NOT_MODIFIED = 304
 NOT_FOUND = 404
 
@@ -52,13 +51,13 @@ class PageSettings(FrozenModel):
     keys: bool
 
 
-@router.api_route("/", methods=READ)
+@router.get("/")
 async def conversation(request: Request) -> Response:
     """Return the page of the conversation."""
     return _send("index.html", request.headers)
 
 
-@router.api_route("/status", methods=READ)
+@router.get("/status")
 async def status(request: Request) -> Response:
     """Return the page for operators."""
     return _send("status.html", request.headers)
@@ -70,10 +69,16 @@ async def settings(request: Request) -> PageSettings:
     return PageSettings(keys=request.app.state.keys is not None)
 
 
-@router.api_route("/page/{path:path}", methods=READ)
-async def asset(path: str, request: Request) -> Response:
-    """Return a file of the page."""
-    return _send(path, request.headers)
+@router.get("/page/{file}")
+async def shared_file(file: str, request: Request) -> Response:
+    """Return a file that both pages use."""
+    return _send(file, request.headers)
+
+
+@router.get("/page/{room}/{file}")
+async def file_of_room(room: str, file: str, request: Request) -> Response:
+    """Return a file of one room of the page, as `chat/app.js`."""
+    return _send(f"{room}/{file}", request.headers)
 
 
 @cache

@@ -81,7 +81,8 @@ async def test_head_has_the_headers_of_get(client: httpx.AsyncClient, path: str)
 
 
 @pytest.mark.parametrize(
-    "path", ["/page/", "/page/none.js", "/page/../routes.py", "/page/%2e%2e/x"]
+    "path",
+    ["/page", "/page/", "/page/chat", "/page/none.js", "/page/../routes.py", "/page/%2e%2e/x"],
 )
 async def test_any_other_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
