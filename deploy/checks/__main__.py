@@ -7,8 +7,7 @@ from serve.ray_compat import set_ray_environment
 
 set_ray_environment()  # Ray reads the variables when it is first imported, which is below
 
-from deploy.checks import environment, kustomize, overlays, schemas  # noqa: E402
-from serve.config import HttpConfig  # noqa: E402
+from deploy.checks import generated, kustomize, overlays, schemas  # noqa: E402
 
 
 def main() -> int:
@@ -16,10 +15,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="deploy/check", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the generated files first")
     if parser.parse_args().write:
-        environment.FILE.write_text(environment.text(HttpConfig()), "utf-8")
+        generated.write()
     if schemas.ray_service_schema() is None:
         print(f"note: {schemas.HOW_TO_GET}")
-    failed = 0
+    outdated = generated.outdated()
+    print("".join(f"{problem}\n" for problem in outdated), end="")
+    failed = len(outdated)
     for name in kustomize.OVERLAYS:
         try:
             manifests = kustomize.overlay(name)
