@@ -17,7 +17,7 @@ from serve.adapters.controller import AdapterController
 from serve.api.app import make_http_app
 from serve.api.auth import is_loopback, open_admin_keys, open_keys
 from serve.capacity import derive_gates, detector_requests, responder_requests
-from serve.config import Replicas, ServeConfig
+from serve.config import FEWEST_TOKENS, Replicas, ServeConfig
 from serve.detector.replica import Detector
 from serve.errors import Overloaded
 from serve.pipeline.replica import ResponderReplica
@@ -55,7 +55,7 @@ def build(config: ServeConfig) -> Application:
         "Detector",
         config.detector.replicas,
         ongoing=detector_requests(config),
-        queued=gates.texts.admitted,
+        queued=gates.texts.admitted // FEWEST_TOKENS,
         drain_s=drain_s,
         scaling=scaling,
     )

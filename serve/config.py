@@ -13,6 +13,7 @@ from models.schema import Sha256
 from serve.errors import ConfigError
 
 MAX_TEXTS = 256  # in one call of /v1/detect
+FEWEST_TOKENS = 64  # a text costs the detector as much as one of this length, however short it is
 
 
 class _Frozen(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from models.manifest import AdapterManifest
-from serve.config import MAX_TEXTS, ResponderConfig, ServeConfig
+from serve.config import FEWEST_TOKENS, MAX_TEXTS, ResponderConfig, ServeConfig
 
 ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # max_lora_rank values of vLLM 0.32
 SPARE_ADAPTERS = 2  # resident versions besides the promoted ones: the next, and one for a rollback
@@ -39,7 +39,7 @@ class GateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Admission gates of one responder replica: for answers, and for texts to classify."""
+    """Admission gates of one responder replica: for answers, and for tokens to classify."""
 
     answers: GateLimits
     texts: GateLimits
@@ -65,7 +65,7 @@ def derive_gates(config: ServeConfig) -> Gates:
     """Return the gates of one responder replica.
 
     It has its own engine for the answers. The detectors are shared, so its gate for texts is its
-    share of what they can hold once they are scaled up.
+    share of what they can hold once they are scaled up. It counts tokens, as a text costs them.
     """
     responder = config.responder
     served = responder.hardware.max_num_seqs
@@ -75,13 +75,13 @@ def derive_gates(config: ServeConfig) -> Gates:
     queued = ceil(detectors * config.detector.queue / sharers)
     return Gates(
         answers=GateLimits(served + responder.queue, served),
-        texts=GateLimits(max(texts + queued, MAX_TEXTS), texts),
+        texts=GateLimits(max(texts + queued, MAX_TEXTS) * FEWEST_TOKENS, texts * FEWEST_TOKENS),
     )
 
 
 def responder_requests(gates: Gates) -> int:
     """Return Serve's limit of ongoing requests: above the gates, so that the gates reject first."""
-    return gates.answers.admitted + gates.texts.admitted + HEADROOM
+    return gates.answers.admitted + gates.texts.admitted // FEWEST_TOKENS + HEADROOM
 
 
 def detector_requests(config: ServeConfig) -> int:

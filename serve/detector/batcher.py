@@ -3,6 +3,10 @@
 Ray Serve's own `@serve.batch` closes a batch before the previous one is done. Under load, a model
 that takes longer than the wait between two calls then gets them one by one. Here a batch is closed
 only when it is about to run.
+
+Items wait in lanes. A batch takes items of one lane, the first that has any: bulk work with long
+texts neither delays nor pads what somebody waits for. A batch also has a limit of weight, so that
+it never runs for long.
 """
 
 import asyncio
@@ -19,28 +23,36 @@ class ContinuousBatcher(Generic[Item, Result]):
     """Collects items of concurrent calls into batches, and runs one batch at a time."""
 
     def __init__(
-        self, compute: Callable[[list[Item]], Awaitable[list[Result]]], max_batch_size: int
+        self,
+        compute: Callable[[list[Item]], Awaitable[list[Result]]],
+        max_batch_size: int,
+        weigh: Callable[[Item], int] = lambda _item: 0,
+        max_weight: int = 0,
     ) -> None:
         """Create a batcher.
 
         Args:
             compute: returns one result per item, in the order of the items.
             max_batch_size: largest number of items given to `compute` at once.
+            weigh: returns the weight of an item.
+            max_weight: of a batch with more than one item.
         """
         self._compute = compute
         self._max_batch_size = max_batch_size
-        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._weigh = weigh
+        self._max_weight = max_weight
+        self._lanes: dict[int, deque[tuple[Item, asyncio.Future[Result]]]] = {}
         self._worker: asyncio.Task[None] | None = None
 
-    async def submit(self, items: Iterable[Item]) -> list[Result]:
-        """Return the results of the items, in their order.
+    async def submit(self, items: Iterable[Item], lane: int = 0) -> list[Result]:
+        """Return the results of the items, in their order. Lower lanes are served first.
 
         If the caller is cancelled, its items that have not started are dropped from the queue.
         An exception raised by `compute` is raised in every caller of that batch.
         """
         loop = asyncio.get_running_loop()
         entries = [(item, loop.create_future()) for item in items]
-        self._queue.extend(entries)
+        self._lanes.setdefault(lane, deque()).extend(entries)
         if self._worker is None:
             # An empty context, because the worker serves all callers, not the one that started it.
             self._worker = loop.create_task(self._run(), context=Context())
@@ -54,9 +66,22 @@ class ContinuousBatcher(Generic[Item, Result]):
             self._worker = None
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        for _, lane in sorted(self._lanes.items()):
+            if batch := self._take(lane):
+                return batch
+        return []
+
+    def _take(
+        self, lane: deque[tuple[Item, asyncio.Future[Result]]]
+    ) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._queue and len(batch) < self._max_batch_size:
-            item, future = self._queue.popleft()
+        weight = 0
+        while lane and len(batch) < self._max_batch_size:
+            item, future = lane[0]
+            weight += self._weigh(item)
+            if batch and weight > self._max_weight:
+                break
+            lane.popleft()
             if not future.done():
                 batch.append((item, future))
         return batch

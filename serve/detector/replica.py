@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from models.memory import trim_heap
 from serve.capacity.meters import DetectorMeter
-from serve.config import NO_TRACES, DetectorConfig, TracingConfig
+from serve.config import FEWEST_TOKENS, NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
 from serve.detector.classifiers import load_classifier
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, Priority, tokens_of
 from serve.metrics import counter, histogram
 from serve.tracing import Carrier, Tracing
 
@@ -48,11 +48,19 @@ class Detector:
         self._classifier = load_classifier(config)
         trim_heap()
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._batcher = ContinuousBatcher(self._run_batch, config.batch_size)
+        self._batcher = ContinuousBatcher(
+            self._run_batch,
+            config.batch_size,
+            lambda entry: tokens_of(entry.text),
+            config.batch_size * FEWEST_TOKENS,
+        )
 
-    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
-        """Classify the texts of one request, in batches shared with other requests."""
-        detections = await self._batcher.submit(_QueuedText(text, trace) for text in texts)
+    async def classify(
+        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
+        """Classify the texts of one request, in batches shared with requests of its priority."""
+        queued = (_QueuedText(text, trace) for text in texts)
+        detections = await self._batcher.submit(queued, priority)
         return [replace(found, model=self._classifier.name) for found in detections]
 
     async def ping(self) -> None:

@@ -1,5 +1,8 @@
 """Client of the detector deployment: one retry for a replica that dies, one hedge for a slow one.
 
+A large call is split into pieces, of which a few run at a time. The rest waits here, so that
+nobody else's texts wait behind it.
+
 Hedged requests are from Dean and Barroso, The Tail at Scale (2013).
 """
 
@@ -16,7 +19,13 @@ from ray.serve.exceptions import (
 )
 from ray.serve.handle import DeploymentHandle
 
-from serve.detector.protocol import Detection
+from serve.config import FEWEST_TOKENS
+from serve.detector.protocol import (
+    SMALL_TEXTS,
+    Detection,
+    Priority,
+    split_texts,
+)
 from serve.errors import TOO_MANY, NotReady, Overloaded, ReplicaLost
 from serve.metrics import counter
 from serve.pipeline.admission import Gate
@@ -25,6 +34,8 @@ from serve.tracing import Carrier, Tracing
 DIED = (RayActorError, NodeDiedError, WorkerCrashedError)
 MAX_REPLICA_DEATHS = 2  # the request itself may be the cause
 RETRY_DELAY_S = 0.1
+PIECE_TEXTS = 32
+PIECES_AT_ONCE = 4  # of one call
 HEDGE_AFTER_S = 10.0  # a replica may hang; one hedge at most, since detectors may just be slow
 
 
@@ -38,7 +49,27 @@ class DetectorClient:
         self._tracing = tracing
         self._retries = counter("fye_retries", "Detector calls that were repeated", ("stage",))
 
-    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+    async def classify_many(self, texts: list[str], trace: Carrier) -> list[Detection]:
+        """Return a detection of each text, after those of conversations. Raises as `classify`."""
+        if len(texts) <= SMALL_TEXTS:
+            return await self.classify(texts, trace, Priority.SMALL)
+        free = asyncio.Semaphore(PIECES_AT_ONCE)
+
+        async def classify_piece(piece: list[str]) -> list[Detection]:
+            async with free:
+                return await self.classify(piece, trace, Priority.BULK)
+
+        pieces = split_texts(texts, PIECE_TEXTS, PIECE_TEXTS * FEWEST_TOKENS)
+        tasks = [asyncio.ensure_future(classify_piece(piece)) for piece in pieces]
+        try:
+            return [found for piece in await asyncio.gather(*tasks) for found in piece]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def classify(
+        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
         """Return a detection of each text. The caller has a deadline.
 
         Raises:
@@ -52,7 +83,7 @@ class DetectorClient:
             while True:
                 try:
                     with self._rejections():
-                        return await self._hedged(texts, span.carrier)
+                        return await self._hedged(texts, span.carrier, priority)
                 except ReplicaUnavailableError:  # it has not taken the call
                     self._retries.inc(tags={"stage": "detector"})
                 except DIED as error:
@@ -68,14 +99,17 @@ class DetectorClient:
         """Return once a replica has answered."""
         await self._detector.ping.remote()
 
-    async def _hedged(self, texts: list[str], trace: Carrier) -> list[Detection]:
+    async def _hedged(
+        self, texts: list[str], trace: Carrier, priority: Priority
+    ) -> list[Detection]:
         """Return the first result of two calls, the second made only if the first takes long."""
-        calls = {asyncio.ensure_future(_call(self._detector, texts, trace))}
+        calls = {asyncio.ensure_future(_call(self._detector, texts, trace, priority))}
         try:
             done, _ = await asyncio.wait(calls, timeout=HEDGE_AFTER_S)
             if not done:
                 self._retries.inc(tags={"stage": "detector"})
-                calls.add(asyncio.ensure_future(_call_if_free(self._detector, texts, trace)))
+                hedge = _call_if_free(self._detector, texts, trace, priority)
+                calls.add(asyncio.ensure_future(hedge))
                 done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         finally:
@@ -94,18 +128,18 @@ class DetectorClient:
 
 
 async def _call(
-    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier
+    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier, priority: Priority
 ) -> list[Detection]:
-    result: Awaitable[list[Detection]] = detector.classify.remote(texts, trace)
+    result: Awaitable[list[Detection]] = detector.classify.remote(texts, trace, priority)
     return await result
 
 
 async def _call_if_free(
-    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier
+    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier, priority: Priority
 ) -> list[Detection]:
     """Wait forever if the hedge is rejected: the first call has its slot and goes on."""
     try:
-        return await _call(detector, texts, trace)
+        return await _call(detector, texts, trace, priority)
     except BackPressureError:
         await asyncio.Event().wait()
         raise

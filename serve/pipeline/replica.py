@@ -8,14 +8,16 @@ no text travels between processes on its way to the socket.
 
 import asyncio
 import logging
+import math
 import os
+import time
 import uuid
 from typing import Any
 
 import httpx
 from ray import serve
 from ray.exceptions import RayActorError
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from serve.adapters.persona_cache import PersonaCache
@@ -24,7 +26,7 @@ from serve.capacity import derive_gates
 from serve.capacity.meters import ResponderMeter
 from serve.config import ServeConfig
 from serve.deadline import deadline
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, tokens_of
 from serve.engine.protocol import EngineStats
 from serve.errors import EngineDead, NotReady
 from serve.metrics import gauge
@@ -43,6 +45,8 @@ from serve.tracing import Tracing
 
 log = logging.getLogger(__name__)
 PROBE_TIMEOUT_S = 5.0
+PROBE_TTL_S = 10.0  # a detector that has answered is not asked again for that long
+LARGEST_SHARE = 4  # a call of /v1/detect takes at most this part of the gate
 ENGINE_CHECK_INTERVAL_S = 0.5
 
 
@@ -64,13 +68,14 @@ class Responder:
         self._tracing = Tracing(config.tracing, "responder")
         self._answers = Gate(gates.answers)
         self._texts = Gate(gates.texts)
+        self._texts_limit = gates.texts.admitted
         self._detector = DetectorClient(detector, self._texts, self._tracing)
         self._generator = Generator(config.responder, runtime, sync, self._tracing)
         self._metrics = RequestMetrics()
         self._meter = ResponderMeter()
         self._quota = Quota()
         self._controller = controller
-        self._detector_seen = False
+        self._detector_seen_s = -math.inf
         self.personas = PersonaCache(controller.status.remote)
 
     async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
@@ -100,21 +105,30 @@ class Responder:
         with (
             self._tracing.span("request", context.trace, "SERVER", context.began_s) as span,
             self._metrics.detection(context, span),
-            self._texts.enter(len(texts)),
+            self._texts.enter(self._weight(texts)),
             self._quota.enter(context.limits, 0),
         ):
             async with deadline(context.deadline_s):
-                return await self._detector.classify(texts, span.carrier)
+                return await self._detector.classify_many(texts, span.carrier)
+
+    def _weight(self, texts: list[str]) -> int:
+        """Return the tokens of a call, at most a quarter of the gate.
+
+        Not more of it than that is at the detectors at any time.
+        """
+        return min(sum(map(tokens_of, texts)), self._texts_limit // LARGEST_SHARE)
 
     async def probe(self) -> dict[str, str]:
         """Return the engine's optional operators once a detector has answered. Raises NotReady."""
-        if not self._detector_seen:
+        if time.monotonic() - self._detector_seen_s > PROBE_TTL_S:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._detector.ping()
+            except BackPressureError:
+                pass  # a full detector is there
             except (TimeoutError, RayActorError, RayServeException) as error:
-                raise NotReady("no detector replica has answered yet; retry later") from error
-            self._detector_seen = True
+                raise NotReady("no detector replica answers; retry later") from error
+            self._detector_seen_s = time.monotonic()
         return self._runtime.engine.operators
 
     async def metrics(self) -> str:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
-from serve.detector.protocol import Detection, Scores
+from serve.detector.protocol import Detection, Priority, Scores
 from serve.engine.protocol import Sampling, TextChunk
 from serve.errors import PromptTooLong
 from serve.pipeline.answer import Answer
@@ -37,6 +37,7 @@ class FakeStages:
     harm: Category | None = None
     harmful_text: str | None = None  # the only text with that harm; None means all texts
     classified_texts: list[list[str]] = field(default_factory=list)
+    priorities: list[Priority] = field(default_factory=list)
     traces: list[Carrier] = field(default_factory=list)
     requests: list[GenerationRequest] = field(default_factory=list)
     closed: bool = False  # whether the chunks' generator was closed
@@ -46,9 +47,12 @@ class FakeStages:
         if self.error:
             raise self.error
 
-    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+    async def classify(
+        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
         """Classify texts."""
         self.classified_texts.append(texts)
+        self.priorities.append(priority)
         self.traces.append(trace)
         if self.error and not self.chunks:
             raise self.error

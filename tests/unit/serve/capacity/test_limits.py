@@ -15,6 +15,7 @@ from serve.capacity import (
     responder_requests,
 )
 from serve.config import (
+    FEWEST_TOKENS,
     MAX_TEXTS,
     DetectorConfig,
     HardwareProfile,
@@ -87,7 +88,8 @@ def test_responders_share_the_detectors_that_there_can_be(
         Replicas(minimum=responders, maximum=responders + 4),
         Replicas(minimum=1, maximum=detectors),
     )
-    assert derive_gates(config).texts == texts
+    limits = GateLimits(texts.admitted * FEWEST_TOKENS, texts.served * FEWEST_TOKENS)
+    assert derive_gates(config).texts == limits
 
 
 @given(
@@ -107,11 +109,11 @@ def test_serve_admits_more_than_the_gates_do(
             detector=DetectorConfig(replicas=Replicas(maximum=detectors)),
         )
     )
-    admitted = gates.answers.admitted + gates.texts.admitted
+    admitted = gates.answers.admitted + gates.texts.admitted // FEWEST_TOKENS
     assert responder_requests(gates) > admitted
     assert gates.answers.served <= gates.answers.admitted
     assert 0 < gates.texts.served <= gates.texts.admitted
-    assert gates.texts.admitted >= MAX_TEXTS
+    assert gates.texts.admitted >= MAX_TEXTS * FEWEST_TOKENS
 
 
 def test_detector_accepts_a_few_batches() -> None:

@@ -100,5 +100,29 @@ async def test_worker_restarts_after_it_was_idle(times: int) -> None:
         await run_loop()
 
 
+async def test_a_lower_lane_goes_first_and_shares_no_batch() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 4)
+    calls = [asyncio.create_task(batcher.submit([1] * 6, lane=2))]
+    await run_loop()
+    calls += [
+        asyncio.create_task(batcher.submit([number], lane)) for number, lane in ((3, 1), (2, 0))
+    ]
+    await run_loop()
+    compute.release(batches=4)
+    await asyncio.gather(*calls)
+    assert compute.batches == [[1] * 4, [2], [3], [1] * 2]
+
+
+async def test_a_batch_has_a_limit_of_weight_but_at_least_one_item() -> None:
+    compute = SlowDoubling()
+    batcher = ContinuousBatcher(compute, 8, weigh=lambda number: number, max_weight=6)
+    call = asyncio.create_task(batcher.submit([1, 2, 3, 4, 9, 1]))
+    await run_loop()
+    compute.release(batches=4)
+    assert await call == [2, 4, 6, 8, 18, 2]
+    assert compute.batches == [[1, 2, 3], [4], [9], [1]]
+
+
 async def test_call_without_items_returns_nothing() -> None:
     assert await ContinuousBatcher(SlowDoubling(), 8).submit([]) == []

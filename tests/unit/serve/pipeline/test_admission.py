@@ -83,9 +83,18 @@ def test_requests_rejected_downstream_do_not_count_as_served(
     for _ in range(200):
         with pytest.raises(type(error)), gate.enter():
             raise error
-    clock.now_s += 0.1
     with gate.enter(11):
+        clock.now_s += 0.1
         assert gate.retry_after_s() == retry_after_s
+
+
+def test_idle_time_does_not_slow_the_rate() -> None:
+    clock = FakeClock()
+    gate = Gate(GateLimits(100, 2), clock)
+    pass_through(gate, clock, times=10, each_s=0.5)
+    clock.now_s += 3600
+    with gate.enter(12):
+        assert gate.retry_after_s() == 5
 
 
 def test_retry_after_has_bounds() -> None:

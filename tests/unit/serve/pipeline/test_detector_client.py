@@ -16,11 +16,15 @@ from ray.serve.exceptions import (
 
 from serve.capacity import GateLimits
 from serve.config import NO_TRACES
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, Priority, tokens_of
 from serve.errors import NotReady, Overloaded, ReplicaLost
 from serve.pipeline import detector_client
 from serve.pipeline.admission import Gate
-from serve.pipeline.detector_client import MAX_REPLICA_DEATHS, DetectorClient
+from serve.pipeline.detector_client import (
+    MAX_REPLICA_DEATHS,
+    PIECES_AT_ONCE,
+    DetectorClient,
+)
 from serve.tracing import Carrier, Tracing
 from support.fakes import FakeClock, FakeHandle, FakeStages
 
@@ -43,7 +47,9 @@ class Detectors(FakeStages):
         self.calls = 0
         self.cancelled = 0
 
-    async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+    async def classify(
+        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
         self.calls += 1
         if self.script:
             step = self.script.pop(0)
@@ -54,7 +60,7 @@ class Detectors(FakeStages):
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-        return await super().classify(texts, trace)
+        return await super().classify(texts, trace, priority)
 
 
 async def hang() -> None:
@@ -198,3 +204,50 @@ async def test_ping_fails_if_the_detector_does() -> None:
     detectors.error = DIED
     with pytest.raises(RayActorError):
         await client_of(detectors).ping()
+
+
+async def test_a_large_call_is_split_and_runs_a_few_pieces_at_a_time() -> None:
+    running = most = 0
+
+    class Counting(FakeStages):
+        async def classify(
+            self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        ) -> list[Detection]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            await super().classify(texts, trace, priority)
+            return [Detection((float(len(text)),) * 6) for text in texts]
+
+    detectors = Counting()
+    texts = ["a" * (number * 15) for number in range(256)]
+    found = await client_of(detectors).classify_many(texts, {})
+    assert [one.scores[0] for one in found] == [len(text) for text in texts]
+    assert most == PIECES_AT_ONCE
+    assert set(detectors.priorities) == {Priority.BULK}
+    sizes = [sum(map(tokens_of, piece)) for piece in detectors.classified_texts]
+    assert max(sizes) <= 32 * 64
+    assert len(sizes) > 8
+
+
+@pytest.mark.parametrize(("texts", "priority"), [(4, Priority.SMALL), (5, Priority.BULK)])
+async def test_a_small_call_goes_before_large_ones(texts: int, priority: Priority) -> None:
+    detectors = FakeStages()
+    client = client_of(detectors)
+    await client.classify_many(["a"] * texts, {})
+    await client.classify(["a"], {})
+    assert detectors.priorities == [priority, Priority.CHAT]
+
+
+async def test_the_pieces_of_a_cancelled_call_are_cancelled() -> None:
+    detectors = Detectors(*[hang] * 8)
+    call = asyncio.create_task(client_of(detectors).classify_many(["a"] * 256, {}))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.sleep(0)
+    assert (detectors.calls, detectors.cancelled) == (PIECES_AT_ONCE, PIECES_AT_ONCE)

@@ -12,7 +12,7 @@ from models.emotions import Emotion
 from serve.config import (
     DetectorConfig,
 )
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, Priority
 from serve.engine.scripted import TOKENS, script
 from serve.errors import (
     DeadlineExceeded,
@@ -38,7 +38,9 @@ async def hold(parts: Parts, call: Callable[[], Awaitable[object]]) -> asyncio.T
     """Start a request that hangs in the detector."""
     reached = asyncio.Event()
 
-    async def hang(texts: list[str], trace: Carrier) -> list[Detection]:
+    async def hang(
+        texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
         reached.set()
         await asyncio.Event().wait()
         return []
@@ -105,24 +107,23 @@ async def test_rejection_by_the_quota_frees_the_gate(parts: Parts) -> None:
 async def test_classification_has_its_own_gate(parts: Parts) -> None:
     held = await hold(parts, parts.answer)
     assert len(await parts.detect(2)) == 2
-    with pytest.raises(Overloaded):
-        await parts.detect(TEXTS + 1)
     await cancel(held)
 
 
-async def test_classifications_add_up_until_the_gate_is_full(parts: Parts) -> None:
-    held = await hold(parts, lambda: parts.detect(TEXTS - 1))
+async def test_large_classifications_share_the_gate(parts: Parts) -> None:
+    """However large a call is, it takes at most a quarter."""
+    held = [await hold(parts, lambda: parts.detect(TEXTS)) for _ in range(3)]
     assert len(await parts.detect(1)) == 1
+    held.append(await hold(parts, lambda: parts.detect(TEXTS // 4)))
     with pytest.raises(Overloaded):
-        await parts.detect(2)
-    await cancel(held)
+        await parts.detect(1)
+    for task in held:
+        await cancel(task)
     assert len(await parts.detect(TEXTS)) == TEXTS
 
 
 async def test_classification_uses_up_requests_but_no_tokens(parts: Parts) -> None:
     limits = KeyLimits("app", requests_per_minute=2, tokens_per_minute=TOKENS)
-    with pytest.raises(Overloaded):
-        await parts.detect(TEXTS + 1, limits)
     assert len(await parts.detect(2, limits)) == 2
     await parts.answer(limits)
     with pytest.raises(RateLimited):
@@ -149,7 +150,9 @@ async def test_deadline_ends_an_answer_and_frees_everything(parts: Parts) -> Non
 
 
 async def test_deadline_ends_a_classification(parts: Parts) -> None:
-    async def hang(texts: list[str], trace: Carrier) -> list[Detection]:
+    async def hang(
+        texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+    ) -> list[Detection]:
         await asyncio.Event().wait()
         return []
 
@@ -168,13 +171,16 @@ async def test_outcomes_are_counted(parts: Parts, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(metrics.Counter, "inc", record)
     await parts.answer()
     await parts.detect()
-    with pytest.raises(Overloaded):
-        await parts.detect(TEXTS + 1)
+    other = KeyLimits("other", requests_per_minute=1)
+    await parts.detect(1, other)
+    with pytest.raises(RateLimited):
+        await parts.detect(1, other)
     limits = KeyLimits("app", tokens_per_minute=1)
     with pytest.raises(RateLimited):
         await parts.answer(limits)
     assert found == [
         ("respond", "ok"),
+        ("detect", "ok"),
         ("detect", "ok"),
         ("detect", "rejected"),
         ("respond", "rejected"),

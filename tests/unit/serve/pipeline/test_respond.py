@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, Priority
 from serve.engine.protocol import TextChunk
 from serve.errors import EngineError
 from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, emotion_scores
@@ -262,9 +262,11 @@ def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
     clock = FakeClock()
 
     class Timed(FakeStages):
-        async def classify(self, texts: list[str], trace: Carrier) -> list[Detection]:
+        async def classify(
+            self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        ) -> list[Detection]:
             clock.pass_ms(took_ms[1])
-            return await super().classify(texts, trace)
+            return await super().classify(texts, trace, priority)
 
         async def generate(self, request: GenerationRequest) -> Generation:
             return Generation(None, 5, self._timed())
