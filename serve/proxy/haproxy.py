@@ -5,11 +5,13 @@ Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this on
 
 - its ports for metrics and statistics, which listen on every address: removed;
 - the admin socket, which every user of the machine may write to: the owner only;
-- HAProxy's own error responses: problem details with Retry-After, not a plain 500;
+- HAProxy's own error responses: problem details with x-request-id, Retry-After and headers for
+  pages of every origin, not a plain 500;
 - the time in which a replica must answer: the request's own timeout;
 - upgrades to HTTP/2 or WebSocket, which clients offer and replicas do not have: removed;
 - HTTP/1.1 without Host: rejected;
 - /healthz and /readyz while no replica is up: answered here, since a request would wait for one;
+- large requests while no replica is up: rejected, since Serve's proxy would hold them in memory;
 - repeated requests: never under /v1/admin, and with a unique id for all attempts of one request.
 
 A section that a correction expects and does not find is an error, so a new Ray is noticed.
@@ -53,8 +55,17 @@ TIMEOUTS = (
 )
 RETRY_AFTER_S = {429: 5, 503: 1}
 SERVER_ERROR = 500
+HELD_BYTES = 65536  # of a request that waits for a replica; as much as HAProxy's buffer
+HELD_REQUESTS = 256
+REQUEST_ID = "x-request-id"
+# An error of HAProxy's own says nothing that a page must not read.
+ERROR_HEADERS = (
+    f"hdr {REQUEST_ID} %[var(txn.request_id)] hdr cache-control no-store"
+    ' hdr access-control-allow-origin "*"'
+    f' hdr access-control-expose-headers "retry-after, {REQUEST_ID}"'
+)
 NO_CAPACITY = "too many concurrent requests; retry after the time in the Retry-After header"
-NOT_HTTP = "the request is not valid HTTP, or has no Host header"
+NOT_HTTP = "the request is not valid HTTP, has no Host header, or its headers are too long"
 ERRORS = {  # status -> (type, title, detail)
     400: ("bad-request", "Bad Request", NOT_HTTP),
     408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
@@ -126,7 +137,15 @@ def _correct_section(section: Section, servers: list[str], folder: Path) -> None
     elif section.header == "backend default_backend":
         section.lines = [f"    http-request return {_problem(folder, 503)}"]
     elif section.header.startswith("backend "):
+        section.lines = [_bounded(line) for line in section.lines]
         section.lines += [f"    {line}" for line in (*TIMEOUTS, *_own_errors(folder))]
+
+
+def _bounded(line: str) -> str:
+    """Bound how many requests the fallback holds; the others wait in HAProxy."""
+    words = line.split()
+    is_fallback = words[0] == "server" and "backup" in words
+    return f"{line} maxconn {HELD_REQUESTS}" if is_fallback else line
 
 
 def _sections(text: str) -> Iterator[Section]:
@@ -161,18 +180,13 @@ def _correct_defaults(section: Section, folder: Path) -> None:
     section.drop(r"errorfile |timeout http-request")
     section.lines += [
         f"    timeout http-request {REQUEST_TIMEOUT_S}s",
-        *(f"    errorfile {status} {_error_file(folder, status)}" for status in ERRORS),
+        *(f"    http-error {_problem(folder, status)}" for status in ERRORS),
     ]
 
 
 def _correct_frontend(section: Section, servers: list[str], folder: Path) -> None:
     not_ready = _problem(folder, 503)
     added = [
-        "http-request deny deny_status 400 if { req.ver 1.1 } !{ req.hdr(host) -m found }",
-        # A request can be repeated only if all of it is here. With Expect, the replica decides
-        # whether the body is sent at all.
-        f"http-request wait-for-body time {REQUEST_TIMEOUT_S}s"
-        " unless { req.hdr(expect) -m found }",
         *(f"http-request del-header {name}" for name in UPGRADE_HEADERS),
         # Serve repeats the client's id on the response; one that is not valid gets a new one.
         "http-request del-header x-request-id"
@@ -181,6 +195,14 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
         *(f"http-request del-header {name}" for name in SERVE_HEADERS),
         "unique-id-format %[uuid]",
         f"http-request set-header {UNIQUE_ID} %[unique-id]",
+        f"http-request set-header {REQUEST_ID} %[unique-id]"
+        f" unless {{ req.hdr({REQUEST_ID}) -m found }}",
+        f"http-request set-var(txn.request_id) req.hdr({REQUEST_ID})",
+        "http-request deny deny_status 400 if { req.ver 1.1 } !{ req.hdr(host) -m found }",
+        # A request can be repeated only if all of it is here. With Expect, the replica decides
+        # whether the body is sent at all.
+        f"http-request wait-for-body time {REQUEST_TIMEOUT_S}s"
+        " unless { req.hdr(expect) -m found }",
         f"http-request disable-l7-retry if {ADMIN}",
         *(f"acl replica_up srv_is_up({server})" for server in servers),
     ]
@@ -188,6 +210,9 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
     alive = f"status 200 content-type application/json file {folder / 'alive.json'}"
     for path, reply in (("/healthz", alive), ("/health", alive), ("/readyz", not_ready)):
         added.append(f"http-request return {reply} {none_up.replace('PATH', path)}")
+    if servers:
+        large = (f"req.body_size gt {HELD_BYTES}", "req.hdr(transfer-encoding) -m found")
+        added += [f"http-request return {not_ready} if !replica_up {{ {one} }}" for one in large]
     binds = [line for line in section.lines if line.split()[0] == "bind"]
     others = [line for line in section.lines if line.split()[0] != "bind"]
     section.lines = [*binds, *(f"    {line}" for line in added), *others]
@@ -203,25 +228,15 @@ def _own_errors(folder: Path) -> Iterator[str]:
 def _problem(folder: Path, status: int) -> str:
     body = folder / f"{status}.json"
     retry = f" hdr retry-after {RETRY_AFTER_S[status]}" if status in RETRY_AFTER_S else ""
-    return f"status {status} content-type application/problem+json file {body}{retry}"
+    kind = "content-type application/problem+json"
+    return f"status {status} {kind} file {body} {ERROR_HEADERS}{retry}"
 
 
 def write_errors(folder: Path) -> None:
-    """Write the bodies and whole responses that the configuration refers to."""
+    """Write the bodies that the configuration refers to."""
     (folder / "alive.json").write_text('{"status":"alive"}', "utf-8")
-    for status, (_, title, _) in ERRORS.items():
-        body = problem_json(status)
-        (folder / f"{status}.json").write_text(body, "utf-8")
-        head = [
-            f"HTTP/1.1 {status} {title}",
-            "content-type: application/problem+json",
-            f"content-length: {len(body)}",
-            "cache-control: no-store",
-            "connection: close",
-            *([f"retry-after: {RETRY_AFTER_S[status]}"] if status in RETRY_AFTER_S else []),
-        ]
-        response = "\r\n".join([*head, "", body])
-        _error_file(folder, status).write_bytes(response.encode())
+    for status in ERRORS:
+        (folder / f"{status}.json").write_text(problem_json(status), "utf-8")
 
 
 def problem_json(status: int) -> str:
@@ -238,7 +253,3 @@ def problem_json(status: int) -> str:
         "error": openai,
     }
     return json.dumps(problem)
-
-
-def _error_file(folder: Path, status: int) -> Path:
-    return folder / f"{status}.http"

@@ -96,17 +96,23 @@ def test_every_file_that_is_named_exists(corrected: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("status", ERRORS)
 def test_error_response_is_problem_details(corrected: str, tmp_path: Path, status: int) -> None:
-    assert f"    errorfile {status} {tmp_path / f'{status}.http'}\n" in corrected
-    head, _, body = (tmp_path / f"{status}.http").read_bytes().partition(b"\r\n\r\n")
-    line, *fields = head.decode().split("\r\n")
-    headers = dict(field.split(": ", 1) for field in fields)
-    assert line.startswith(f"HTTP/1.1 {status} ")
-    assert headers["content-type"] == "application/problem+json"
-    assert headers["content-length"] == str(len(body))
-    assert headers["cache-control"] == "no-store"
-    assert ("retry-after" in headers) is (status in {NotReady.status, Overloaded.status})
-    assert json.loads(body)["status"] == status
-    assert json.loads((tmp_path / f"{status}.json").read_text()) == json.loads(body)
+    [line] = [line for line in corrected.splitlines() if f"    http-error status {status} " in line]
+    assert "content-type application/problem+json" in line
+    assert f" file {tmp_path / f'{status}.json'} " in line
+    assert "hdr cache-control no-store" in line
+    assert "hdr x-request-id %[var(txn.request_id)]" in line
+    assert 'hdr access-control-allow-origin "*"' in line
+    assert ("hdr retry-after" in line) is (status in {NotReady.status, Overloaded.status})
+    assert json.loads((tmp_path / f"{status}.json").read_text())["status"] == status
+
+
+def test_the_fallback_holds_a_bounded_number_of_requests(
+    with_replicas: dict[str, list[str]],
+) -> None:
+    servers = [line for line in with_replicas["backend http-fye"] if line.startswith("server ")]
+    bounds = ["maxconn 256" in line for line in servers if " backup" in line]
+    assert bounds == [True]
+    assert not [line for line in servers if "maxconn" in line and " backup" not in line]
 
 
 @pytest.mark.parametrize("error", API_ERRORS)
@@ -119,7 +125,7 @@ def test_problem_is_that_of_the_api(error: type[FyeError]) -> None:
 
 
 def test_every_error_of_haproxy_has_an_error_of_the_api() -> None:
-    assert set(ERRORS) == {error.status for error in API_ERRORS}
+    assert set(ERRORS) == {error.status for error in API_ERRORS} | {400}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/health", "/readyz"])

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -80,8 +81,9 @@ async def test_only_valid_request_ids_are_forwarded(
 ) -> None:
     async with replicas.client() as client:
         await client.get("/", headers={b"x-request-id": given.encode()})
-    expected = given if forwarded else None
-    assert header(replicas.requests[0][1], "x-request-id") == expected
+    found = header(replicas.requests[0][1], "x-request-id")
+    assert (found == given) is forwarded
+    assert found, "a request without a valid id gets one"
 
 
 @pytest.mark.parametrize("end", [close, reset])
@@ -90,6 +92,50 @@ async def test_administration_is_never_repeated(replicas: Replicas, end: Behavio
     reply = await replicas.post("/v1/admin/adapters/rollback")
     assert (reply.status_code, slug(reply)) == (502, "replica-lost")
     assert len(replicas.requests) == 1
+
+
+async def test_its_own_errors_can_be_read_by_pages_and_have_the_requests_id(
+    replicas: Replicas,
+) -> None:
+    replicas.script = [close] * 50
+    reply = await replicas.post(x_request_id="call-1", origin="https://friend.example")
+    assert reply.status_code == 502
+    assert reply.headers["x-request-id"] == "call-1"
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert "x-request-id" in reply.headers["access-control-expose-headers"]
+
+
+async def test_headers_larger_than_its_buffer_are_rejected_at_once(replicas: Replicas) -> None:
+    reader, writer = await asyncio.open_connection(*replicas.address.split(":"))
+    writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n")
+    with suppress(ConnectionError):
+        for _ in range(64):
+            writer.write(b"x-large: " + b"a" * 65536 + b"\r\n")
+            await writer.drain()
+    with suppress(ConnectionError):
+        assert (await reader.read(64)).startswith(b"HTTP/1.1 400")
+    writer.close()
+    assert replicas.requests == []
+
+
+async def test_large_requests_are_not_held_while_no_replica_is_up(
+    generated: Generated, tmp_path: Path
+) -> None:
+    async with running_haproxy(generated.deployed, tmp_path, listening=("fallback",)) as replicas:
+        async with replicas.client() as client:
+            until_s = time.monotonic() + 30
+            while (await client.post("/", content=b"a" * 70_000)).status_code != 503:
+                assert time.monotonic() < until_s  # the replicas are not yet known to be down
+                await asyncio.sleep(0.1)
+            small = await client.post("/", content=b"a" * 1000)
+            large = await client.post("/", content=b"a" * 70_000)
+            chunked = await client.post("/", content=parts())
+        assert [reply.status_code for reply in (small, large, chunked)] == [200, 503, 503]
+        assert large.headers["retry-after"] == "1"
+
+
+async def parts() -> AsyncIterator[bytes]:
+    yield b"a"
 
 
 async def test_request_that_kills_every_replica_ends_with_502(replicas: Replicas) -> None:
