@@ -94,7 +94,9 @@ class AdapterController:
             NotReady: not every replica switched in time; the change was undone.
         """
         async with self._changing():
-            return await self._switch(self._releases.promote(name))
+            changed = self._releases.promote(name)
+            persona = next(one.persona for one in changed.versions if one.name == name)
+            return await self._switch(changed, persona)
 
     async def rollback(self, persona: str) -> ControllerStatus:
         """Use the persona's previous version again.
@@ -104,11 +106,13 @@ class AdapterController:
             NotReady: not every replica switched in time; the change was undone.
         """
         async with self._changing():
-            return await self._switch(self._releases.rollback(persona))
+            return await self._switch(self._releases.rollback(persona), persona)
 
-    async def _switch(self, changed: Releases) -> ControllerStatus:
+    async def _switch(self, changed: Releases, persona: str) -> ControllerStatus:
+        """Wait for this persona only: another one may lack its version."""
         self._set(changed)
-        await self._reports.wait_until(lambda report: report.aliases == changed.aliases)
+        name = changed.aliases.get(persona)
+        await self._reports.wait_until(lambda report: report.aliases.get(persona) == name, name)
         return await self._save()
 
     @asynccontextmanager

@@ -1,16 +1,21 @@
 """Reconciliation of a responder replica with the adapter controller."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from models.emotions import Emotion
+from models.emotions import LABELS, Emotion
+from models.manifest import Adapter, AdapterManifest
 from serve.adapters.registry import Releases, ReplicaReport, Version
+from serve.capacity.limits import EngineLimits
 from serve.config import ResponderConfig
+from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.responder import adapter_sync
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime, start_runtime
 from support.adapter_fleet import INITIAL
+from support.adapters import write_adapter
 
 
 @pytest.fixture
@@ -87,3 +92,83 @@ async def test_keeps_promoted_version_until_its_successor_is_resident(runtime: R
     await replica.step()
     assert replica.aliases[Emotion.JOY] == "joy@scripted"
     assert "joy@scripted" in runtime.engine.stats().adapters
+
+
+def replaced(folder: Path, *personas: Emotion) -> Releases:
+    """Return a state in which these personas have a new version, and nothing else is resident."""
+    versions = list[Version]()
+    for persona in personas:
+        write_adapter(folder / persona, persona)
+        name = AdapterManifest.read(folder / persona).versioned_name
+        versions.append(Version(name=name, persona=persona, folder=folder / persona))
+    promoted = {str(one.persona): (f"{one.persona}@scripted", one.name) for one in versions}
+    return Releases(versions=tuple(versions), promoted=INITIAL.promoted | promoted, revision=1)
+
+
+class CountingEngine(ScriptedEngine):
+    """Engine that notes the largest number of resident versions, and what answered at unloads."""
+
+    most = 0
+
+    async def load(self, adapter: Adapter) -> None:
+        await super().load(adapter)
+        self.most = max(self.most, len(self.stats().adapters))
+
+
+async def test_replaces_every_version_within_the_slots(tmp_path: Path) -> None:
+    """Each persona is switched by itself: its version is unloaded once its successor is there."""
+    desired = replaced(tmp_path, *LABELS)
+    engine = CountingEngine(tuple(INITIAL.aliases.values()))
+    limits = EngineLimits(max_loras=8, max_lora_rank=16, max_num_seqs=4, max_model_len=256)
+    runtime = Runtime(engine, ScriptedEncoder(), dict(INITIAL.aliases), limits)
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return desired
+
+    replica = AdapterSync(runtime, "one", sync)
+    await replica.step()
+    assert replica.aliases == desired.aliases
+    assert set(engine.stats().adapters) == set(desired.aliases.values())
+    assert engine.most == 7
+    assert replica.fallbacks == {}
+
+
+async def test_a_version_that_vanished_falls_back_and_is_tried_again(
+    runtime: Runtime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(adapter_sync, "RETRY_REJECTED_S", -1)
+    desired = replaced(tmp_path, Emotion.JOY, Emotion.FEAR)
+    (tmp_path / "joy").rename(tmp_path / "away")
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return desired
+
+    replica = AdapterSync(runtime, "one", sync)
+    await replica.step()
+    assert replica.aliases[Emotion.JOY] == "joy@scripted"
+    assert replica.aliases[Emotion.FEAR] == desired.aliases[Emotion.FEAR]
+    assert replica.fallbacks == {"joy": "joy@scripted"}
+    assert f"joy answers with joy@scripted, not {desired.aliases['joy']}" in caplog.text
+    (tmp_path / "away").rename(tmp_path / "joy")
+    await replica.step()
+    assert replica.aliases[Emotion.JOY] == desired.aliases[Emotion.JOY]
+    assert replica.fallbacks == {}
+
+
+async def test_a_replica_without_any_version_answers_by_instruction(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    desired = replaced(tmp_path, Emotion.JOY)
+    (tmp_path / "joy").rename(tmp_path / "away")
+    await runtime.engine.unload("joy@scripted")
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return desired
+
+    replica = AdapterSync(runtime, "one", sync)
+    await replica.step()
+    assert Emotion.JOY not in replica.aliases
+    assert replica.fallbacks == {"joy": "its instruction"}
