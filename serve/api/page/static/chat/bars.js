@@ -4,7 +4,8 @@ import { byId, el, setVars } from "../shared/dom.js";
 import { faceOf } from "../shared/face.js";
 import { EMOTIONS, personaOf } from "../shared/personas.js";
 
-const percent = (score) => `${Math.round(score * 100)} %`;
+// Only what is certain is shown as 100 %.
+const percent = (score) => `${score < 1 ? Math.min(Math.round(score * 100), 99) : 100} %`;
 
 const row = (emotion) => {
   const { name, colour } = personaOf(emotion);
@@ -33,10 +34,10 @@ export class EmotionPanel {
     for (const { item, meter, value } of this.#rows.values()) this.#set({ item, meter, value }, 0, false);
   }
 
-  /** Show an emotion ({label, score, scores}) and the persona that answers. */
-  update({ label, score, scores }, persona = label) {
+  /** Show an emotion ({label, score, scores}) and the persona that answers. `chosen`: by the reader. */
+  update({ label, score, scores }, persona, chosen) {
     const { name, voice } = personaOf(persona);
-    const heard = persona === label ? `${percent(score)} sure` : `heard: ${personaOf(label).name}`;
+    const heard = chosen ? "you chose it" : persona === label ? `${percent(score)} sure` : `heard: ${personaOf(label).name}`;
     this.#show(persona, name, voice, heard);
     for (const [emotion, one] of this.#rows) this.#set(one, scores[emotion] ?? 0, emotion === label);
   }

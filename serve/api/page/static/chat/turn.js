@@ -99,7 +99,7 @@ export class Turn {
     if (this.isSix) return;
     const persona = target === AUTO ? emotion.label : target;
     reply.be(persona);
-    this.page.panel.update(emotion, persona);
+    this.page.panel.update(emotion, persona, target !== AUTO);
   }
 
   #warned(reply, safety) {
@@ -114,7 +114,7 @@ export class Turn {
     reply.add(answer.text);
     this.#end(reply, target, answer);
     if (this.isSix) return;
-    if (answer.persona) this.page.panel.update(answer.emotion, answer.persona);
+    if (answer.persona) this.page.panel.update(answer.emotion, answer.persona, target !== AUTO);
     else this.page.panel.calm();
   }
 
