@@ -52,6 +52,7 @@ def report(tmp_path: Path, data: Path) -> tuple[Report, Path]:
         base=gemma.name,
         adapters=save_adapters(tmp_path / "adapters", gemma),
         judge=export_detector(tmp_path / "judge", bert),
+        encoder=bert.name,
     )
     out = tmp_path / "report"
     return evaluate(data, detectors, personas, out), out
@@ -71,6 +72,10 @@ def test_report_has_every_set_and_every_arm_of_every_persona(report: tuple[Repor
         assert answers == {arm.value: 40 for arm in Arm}
         assert all(0 <= arm.stop_rate <= 1 for arm in each.arms.values())
     assert found.personas.chain.messages == 240
+    sense = found.personas.sense.arms
+    assert {name: arm.answers for name, arm in sense.items()} == {arm.value: 240 for arm in Arm}
+    assert sense["constant"].answer_p1.value == 0
+    assert set(found.personas.reference_nll) == set(LABELS)
     assert len(found.personas.worst) == 10
     page = (out / "report.html").read_text("utf-8")
     assert found.detectors[0].content_hash[:12] in page

@@ -15,6 +15,8 @@ from training.report.schema import (
     PersonasReport,
     Published,
     Report,
+    SenseReport,
+    SenseResult,
 )
 
 ATTACK = (
@@ -124,7 +126,28 @@ def sample_personas(numbers: Numbers) -> PersonasReport:
         personas=[sample_persona(numbers, label) for label in LABELS],
         separability=numbers.interval(),
         chain=ChainReport(messages=240, detected=numbers.interval(), hit_rate=numbers.interval()),
+        sense=SenseReport(
+            encoder="encoder-x",
+            arms={arm: sample_sense(numbers) for arm in ("constant", "adapter", "reference")},
+        ),
+        reference_nll={label: numbers.next() for label in LABELS},
         worst=[worst] * 10,
+    )
+
+
+def sample_sense(numbers: Numbers) -> SenseResult:
+    """Build the measures of sense of an arm, with an untrusted trigram."""
+    return SenseResult(
+        answers=240,
+        candidates=50,
+        message_p1=numbers.interval(),
+        message_mrr=numbers.next(),
+        answer_p1=numbers.interval(),
+        answer_mrr=numbers.next(),
+        trigram=ATTACK,
+        trigram_share=numbers.next(),
+        distinct_2=numbers.next(),
+        self_bleu=numbers.next(),
     )
 
 

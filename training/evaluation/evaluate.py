@@ -16,7 +16,7 @@ from training.evaluation.cross_persona import Detect
 from training.evaluation.detector import detector_report
 from training.evaluation.label_noise import WordLabelCounts
 from training.evaluation.personas import PersonaArtifacts, personas_report
-from training.evaluation.tables import detector_table, personas_table
+from training.evaluation.tables import detector_table, personas_table, sense_table
 from training.report.format import EMOTION_TEST
 from training.report.html import write_report
 from training.report.schema import DetectorReport, PersonasReport, Published, Report
@@ -106,6 +106,7 @@ def _measure_personas(
     unseen = {name: sets[name] for name in UNSEEN_BY_JUDGE}
     report = personas_report(artifacts, _load_detector(detector), unseen, console.print)
     console.print(personas_table(report))
+    console.print(sense_table(report.sense))
     return report
 
 

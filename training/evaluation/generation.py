@@ -1,10 +1,12 @@
-"""Generate a persona's answers to many messages in batches, in one of three arms.
+"""Generate a persona's answers to many messages in batches, in one of four arms.
 
     base         the bare model, as `base` is served
     instruction  the bare model with the persona's instruction, as a persona without an adapter
+    few-shot     the bare model with the instruction and four written pairs before the message
     adapter      the model with the persona's LoRA adapter
 
-It uses transformers and PEFT instead of the serving engine, so it runs wherever training runs.
+Two more arms are written and not generated: a constant sentence, and the references. It uses
+transformers and PEFT instead of the serving engine, so it runs wherever training runs.
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from models.attention import attention_of
@@ -23,7 +26,9 @@ from models.personas import builtin_personas
 from models.precision import training_device, training_dtype
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP, PromptEncoder, Turn
 from models.weights.cache import Materialized
+from training.datasets.persona_pairs import Pair
 from training.evaluation.sampling import NucleusSampler, SamplingSettings
+from training.evaluation.sense.arms import few_shot_turns
 
 BATCH_SIZE = 40
 
@@ -33,7 +38,14 @@ class Arm(StrEnum):
 
     BASE = "base"
     INSTRUCTION = "instruction"
+    FEW_SHOT = "few-shot"
     ADAPTER = "adapter"
+    CONSTANT = "constant"
+    REFERENCE = "reference"
+
+
+GENERATED = (Arm.BASE, Arm.INSTRUCTION, Arm.FEW_SHOT, Arm.ADAPTER)
+ONE_LINE = (Arm.FEW_SHOT, Arm.ADAPTER)  # arms in which the model has seen that a turn is one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class PersonaGenerator:
     def generate(
         self, arm: Arm, persona: Emotion, messages: Sequence[str], settings: SamplingSettings
     ) -> list[GeneratedAnswer]:
-        """Generate one answer per message, in order.
+        """Generate one answer per message, in order. `arm` is one of `GENERATED`.
 
         The same seed, messages and machine give the same answers.
         """
@@ -81,12 +93,28 @@ class PersonaGenerator:
             answers += self._generate_batch(arm, persona, batch, settings)
         return answers
 
+    @torch.inference_mode()
+    def nll(self, persona: Emotion, pairs: Sequence[Pair]) -> float:
+        """Return the loss of the pairs' answers under the adapter, in nats a token of an answer."""
+        self.model.set_adapter(persona)
+        total, tokens = 0.0, 0
+        for pair in pairs:
+            prompt = self.encoder.prompt(builtin_personas()[persona].name, pair.conversation)
+            answer = self.encoder.completion(pair.answer)
+            ids = torch.tensor([prompt + answer], device=self.model.device)
+            logits = self.model(input_ids=ids, logits_to_keep=len(answer) + 1).logits[0, :-1]
+            total += cross_entropy(logits.float(), ids[0, -len(answer) :], reduction="sum").item()
+            tokens += len(answer)
+        return total / tokens
+
     def _prompt(self, arm: Arm, persona: Emotion, message: str) -> list[int]:
         turns = [Turn("user", message)]
         if arm is Arm.BASE:
             return self.encoder.prompt(BASE_SPEAKER, turns)
         definition = builtin_personas()[persona]
-        instruction = definition.instruction if arm is Arm.INSTRUCTION else None
+        if arm is Arm.FEW_SHOT:
+            turns = [*few_shot_turns(persona), *turns]
+        instruction = None if arm is Arm.ADAPTER else definition.instruction
         return self.encoder.prompt(definition.name, turns, instruction)
 
     @torch.inference_mode()
@@ -116,7 +144,7 @@ class PersonaGenerator:
 
     def _sampling_arguments(self, arm: Arm, settings: SamplingSettings) -> dict[str, Any]:
         sampler = NucleusSampler(settings.temperature, settings.top_p)
-        stop_ids = self.encoder.line_end_ids() if arm is Arm.ADAPTER else []
+        stop_ids = self.encoder.line_end_ids() if arm in ONE_LINE else []
         return {
             "do_sample": False,
             "logits_processor": LogitsProcessorList([sampler] if settings.temperature > 0 else []),
@@ -128,7 +156,7 @@ class PersonaGenerator:
     def _decode(self, arm: Arm, ids: list[int]) -> GeneratedAnswer:
         ended = self.encoder.eos_id in ids
         text = self.encoder.text(ids[: ids.index(self.encoder.eos_id)] if ended else ids)
-        answer, stop, _ = text.partition(PERSONA_STOP if arm is Arm.ADAPTER else BASE_STOP)
+        answer, stop, _ = text.partition(PERSONA_STOP if arm in ONE_LINE else BASE_STOP)
         return GeneratedAnswer(answer.strip(), ended or bool(stop))
 
 

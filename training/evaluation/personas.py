@@ -1,9 +1,10 @@
 """Measure the persona adapters: emotion in the answers, gain over the base model, text quality.
 
-held-out messages -> three arms -> answers -> independent judge -> hit rates and comparisons
+held-out messages -> arms -> answers -> independent judge -> hit rates and comparisons
+                                     -> sentence encoder -> response selection
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,23 @@ from training.evaluation.cross_persona import (
     separability,
     worst_answers,
 )
-from training.evaluation.generation import Arm, PersonaGenerator
+from training.evaluation.generation import GENERATED, Arm, GeneratedAnswer, PersonaGenerator
 from training.evaluation.intervals import accuracy_interval, compare_paired
 from training.evaluation.judge import Judge, judge_report
 from training.evaluation.sampling import SamplingSettings
+from training.evaluation.sense.arms import CONSTANT, references
+from training.evaluation.sense.encoder import SentenceEncoder
+from training.evaluation.sense.report import ENCODER, Answered, sense_report
 from training.evaluation.text import distinct, has_echo, mask_emotion_words, repetition
-from training.report.schema import ArmReport, PairedComparison, PersonaReport, PersonasReport
+from training.report.schema import (
+    ArmReport,
+    PairedComparison,
+    PersonaReport,
+    PersonasReport,
+    SenseReport,
+)
+
+Exchanges = Mapping[Emotion, Mapping[Arm, Sequence[Exchange]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ class PersonaArtifacts:
     base: str  # base weights of the adapters, as a name in the catalogue or a folder
     adapters: Path  # folder with an adapter per persona: a run, or what was published
     judge: Path
+    encoder: str = ENCODER  # sentence encoder, as a name in the catalogue or a folder
 
 
 def find_adapters(folder: Path) -> dict[Emotion, Path]:
@@ -53,7 +66,7 @@ def personas_report(
     unseen: dict[str, list[Example]],
     log: Callable[[str], None],
 ) -> PersonasReport:
-    """Answer every held-out message in three arms, and measure the answers.
+    """Answer every held-out message in each arm, and measure the answers.
 
     `unseen` are sets that the judge never saw. `log` takes lines about the progress.
     """
@@ -74,6 +87,10 @@ def personas_report(
         personas=[persona_report(judge, persona, exchanges[persona]) for persona in LABELS],
         separability=separability(generator, settings),
         chain=chain_report(judge, generator, detect, adapter_exchanges, settings),
+        sense=_sense(artifacts, exchanges),
+        reference_nll={
+            persona: generator.nll(persona, held_out_pairs(persona, "plain")) for persona in LABELS
+        },
         worst=worst_answers(judge, adapter_exchanges),
     )
 
@@ -82,21 +99,34 @@ def _answer_held_out(
     generator: PersonaGenerator, persona: Emotion, settings: SamplingSettings
 ) -> dict[Arm, list[Exchange]]:
     messages = [pair.message for pair in held_out_pairs(persona)]
+    texts = {
+        Arm.CONSTANT: [CONSTANT[persona]] * len(messages),
+        Arm.REFERENCE: references(persona),
+    }
+    answers = {arm: generator.generate(arm, persona, messages, settings) for arm in GENERATED}
+    answers |= {arm: [GeneratedAnswer(text, True) for text in own] for arm, own in texts.items()}
     return {
-        arm: [
-            Exchange(message, answer)
-            for message, answer in zip(
-                messages, generator.generate(arm, persona, messages, settings), strict=True
-            )
-        ]
+        arm: [Exchange(message, answer) for message, answer in zip(messages, own, strict=True)]
+        for arm, own in answers.items()
+    }
+
+
+def _sense(artifacts: PersonaArtifacts, exchanges: Exchanges) -> SenseReport:
+    encoder = SentenceEncoder(materialize(artifacts.encoder).folder)
+    arms = {
+        arm.value: {
+            persona: [Answered(each.message, each.text) for each in own[arm]]
+            for persona, own in exchanges.items()
+        }
         for arm in Arm
     }
+    return sense_report(encoder, artifacts.encoder, arms)
 
 
 def persona_report(
     judge: Judge, persona: Emotion, exchanges: dict[Arm, list[Exchange]]
 ) -> PersonaReport:
-    """Measure the three arms of a persona, and compare the adapter with the other two."""
+    """Measure the arms of a persona, and compare the adapter with the other generated ones."""
     texts = {arm: [each.text for each in exchanges[arm]] for arm in Arm}
     hits = {arm: judge.hits(texts[arm], persona) for arm in Arm}
     masked = {
@@ -112,7 +142,7 @@ def persona_report(
 def _comparisons(
     hits: dict[Arm, list[bool]], masked: dict[Arm, list[bool]]
 ) -> list[PairedComparison]:
-    others = (Arm.INSTRUCTION, Arm.BASE)
+    others = (Arm.INSTRUCTION, Arm.FEW_SHOT, Arm.BASE)
     return [
         *(compare_paired(hits[Arm.ADAPTER], hits[arm], arm.value) for arm in others),
         compare_paired(

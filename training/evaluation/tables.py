@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from training.report.schema import DetectorReport, Interval, PersonasReport
+from training.report.schema import DetectorReport, Interval, PersonasReport, SenseReport
 
 
 def detector_table(report: DetectorReport) -> Table:
@@ -37,6 +37,33 @@ def personas_table(report: PersonasReport) -> Table:
                 f"{arm.echo_rate:.3f}",
                 f"{arm.stop_rate:.3f}",
             )
+    return table
+
+
+def sense_table(report: SenseReport) -> Table:
+    """Return a table of the measures of sense, with a row for each arm."""
+    columns = (
+        "arm",
+        "message P@1",
+        "MRR",
+        "answer P@1",
+        "MRR",
+        "trigram",
+        "distinct-2",
+        "self-BLEU",
+    )
+    table = Table(*columns, title=f"sense, by {report.encoder}")
+    for name, arm in report.arms.items():
+        table.add_row(
+            name,
+            _format(arm.message_p1, 2, 2),
+            f"{arm.message_mrr:.2f}",
+            _format(arm.answer_p1, 2, 2),
+            f"{arm.answer_mrr:.2f}",
+            f"{arm.trigram_share:.3f} {arm.trigram}",
+            f"{arm.distinct_2:.2f}",
+            f"{arm.self_bleu:.2f}",
+        )
     return table
 
 

@@ -11,6 +11,8 @@ from models.emotions import LABELS, Emotion
 from training.report.format import (
     ADAPTER,
     EMOTION_TEST,
+    FEW_SHOT,
+    REFERENCE,
     SETS,
     interval,
     number,
@@ -27,7 +29,15 @@ from training.report.schema import (
     Published,
     Report,
 )
-from training.report.targets import DETECTOR_TARGETS, GAIN_TARGET, PERSONA_TARGETS, Target
+from training.report.targets import (
+    DETECTOR_TARGETS,
+    FEW_SHOT_GAIN_TARGET,
+    GAIN_TARGET,
+    PERSONA_TARGETS,
+    SELECTION_TARGET,
+    TRIGRAM_TARGET,
+    Target,
+)
 
 
 class Finding(NamedTuple):
@@ -46,6 +56,7 @@ def findings(report: Report) -> Iterator[Finding]:
     if report.personas:
         yield from _persona_targets(report.personas)
         yield from _gain_targets(report.personas)
+        yield from _sense_targets(report.personas)
 
 
 def _detector_targets(detector: DetectorReport) -> Iterator[Finding]:
@@ -137,11 +148,30 @@ def _gain_targets(personas: PersonasReport) -> Iterator[Finding]:
         yield _gain_target(against, by_persona)
 
 
+def _sense_targets(personas: PersonasReport) -> Iterator[Finding]:
+    arms = personas.sense.arms
+    if not {ADAPTER, REFERENCE} <= set(arms):
+        return
+    ours, ceiling = arms[ADAPTER].message_p1, arms[REFERENCE].message_p1
+    yield Finding(
+        f"The encoder picks the message of an answer in {interval(ours)}; target: at least "
+        f"{SELECTION_TARGET:g} of the written references' {interval(ceiling)}.",
+        ours.value >= SELECTION_TARGET * ceiling.value,
+    )
+    share = arms[ADAPTER].trigram_share
+    yield Finding(
+        f"Most frequent three words at most in {TRIGRAM_TARGET:g} of the answers: "
+        f"“{arms[ADAPTER].trigram}” in {number(share)}.",
+        share <= TRIGRAM_TARGET,
+    )
+
+
 def _gain_target(against: str, gains: dict[Emotion, Interval]) -> Finding:
-    hits = sum(gain.value >= GAIN_TARGET and gain.low > 0 for gain in gains.values())
+    target = FEW_SHOT_GAIN_TARGET if against == FEW_SHOT else GAIN_TARGET
+    hits = sum(gain.value >= target and gain.low > 0 for gain in gains.values())
     worst = min(gains, key=lambda persona: gains[persona].value)
     return Finding(
-        f"Hit rate at least {100 * GAIN_TARGET:.0f} points over “{against}”, interval above zero: "
+        f"Hit rate at least {100 * target:.0f} points over “{against}”, interval above zero: "
         f"{hits} of {len(gains)} personas (smallest gain: {worst}, {points(gains[worst])} points).",
         hits == len(gains),
     )

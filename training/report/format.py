@@ -3,6 +3,8 @@
 from training.report.schema import ArmReport, DetectorSetResult, Interval, PersonaReport
 
 ADAPTER = "adapter"
+FEW_SHOT = "few-shot"
+REFERENCE = "reference"
 EMOTION_TEST = "emotion_test"
 # Names of the evaluation sets on the page, in the order of the page.
 SETS = {

@@ -146,6 +146,32 @@ class ChainReport(FrozenModel):
     )
 
 
+class SenseResult(FrozenModel):
+    """Measures of sense of one arm, over the answers of all personas."""
+
+    answers: int
+    candidates: int = Field(description="candidates of a choice, the true one among them")
+    message_p1: Interval = Field(
+        description="share of answers for which the encoder picks the true message first"
+    )
+    message_mrr: float = Field(description="mean reciprocal rank of the true message")
+    answer_p1: Interval = Field(
+        description="share of messages for which the encoder picks the true answer first"
+    )
+    answer_mrr: float = Field(description="mean reciprocal rank of the true answer")
+    trigram: str = Field(description="three words in a row that most answers contain")
+    trigram_share: float = Field(description="share of answers that contain them")
+    distinct_2: float = Field(description="over the answers of all personas")
+    self_bleu: float = Field(description="mean over the personas")
+
+
+class SenseReport(FrozenModel):
+    """Measures of sense of every arm, with the encoder that chose."""
+
+    encoder: str
+    arms: dict[str, SenseResult]
+
+
 class PersonasReport(FrozenModel):
     """All personas, with the judge and the sampling settings that measured them."""
 
@@ -159,6 +185,10 @@ class PersonasReport(FrozenModel):
         description="accuracy of a six-way probe on the adapters' answers, cross-validated"
     )
     chain: ChainReport
+    sense: SenseReport
+    reference_nll: dict[Emotion, float] = Field(
+        description="nats a token of the written references under each adapter"
+    )
     worst: list[Answer]
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from training.report.format import EMOTION_TEST
 
 GAIN_TARGET = 0.25  # gain in hit rate of an adapter over each other arm
+SELECTION_TARGET = 0.75  # adapter's P@1 of the true message, as a share of the references'
+TRIGRAM_TARGET = 0.06  # share of the adapters' answers with the same three words
+FEW_SHOT_GAIN_TARGET = 0.15  # over the base model with written examples
 
 
 @dataclass(frozen=True, slots=True)

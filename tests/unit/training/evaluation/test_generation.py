@@ -14,9 +14,11 @@ from models.personas import builtin_personas
 from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from support.tiny_models import tiny_gemma
+from training.datasets.persona_pairs import Pair
 from training.evaluation import generation
-from training.evaluation.generation import Arm, GeneratedAnswer, PersonaGenerator
+from training.evaluation.generation import GENERATED, Arm, GeneratedAnswer, PersonaGenerator
 from training.evaluation.sampling import SamplingSettings
+from training.evaluation.sense.arms import few_shot_pairs
 from training.personas.backends import PeftBackend
 from training.personas.train import save_adapter
 from training.recipe import PersonaRecipe
@@ -150,10 +152,10 @@ def test_adapter_stops_at_a_line_end_and_the_base_does_not(
     monkeypatch.setattr(PromptEncoder, "line_end_ids", lambda self: [7, 9])
     model = EchoModel(generator)
     eos = generator.encoder.eos_id
-    for arm in Arm:
+    for arm in GENERATED:
         generator.generate(arm, Emotion.JOY, MESSAGES[:1], GREEDY)
     stop_ids = [arguments["eos_token_id"] for arguments in model.arguments]
-    assert stop_ids == [[eos], [eos], [eos, 7, 9]]
+    assert stop_ids == [[eos], [eos], [eos, 7, 9], [eos, 7, 9]]
 
 
 def test_adapter_with_random_weights_generates_one_line(generator: PersonaGenerator) -> None:
@@ -165,11 +167,15 @@ def test_adapter_with_random_weights_generates_one_line(generator: PersonaGenera
 def test_each_arm_has_its_own_prompt(generator: PersonaGenerator) -> None:
     model = EchoModel(generator)
     joy = builtin_personas()[Emotion.JOY]
-    for arm in Arm:
+    examples = "".join(
+        f"Friend: {pair.message}\nJoy: {pair.answer}\n" for pair in few_shot_pairs(Emotion.JOY)
+    )
+    for arm in GENERATED:
         generator.generate(arm, Emotion.JOY, ["I got the job!"], GREEDY)
     assert model.prompts == [
         "Friend: I got the job!\nAnswer:",
         f"{joy.instruction}\nFriend: I got the job!\nJoy:",
+        f"{joy.instruction}\n{examples}Friend: I got the job!\nJoy:",
         "Friend: I got the job!\nJoy:",
     ]
 
@@ -177,9 +183,9 @@ def test_each_arm_has_its_own_prompt(generator: PersonaGenerator) -> None:
 def test_each_arm_uses_its_weights(generator: PersonaGenerator) -> None:
     model = EchoModel(generator)
     for persona in (Emotion.JOY, Emotion.FEAR):
-        for arm in Arm:
+        for arm in GENERATED:
             generator.generate(arm, persona, MESSAGES[:1], GREEDY)
-    assert [disabled for _, disabled in model.active] == [True, True, False] * 2
+    assert [disabled for _, disabled in model.active] == [True, True, True, False] * 2
     assert [name for name, disabled in model.active if not disabled] == ["joy", "fear"]
 
 
@@ -221,3 +227,24 @@ def test_lm_head_gets_contiguous_hidden_states(generator: PersonaGenerator) -> N
     generator.generate(Arm.ADAPTER, Emotion.JOY, MESSAGES, GREEDY)
     assert len(contiguous) > 1
     assert all(contiguous)
+
+
+def test_loss_counts_the_tokens_of_the_answers_under_the_adapter(
+    generator: PersonaGenerator,
+) -> None:
+    pairs = [
+        Pair(topic="work", message="I got the job!", answer="You did it!"),
+        Pair(topic="work", message="Hm.", answer="What happened? Tell me."),
+    ]
+    total, tokens = 0.0, 0
+    for pair in pairs:
+        prompt = generator.encoder.prompt("Fear", pair.conversation)
+        answer = generator.encoder.completion(pair.answer)
+        generator.model.set_adapter("fear")
+        with torch.inference_mode():
+            logits = generator.model(input_ids=torch.tensor([prompt + answer])).logits[0].float()
+        for position, token in enumerate(answer, len(prompt) - 1):
+            total -= logits[position].log_softmax(-1)[token].item()
+        tokens += len(answer)
+    assert generator.nll(Emotion.FEAR, pairs) == pytest.approx(total / tokens, rel=1e-3)
+    assert generator.nll(Emotion.JOY, pairs) != pytest.approx(total / tokens, rel=1e-3)

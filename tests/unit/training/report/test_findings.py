@@ -38,7 +38,8 @@ def with_adapters(
         )
         arms = {"adapter": sample_arm(numbers, hit_rate, **measures)}
         changed.append(each.model_copy(update={"arms": arms, "comparisons": [comparison]}))
-    personas = report.personas.model_copy(update={"personas": changed})
+    sense = report.personas.sense.model_copy(update={"arms": {}})
+    personas = report.personas.model_copy(update={"personas": changed, "sense": sense})
     return report.model_copy(update={"detectors": [], "personas": personas})
 
 
@@ -127,3 +128,45 @@ def test_reports_the_share_of_mistakes_with_label_noise(report: Report) -> None:
     assert "112 of its 129 mistakes on emotion/test" in last.text
     assert "258 rows" in last.text
     assert "wrong in 116" in last.text
+
+
+@pytest.mark.parametrize(
+    ("message_p1", "trigram_share", "met"),
+    [(0.61, 0.06, [True, True]), (0.59, 0.061, [False, False])],
+)
+def test_sense_is_measured_against_the_references(
+    report: Report, message_p1: float, trigram_share: float, met: list[bool]
+) -> None:
+    assert report.personas
+    arms = report.personas.sense.arms
+    ceiling = Interval(value=0.8, low=0.7, high=0.9)
+    ours = ceiling.model_copy(update={"value": message_p1})
+    changed = {
+        "reference": arms["reference"].model_copy(update={"message_p1": ceiling}),
+        "adapter": arms["adapter"].model_copy(
+            update={"message_p1": ours, "trigram_share": trigram_share}
+        ),
+    }
+    sense = report.personas.sense.model_copy(update={"arms": changed})
+    personas = report.personas.model_copy(update={"sense": sense})
+    found = findings(report.model_copy(update={"detectors": [], "personas": personas}))
+    assert [
+        each.met for each in found if "three words" in each.text or "encoder" in each.text
+    ] == met
+
+
+@pytest.mark.parametrize(("against", "met"), [("few-shot", True), ("base", False)])
+def test_gain_over_examples_has_a_lower_target(report: Report, against: str, met: bool) -> None:
+    gain = Interval(value=0.15, low=0.05, high=0.25)
+    changed = with_adapters(report, [0.9] * 6, gain, MEASURES_AT_THE_TARGETS)
+    assert changed.personas
+    personas = [
+        each.model_copy(
+            update={"comparisons": [each.comparisons[0].model_copy(update={"against": against})]}
+        )
+        for each in changed.personas.personas
+    ]
+    again = changed.model_copy(
+        update={"personas": changed.personas.model_copy(update={"personas": personas})}
+    )
+    assert list(findings(again))[4].met is met

@@ -104,7 +104,7 @@ def test_untrusted_text_is_escaped(html: str) -> None:
     assert "<script" not in html
     assert "<b>" not in html
     page = Page(html)
-    assert page.text.count(ATTACK) == 20
+    assert page.text.count(ATTACK) == 24
     assert not any(name.startswith("on") for name, _ in page.attributes)
     assert "2.13.0<b>" in page.text
 
@@ -114,7 +114,7 @@ def test_shows_every_interval(report: Report, html: str) -> None:
     assert report.personas
     gains = [test.gain for each in report.personas.personas for test in each.comparisons]
     found = intervals_in(report)
-    assert len(found) == 2 * 10 + 1 + 6 + 6 * (3 * 2 + 2) + 3
+    assert len(found) == 2 * 10 + 1 + 6 + 6 * (3 * 2 + 2) + 3 * 2 + 3
     for each in found:
         assert (points(each) if each in gains else interval(each)) in text
 
