@@ -74,6 +74,13 @@ class DetectorManifest(_Manifest):
         return labels
 
 
+class CriticManifest(_Manifest):
+    """Manifest of a critic."""
+
+    kind: Literal["critic"] = "critic"
+    max_tokens: int = Field(gt=0, le=512, description="of conversation and answer together")
+
+
 class AdapterManifest(_Manifest):
     """Manifest of a persona's LoRA adapter."""
 

@@ -173,6 +173,39 @@ def harm(
 
 
 @app.command()
+def critic(
+    recipe: Recipe = "critic-minilm-l6",
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="file that `reading merge --labels` wrote; repeatable", exists=True),
+    ] = None,
+    run: Run = Path("runs/critic"),
+    overrides: Overrides = None,
+) -> None:
+    """Train the critic, which scores if an answer makes sense for its message, and measure it."""
+    from training.critic.train import train_critic
+    from training.recipe import CriticRecipe
+
+    typer.echo(train_critic(CriticRecipe.read(recipe, overrides or ()), labels or [], run))
+
+
+@app.command()
+def measure_critic(
+    critic: Annotated[Path, typer.Argument(help="folder of the critic", exists=True)],
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="answers that readers marked; repeatable", exists=True),
+    ] = None,
+) -> None:
+    """Measure a critic on held-out messages and on the held-out third of the marked answers."""
+    from training.critic.evaluate import critic_metrics
+    from training.datasets.read_labels import read_labels
+
+    for name, value in critic_metrics(critic, read_labels(labels or [])).items():
+        typer.echo(f"{name}  {value:.4f}")
+
+
+@app.command()
 def publish(
     run: Annotated[Path, typer.Argument(help="folder of a finished run", exists=True)],
 ) -> None:

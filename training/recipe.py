@@ -206,3 +206,27 @@ class PersonaRecipe(_Recipe):
         ge=1,
         description="steps between checkpoints; an interrupted run resumes at the last one",
     )
+
+
+class CriticRecipe(_Recipe):
+    """Settings of the critic: a cross-encoder on written pairs, wrong answers and read labels."""
+
+    pairs: int | None = Field(
+        default=None, ge=2, description="plain pairs to train on, drawn from all; none: all"
+    )
+    wrong_answers: int = Field(default=2, ge=1, description="wrong answers made for each pair")
+    label_repeats: int = Field(
+        default=2, ge=0, description="times that an epoch shows each answer that readers marked"
+    )
+    epochs: float = Field(default=1, gt=0, description="passes over the rows")
+    batch_size: int = Field(default=32, ge=1, description="rows per step and device")
+    max_tokens: int = Field(
+        default=96, ge=8, le=512, description="tokens of conversation and answer together"
+    )
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="peak after the warm-up; it then falls linearly to 0"
+    )
+    warmup_steps: int = Field(
+        default=50, ge=0, description="steps in which the learning rate rises"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")

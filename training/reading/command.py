@@ -67,12 +67,18 @@ def merge(
     key: Annotated[Path, typer.Argument(help="key.csv of the sheet", exists=True)],
     readers: Annotated[list[Path], typer.Argument(help="copies of the sheet with marks")],
     out: Annotated[Path | None, typer.Option(help="JSON file of the result")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="JSONL file of marked answers, to train a critic on")
+    ] = None,
 ) -> None:
     """Merge the readers' marks (0, 1 or 2) into shares, intervals and agreement."""
-    from training.reading.merge import merge, reading_table
+    from training.datasets.read_labels import write_labels
+    from training.reading.merge import labelled_answers, merge, reading_table
     from training.runs.progress import console
 
     result = merge(key, readers)
     if out:
         out.write_text(result.model_dump_json(indent=2) + "\n", "utf-8")
+    if labels:
+        write_labels(labelled_answers(key, readers), labels)
     console.print(reading_table(result))

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from models.emotions import LABELS, Emotion
 from models.schema import FrozenModel
+from training.datasets.read_labels import LabelledAnswer
 from training.errors import ReadingError
 from training.evaluation.intervals import wilson_interval
 from training.reading.agreement import cohen_kappa, fleiss_kappa
-from training.reading.sheet import KeyRow, read_csv, read_key
+from training.reading.sheet import SHEET_COLUMNS, KeyRow, read_csv, read_key
 from training.report.schema import Interval
 
 MARKS = {"0": 0, "1": 1, "2": 2}
@@ -86,6 +87,27 @@ def read_marks(file: Path, key: Mapping[str, KeyRow]) -> Marks:
             f"{file}: id {unknown[0]} is not in the key; it belongs to another sheet"
         )
     return {number: MARKS[found[number]] for number in key}
+
+
+def labelled_answers(key_file: Path, reader_files: Sequence[Path]) -> list[LabelledAnswer]:
+    """Return the answers of the sheet with the median mark of the readers, to train a critic on.
+
+    The texts are those of the first reader's file. Raises ReadingError.
+    """
+    key = read_key(key_file)
+    marks = [read_marks(file, key) for file in reader_files]
+    rows = read_csv(reader_files[0], SHEET_COLUMNS)
+    return [
+        LabelledAnswer.model_validate(
+            {
+                "persona": row["persona"],
+                "message": row["message"],
+                "answer": row["answer"],
+                "mark": statistics.median_low([own[row["id"]] for own in marks]),
+            }
+        )
+        for row in rows
+    ]
 
 
 def _systems(key: Mapping[str, KeyRow], rows: Sequence[Sequence[int]]) -> dict[str, SystemReading]:

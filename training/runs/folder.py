@@ -15,7 +15,7 @@ import torch
 
 from models.precision import device_name
 from training.errors import RecipeError
-from training.recipe import DetectorRecipe, PersonaRecipe
+from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe
 
 PACKAGES = (
     "torch",
@@ -34,7 +34,7 @@ RECIPE_FILE = "recipe.json"
 
 
 def open_run(
-    run: Path, recipe: DetectorRecipe | PersonaRecipe, data_hashes: dict[str, str]
+    run: Path, recipe: DetectorRecipe | PersonaRecipe | CriticRecipe, data_hashes: dict[str, str]
 ) -> None:
     """Write recipe, data hashes and environment into a new or resumed run.
 

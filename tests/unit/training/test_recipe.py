@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from models.weights.catalog import load_catalog
 from training.__main__ import app
 from training.errors import RecipeError
-from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe
+from training.recipe import RECIPES, CriticRecipe, DetectorRecipe, PersonaRecipe
 
-KINDS: dict[str, type[DetectorRecipe] | type[PersonaRecipe]] = {
+KINDS: dict[str, type[CriticRecipe] | type[DetectorRecipe] | type[PersonaRecipe]] = {
+    "critic": CriticRecipe,
     "detector": DetectorRecipe,
     "personas": PersonaRecipe,
 }

@@ -7,8 +7,10 @@ from typer.testing import CliRunner
 
 from models.emotions import Emotion
 from training.__main__ import app
+from training.datasets.read_labels import read_labels
 from training.errors import ReadingError
 from training.reading.merge import merge
+from training.reading.sheet import read_answers
 
 SYSTEMS = "aaaabbbb"
 PERSONAS = ("joy", "fear") * 4
@@ -89,5 +91,11 @@ def test_command_writes_sheet_and_result(tmp_path: Path) -> None:
     (folder / "sheet.csv").write_text("\n".join([lines[0], *(f"{x}2" for x in lines[1:])]), "utf-8")
     out = tmp_path / "reading.json"
     arguments = ["merge", str(folder / "key.csv"), str(folder / "sheet.csv"), "--out", str(out)]
+    arguments += ["--labels", str(tmp_path / "labels.jsonl")]
     assert runner.invoke(app, ["reading", *arguments]).exit_code == 0
     assert '"written":{"answers":6,"sense":{"value":1.0' in "".join(out.read_text().split())
+    labelled = read_labels([tmp_path / "labels.jsonl"])
+    assert len(labelled) == 6
+    assert {(each.answer, each.mark) for each in labelled} <= {
+        (answer.answer, 2) for answer in read_answers(answers)
+    }

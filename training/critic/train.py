@@ -1,0 +1,149 @@
+"""Training of the critic: all weights of a small encoder but its word embeddings, and a head.
+
+recipe -> rows -> Trainer -> tensors that changed -> measures -> artefact and manifest
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch.utils.data import Dataset
+from transformers import (
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from models.critic import blank_critic, encode
+from models.hashing import file_sha256, json_sha256
+from models.manifest import DETECTOR_WEIGHTS, CriticManifest
+from models.precision import has_gpu
+from models.weights.cache import Materialized, materialize
+from training.critic.evaluate import critic_metrics
+from training.critic.rows import Row, read_rows, written_rows
+from training.datasets.persona_pairs import training_pairs
+from training.datasets.read_labels import read_labels
+from training.recipe import CriticRecipe
+from training.runs.folder import open_run, write_results
+from training.runs.machine import prepare_machine
+from training.runs.progress import ProgressLine, console, quiet_libraries
+
+
+class CriticRows(Dataset[dict[str, object]]):
+    """Tokenized rows with their lengths, by which the trainer groups them."""
+
+    def __init__(self, rows: Sequence[Row], base: Path, max_tokens: int) -> None:
+        """Tokenize the rows with the tokenizer of `base`."""
+        pairs = [(row.conversation, row.answer) for row in rows]
+        self.encoded = encode(AutoTokenizer.from_pretrained(base), pairs, max_tokens)
+        self.targets = [row.target for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        row = {name: values[index] for name, values in self.encoded.items()}
+        return {**row, "labels": [self.targets[index]], "length": len(row["input_ids"])}
+
+
+def train_critic(recipe: CriticRecipe, labels: Sequence[Path], run: Path) -> Path:
+    """Train a critic, or resume an interrupted run, and return the artefact's folder.
+
+    Args:
+        recipe: settings of the run.
+        labels: files of answers that readers marked; a third of the messages is held out.
+        run: folder of the run; it gets checkpoints, results and the artefact.
+
+    Raises:
+        ReadingError: a file of labels cannot be read.
+        RecipeError: the run was started with another recipe or other data.
+    """
+    quiet_libraries()
+    labelled = read_labels(labels)
+    rows = training_rows(recipe) + read_rows(labelled, recipe.label_repeats)
+    data_hash = json_sha256([[row.conversation, row.answer, row.target] for row in rows])
+    open_run(run, recipe, {"training": data_hash})
+    set_seed(recipe.seed)
+    prepare_machine(recipe.threads)
+    base = materialize(recipe.base, console.print)
+    model = blank_critic(base.folder)
+    model.get_input_embeddings().weight.requires_grad_(False)
+    trainer = _make_trainer(model, CriticRows(rows, base.folder, recipe.max_tokens), recipe, run)
+    console.print(f"{len(rows)} training rows, base {base.name}")
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
+    manifest = export(model, base, recipe, data_hash, run / "artifact")
+    metrics = critic_metrics(run / "artifact", labelled)
+    manifest.model_copy(update={"metrics": metrics}).write(run / "artifact")
+    write_results(run, trainer.state.log_history, metrics)
+    return run / "artifact"
+
+
+def training_rows(recipe: CriticRecipe) -> list[Row]:
+    """Return the rows of written pairs that the recipe names."""
+    pairs_of = partial(training_pairs, pair_set="plain")
+    return written_rows(pairs_of, recipe.wrong_answers, recipe.pairs, recipe.seed)
+
+
+def export(
+    model: PreTrainedModel, base: Materialized, recipe: CriticRecipe, data_hash: str, out: Path
+) -> CriticManifest:
+    """Write the trained tensors in bf16, and their manifest without metrics."""
+    out.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: parameter.detach().to(torch.bfloat16).contiguous().cpu()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+    save_file(tensors, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
+    manifest = CriticManifest(
+        content_hash=file_sha256(out / DETECTOR_WEIGHTS),
+        base=base.name,
+        base_hash=base.sha256,
+        training_data_hash=data_hash,
+        max_tokens=recipe.max_tokens,
+        metrics={},
+    )
+    manifest.write(out)
+    return manifest
+
+
+def _make_trainer(
+    model: PreTrainedModel, rows: CriticRows, recipe: CriticRecipe, run: Path
+) -> Trainer:
+    tokenizer = AutoTokenizer.from_pretrained(materialize(recipe.base).folder)
+    trainer = Trainer(
+        model=model,
+        args=_arguments(recipe, run),
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[ProgressLine("critic")],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(recipe: CriticRecipe, run: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(run),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        train_sampling_strategy="group_by_length",
+        use_cpu=not has_gpu(),
+        seed=recipe.seed,
+        logging_steps=25,
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        report_to=[],
+        disable_tqdm=True,
+    )
