@@ -102,7 +102,7 @@ def test_rejects_a_list_with_one_invalid_text(client: httpx.Client, text: list[A
     check(client.post("/v1/detect", json={"text": text}), "/v1/detect", 422, "invalid-request")
 
 
-@pytest.mark.parametrize("path", [f"/{SECRET}", f"/v1/personas/{SECRET}", "/"])
+@pytest.mark.parametrize("path", [f"/{SECRET}", f"/v1/personas/{SECRET}"])
 def test_unknown_path_is_404(client: httpx.Client, path: str) -> None:
     check(client.get(path), path, 404, "not-found")
 
