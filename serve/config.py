@@ -94,7 +94,18 @@ class HardwareProfile(_Frozen):
     gpu_memory_utilization: float = Field(default=0.85, gt=0, lt=1, description="on a GPU only")
     max_num_seqs: int = Field(default=32, ge=1)
     max_model_len: int = Field(default=2048, ge=256)
-    tensor_parallel_size: int = Field(default=1, ge=1)
+    tensor_parallel_size: int = Field(default=1, ge=1, description="GPUs of one engine; only 1")
+
+    @field_validator("tensor_parallel_size")
+    @classmethod
+    def _check_tested(cls, value: int) -> int:
+        """Refuse what has never run: a wrong split of an adapter would only change its answers."""
+        if value > 1:
+            raise ValueError(
+                f"an engine on {value} GPUs has never been tested with adapters; Gemma 2 2B fits "
+                "one GPU of 16 GB: use replicas for more throughput"
+            )
+        return value
 
 
 class ScriptedConfig(_Frozen):
@@ -196,6 +207,14 @@ class TracingConfig(_Frozen):
 NO_TRACES = TracingConfig()
 
 
+def _check_gpus(part: str, device: str, gpus: float) -> None:
+    if device == "cuda" and not gpus:
+        raise ValueError(
+            f"{part} is on device cuda but reserves no GPU, so Ray would place it without one: set "
+            f"{part}.replicas.gpus"
+        )
+
+
 class ServeConfig(_Frozen):
     """The whole graph."""
 
@@ -208,6 +227,27 @@ class ServeConfig(_Frozen):
         default="serve",
         description="coupled: by `serve.capacity.ray_policy`, which the Serve config names as well",
     )
+
+    @model_validator(mode="after")
+    def _check_gpu_shares(self) -> Self:
+        """Refuse parts on a GPU that reserve none, and a shared GPU that is too small.
+
+        The engine takes its share of the whole memory. A detector on the same GPU needs the rest.
+        """
+        detector, responder = self.detector, self.responder
+        _check_gpus("detector", detector.device, detector.replicas.gpus)
+        if responder.kind == "vllm":
+            _check_gpus("responder", responder.hardware.device, responder.replicas.gpus)
+        together = detector.replicas.gpus + responder.replicas.gpus
+        shared = detector.replicas.gpus > 0 and together <= 1
+        if shared and responder.hardware.gpu_memory_utilization > responder.replicas.gpus:
+            raise ValueError(
+                "detector and responder may share a GPU, and the engine would take "
+                f"{responder.hardware.gpu_memory_utilization:g} of its memory, more than the "
+                f"{responder.replicas.gpus:g} that the responder reserves: lower "
+                "hardware.gpu_memory_utilization, or put the detector on the CPU"
+            )
+        return self
 
 
 SCRIPTED = ServeConfig(

@@ -12,11 +12,12 @@ from models.cores import affinity, usable_cores
 from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling
-from serve.errors import InvalidRequest
+from serve.errors import ConfigError, InvalidRequest
 
 # vLLM's default of 128 is longer than most conversations, and only whole blocks are cached.
 CPU_BLOCK_TOKENS = 32
 GIB = 2**30
+BF16_CAPABILITY = 80  # compute capability 8.0: Ampere
 
 
 def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:
@@ -29,25 +30,33 @@ def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACE
         # vLLM's default is gRPC.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
     if hardware.device == "cpu":
-        for name, value in _thread_variables(hardware.tensor_parallel_size).items():
+        for name, value in _thread_variables().items():
             os.environ.setdefault(name, value)
 
 
-def _thread_variables(workers: int) -> dict[str, str]:
-    """Give each of the engine's workers its share of the usable cores.
+def check_bf16(platform: Any) -> None:
+    """Raise ConfigError if vLLM's platform is a GPU without bf16, such as T4 or V100.
+
+    It asks the driver, so CUDA is not initialised in this process.
+    """
+    if not platform.has_device_capability(BF16_CAPABILITY):
+        raise ConfigError(
+            f"{platform.get_device_name()} has no bf16, Gemma is unstable in fp16, and vLLM has no "
+            "LoRA in float32: use a GPU of the Ampere generation or newer, or hardware.device: cpu"
+        )
+
+
+def _thread_variables() -> dict[str, str]:
+    """Give the engine the usable cores.
 
     By default vLLM reserves one core, which is half of a two-core machine. With a CPU quota the
     threads are not bound: every container with a quota would choose the same first cores.
     """
     cores = affinity()
     usable = usable_cores()
-    if usable < max(len(cores), workers):
-        threads = max(usable // workers, 1)
-        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
-    share = len(cores) // workers
-    shares = [cores[start * share : (start + 1) * share] for start in range(workers)]
-    lists = [",".join(map(str, each)) for each in shares]
-    return {"VLLM_CPU_OMP_THREADS_BIND": "|".join(lists)}
+    if usable < len(cores):
+        return {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(usable)}
+    return {"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores))}
 
 
 def engine_arguments(

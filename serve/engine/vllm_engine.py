@@ -14,7 +14,12 @@ from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.detokenizer import detokenizer
 from serve.engine.protocol import EngineStats, Sampling, TextChunk
-from serve.engine.vllm_args import engine_arguments, sampling_params, set_environment
+from serve.engine.vllm_args import (
+    check_bf16,
+    engine_arguments,
+    sampling_params,
+    set_environment,
+)
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_errors import finish_reason, translated_errors
 from serve.engine.vllm_logprobs import token_logprobs
@@ -59,6 +64,10 @@ class VllmEngine:
         from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
 
         arguments = engine_arguments(self._base, self._hardware, self._limits, self._tracing)
+        if self._hardware.device == "cuda":
+            from vllm.platforms import current_platform
+
+            check_bf16(current_platform)
         arguments["skip_tokenizer_init"] = True
         if self._hardware.device == "cpu":
             arguments["worker_extension_cls"] = WORKER_EXTENSION

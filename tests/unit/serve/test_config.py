@@ -13,7 +13,14 @@ from ray.serve.schema import ServeDeploySchema
 from serve.app import build
 from serve.capacity import derive_gates
 from serve.cli.config_file import read_config
-from serve.config import SCRIPTED, DetectorConfig, Replicas, ResponderConfig, ServeConfig
+from serve.config import (
+    SCRIPTED,
+    DetectorConfig,
+    HardwareProfile,
+    Replicas,
+    ResponderConfig,
+    ServeConfig,
+)
 from serve.errors import ConfigError
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -115,10 +122,54 @@ def test_local_deploy_file_needs_no_gpu() -> None:
     assert local.responder.replicas.gpus == 0
 
 
-def test_gpu_deploy_file_shares_one_gpu() -> None:
+def test_gpu_deploy_file_gives_the_whole_gpu_to_the_engine() -> None:
     gpu = read_config(DEPLOY / "gpu.yaml")
-    assert (gpu.responder.hardware.device, gpu.detector.device) == ("cuda", "cuda")
-    assert 0 < gpu.responder.replicas.gpus + gpu.detector.replicas.gpus <= 1
+    assert (gpu.responder.hardware.device, gpu.detector.device) == ("cuda", "cpu")
+    assert (gpu.responder.replicas.gpus, gpu.detector.replicas.gpus) == (1, 0)
+    assert (gpu.detector.folder / "manifest.json").exists(), "the shipped detector"
+
+
+def gpu_config(detector: float | None, responder: float, memory: float) -> ServeConfig:
+    """A config with shares of GPUs; a detector without a share is on the CPU."""
+    device = "cpu" if detector is None else "cuda"
+    return ServeConfig.model_validate(
+        {
+            "detector": {"device": device, "replicas": {"gpus": detector or 0}},
+            "responder": {
+                "hardware": {"device": "cuda", "gpu_memory_utilization": memory},
+                "replicas": {"gpus": responder},
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("detector", "responder", "memory"), [(None, 1, 0.9), (1, 1, 0.9), (0.15, 0.85, 0.8)]
+)
+def test_gpu_shares_that_fit_are_accepted(
+    detector: float | None, responder: float, memory: float
+) -> None:
+    assert gpu_config(detector, responder, memory).responder.replicas.gpus == responder
+
+
+@pytest.mark.parametrize(
+    ("detector", "responder", "memory", "said"),
+    [
+        (0, 1, 0.9, r"set detector\.replicas\.gpus"),
+        (None, 0, 0.9, r"set responder\.replicas\.gpus"),
+        (0.15, 0.85, 0.9, "may share a GPU"),
+    ],
+)
+def test_gpu_shares_that_cannot_work_are_refused(
+    detector: float | None, responder: float, memory: float, said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        gpu_config(detector, responder, memory)
+
+
+def test_untested_tensor_parallelism_is_refused() -> None:
+    with pytest.raises(ValidationError, match="2 GPUs has never been tested"):
+        HardwareProfile(tensor_parallel_size=2)
 
 
 @pytest.mark.parametrize(

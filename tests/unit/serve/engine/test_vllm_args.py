@@ -8,10 +8,11 @@ import pytest
 
 from serve.capacity import EngineLimits
 from serve.config import HardwareProfile, TracingConfig
-from serve.engine.vllm_args import engine_arguments, set_environment
+from serve.engine.vllm_args import check_bf16, engine_arguments, set_environment
+from serve.errors import ConfigError
 
 CPU = HardwareProfile(device="cpu", kv_cache_gib=2, max_num_seqs=7, max_model_len=512)
-CUDA = HardwareProfile(device="cuda", gpu_memory_utilization=0.6, tensor_parallel_size=2)
+CUDA = HardwareProfile(device="cuda", gpu_memory_utilization=0.6)
 SHAPE = {"max_num_seqs": 7, "max_model_len": 512}
 NO_ADAPTERS = EngineLimits(max_loras=0, max_lora_rank=8, **SHAPE)
 ADAPTERS = EngineLimits(max_loras=7, max_lora_rank=16, **SHAPE)
@@ -71,33 +72,13 @@ def test_a_cpu_engine_gets_its_cache_size_and_every_usable_core(
     }
 
 
-@pytest.mark.parametrize(
-    ("ids", "usable", "workers", "expected"),
-    [
-        ([0, 1, 2, 3], 4, 2, {"VLLM_CPU_OMP_THREADS_BIND": "0,1|2,3"}),
-        ([4, 6, 8], 3, 2, {"VLLM_CPU_OMP_THREADS_BIND": "4|6"}),
-        (
-            [*range(64)],
-            2,
-            1,
-            {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2"},
-        ),
-        ([7], 1, 2, {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}),
-    ],
-    ids=["shared", "one is left over", "quota", "more workers than cores"],
-)
-def test_workers_share_the_cores_and_are_unbound_under_a_quota(
-    environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    ids: list[int],
-    usable: int,
-    workers: int,
-    expected: dict[str, str],
+def test_threads_are_not_bound_under_a_cpu_quota(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_cores(monkeypatch, ids, usable)
-    set_environment(HardwareProfile(tensor_parallel_size=workers))
+    set_cores(monkeypatch, [*range(64)], 2)
+    set_environment(CPU)
     found = {name: value for name, value in environment.items() if "OMP" in name}
-    assert found == expected
+    assert found == {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2"}
 
 
 def test_a_gpu_engine_gets_no_cpu_variables(environment: dict[str, str]) -> None:
@@ -135,3 +116,20 @@ def test_variables_that_are_already_set_stay(environment: dict[str, str]) -> Non
     environment.update(own)
     set_environment(CPU)
     assert environment == own
+
+
+@pytest.mark.parametrize(("name", "capability"), [("Tesla T4", 75), ("Tesla V100", 70)])
+def test_a_gpu_without_bf16_is_refused_before_anything_is_loaded(
+    name: str, capability: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name} has no bf16"):
+        check_bf16(gpu(name, capability))
+    check_bf16(gpu("NVIDIA L4", 89))
+    check_bf16(gpu("NVIDIA A100", 80))
+
+
+def gpu(name: str, capability: int) -> SimpleNamespace:
+    """vLLM's platform of a GPU, as far as the check asks it."""
+    return SimpleNamespace(
+        has_device_capability=lambda needed: capability >= needed, get_device_name=lambda: name
+    )

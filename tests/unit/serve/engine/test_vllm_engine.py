@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import vllm.platforms
 from tokenizers import Tokenizer, models
 from vllm.engine import arg_utils
 from vllm.v1.engine import async_llm
@@ -17,7 +18,7 @@ from serve.config import HardwareProfile
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_engine import VllmEngine
-from serve.errors import EngineDead, EngineError, InvalidRequest
+from serve.errors import ConfigError, EngineDead, EngineError, InvalidRequest
 
 LIMITS = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512)
 STATES = {"lora": "active", "lm_head": "the processor has no int8 dot product"}
@@ -90,6 +91,27 @@ async def test_a_cpu_engine_reports_the_operators_of_its_worker(
     assert arguments["skip_tokenizer_init"] is True
 
 
+@pytest.fixture
+def capability(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Compute capability of a GPU that vLLM finds; an L4 unless a test changes it."""
+    found = {"capability": 89}
+    gpu = SimpleNamespace(
+        has_device_capability=lambda needed: found["capability"] >= needed,
+        get_device_name=lambda: "a GPU",
+    )
+    monkeypatch.setattr(vllm.platforms, "current_platform", gpu)
+    return found
+
+
+async def test_a_gpu_without_bf16_is_refused(
+    started: Callable[..., Any], capability: dict[str, int]
+) -> None:
+    capability["capability"] = 75
+    with pytest.raises(ConfigError, match="a GPU has no bf16"):
+        await started("cuda")
+
+
+@pytest.mark.usefixtures("capability")
 async def test_a_gpu_engine_has_no_cpu_operators(started: Callable[..., Any]) -> None:
     engine, fake, arguments = await started("cuda")
     assert engine.operators == {}
