@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos overload bench profile load lock train-gpu clean
+.PHONY: serve chat test check chaos overload bench profile load lock lock-check train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -50,11 +50,18 @@ load: $(VENV)/.dev
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile
 
+# Resolves both GPU lock files again without installing anything.
+lock-check: $(VENV)/.dev
+	PATH="$(VENV)/bin:$$PATH" requirements/check
+
 # Unsloth will not import without an accelerator and pins its own versions: an environment of its own. RECIPE= and RUN= choose another run.
+# `make train-gpu --dry-run` prints the plan, without a GPU and without that environment.
 RECIPE ?= personas-gemma-2-2b
 RUN ?= runs/$(RECIPE)
+DRY_RUN = $(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run)
+TRAIN_PY = $(firstword $(wildcard $(VENV)-train-gpu/bin/python $(if $(DRY_RUN),$(PY))) $(VENV)-train-gpu/bin/python)
 train-gpu: $(VENV)-train-gpu/.ready
-	@exec $(VENV)-train-gpu/bin/python -m training $(if $(filter personas-%,$(RECIPE)),personas,detector) --recipe $(RECIPE) --run $(RUN)
+	+@exec $(TRAIN_PY) -m training $(if $(filter personas-%,$(RECIPE)),personas,detector) --recipe $(RECIPE) --run $(RUN) $(if $(DATA),--data $(DATA)) $(DRY_RUN)
 
 clean:
 	rm -rf $(VENV) $(VENV)-train-gpu

@@ -99,12 +99,14 @@ def personas(
     parallel: Parallel = False,
 ) -> None:
     """Train the persona adapters."""
-    from training.personas.unsloth import import_unsloth
     from training.recipe import PersonaRecipe
 
     chosen = PersonaRecipe.read(recipe, overrides or ())
-    import_unsloth(chosen)
     if dry_run:
+        from training.personas.unsloth import import_unsloth
+
+        if measure:
+            import_unsloth(chosen)
         from training.jobs.plan import plan_personas
         from training.jobs.plan_table import print_plan
 
@@ -121,6 +123,12 @@ def _train_personas(
         from training.jobs.distributed import train_personas_parallel
 
         return train_personas_parallel(recipe, run, chosen)
+    from models.precision import has_gpu
+
+    if has_gpu():
+        from training.jobs.processes import train_personas_in_processes
+
+        return train_personas_in_processes(recipe, run, chosen)
     from training.personas.train import train_personas
 
     return train_personas(recipe, run, chosen)
@@ -208,11 +216,26 @@ def measure_critic(
 @app.command()
 def publish(
     run: Annotated[Path, typer.Argument(help="folder of a finished run", exists=True)],
+    to: Annotated[
+        Path | None, typer.Option(help="folder; default: models/artifacts, for small artefacts")
+    ] = None,
+    hub: Annotated[
+        str | None, typer.Option(help="OWNER/NAME of a hub repository; made private if it is new")
+    ] = None,
+    large: Annotated[
+        bool, typer.Option("--large", help="allow more than 10 MiB in models/artifacts")
+    ] = False,
+    unpinned: Annotated[
+        bool, typer.Option("--unpinned", help="allow base weights without a fixed commit")
+    ] = False,
 ) -> None:
     """Copy the artefacts of a run into models/artifacts/, each with its model card."""
-    from training.runs.publish import publish_run
+    from training.runs.publish import publish_run, publish_to_hub
 
-    for folder in publish_run(run):
+    if hub:
+        typer.echo(publish_to_hub(run, hub, unpinned=unpinned))
+        return
+    for folder in publish_run(run, to or ARTIFACTS, large=large, unpinned=unpinned):
         typer.echo(folder)
 
 

@@ -5,6 +5,7 @@ FyeError
     ├── RecipeError      a recipe file or an override that is not valid
     ├── LeakError        training data that contains a text of an evaluation split
     ├── BackendError     a training backend that this machine cannot run
+    ├── PublishError     a run that cannot be published as asked
     ├── LintError        training data that breaks a rule of the linter
     └── ReadingError     answers, a key or marks of a reading that cannot be used
 
@@ -36,6 +37,12 @@ class BackendError(TrainingError):
     """A training backend that this machine cannot run."""
 
     type = "backend"
+
+
+class PublishError(TrainingError):
+    """A run that cannot be published as asked."""
+
+    type = "publish"
 
 
 class LintError(TrainingError):

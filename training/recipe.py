@@ -26,7 +26,17 @@ class _Recipe(FrozenModel):
     seed: int = Field(
         default=0, description="seed of the data order and of newly initialised weights"
     )
-    batch_size: int = Field(default=8, ge=1, description="rows per step and device")
+    batch_size: int = Field(default=8, ge=1, description="rows per batch and device")
+    accumulation_steps: int = Field(
+        default=1,
+        ge=1,
+        description="batches per optimiser step: fewer rows at once with the same result",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="keep only the input of each layer and compute it again in the backward pass; "
+        "a third more work. Unsloth always does",
+    )
     max_tokens: int = Field(
         default=128, ge=8, le=8192, description="tokens; longer texts are truncated"
     )
@@ -46,6 +56,11 @@ class _Recipe(FrozenModel):
     worker_gpus: float = Field(
         default=0, ge=0, description="GPUs that Ray reserves per worker, or per persona"
     )
+
+    @property
+    def step_rows(self) -> int:
+        """Rows per optimiser step and device."""
+        return self.batch_size * self.accumulation_steps
 
     @classmethod
     def read(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -109,7 +124,7 @@ class DetectorRecipe(_Recipe):
         description="first layers without LoRA matrices; they need no backward pass",
     )
     epochs: float = Field(default=2, gt=0, description="passes over the mix")
-    batch_size: int = Field(default=32, ge=1, description="rows per step and device")
+    batch_size: int = Field(default=32, ge=1, description="rows per batch and device")
     workers: int = Field(
         default=1, ge=1, description="data-parallel processes of one training, under ray.train"
     )

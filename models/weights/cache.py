@@ -57,6 +57,19 @@ def materialize(name: str, report: ProgressCallback = log.info) -> Materialized:
         return _cached(entry, cache) or _build(entry, cache, report)
 
 
+def is_cached(name: str) -> bool:
+    """Return True if `materialize` needs no download. Raises CatalogError for an unknown name."""
+    entry = find_weights(name)
+    return isinstance(entry.source, PathSource) or _cached(entry, cache_folder()) is not None
+
+
+def cached_revision(name: str) -> str | None:
+    """Return the commit of cached weights from the hub, None if they are not in the cache."""
+    file = _target(find_weights(name), cache_folder()) / SOURCE_FILE
+    revision = json.loads(file.read_text("utf-8")).get("revision") if file.is_file() else None
+    return str(revision) if revision else None
+
+
 def _target(entry: BaseWeights, cache: Path) -> Path:
     """Return the folder of a pinned entry. A changed pin never finds an older folder."""
     pin = "path"

@@ -9,11 +9,13 @@ are ids of `models.emotions`.
 import csv
 import gzip
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.emotions import LABELS, Emotion
+from training.datasets.dedup import normalize
 from training.datasets.persona_pairs import DATA, HELD_OUT_TOPICS, UNLABELLED_TOPICS
 
 GOEMOTIONS_BROAD = {
@@ -57,15 +59,34 @@ def load_emotion(split: str, root: Path | None) -> list[Example]:
 
 
 def load_emotion_unsplit(root: Path | None) -> list[Example]:
-    """Load the larger, noisier version of dair-ai/emotion.
+    """Load the larger, noisier version of dair-ai/emotion, cleaned.
 
-    Its rows overlap with the evaluation splits; the caller has to remove those.
+    `root` is a folder with the cleaned rows. None loads all rows of the hub and cleans them: it
+    removes the texts of val and test, and all texts with two labels.
     """
     if root is None:
-        return _hub_rows(HUB_EMOTION, "unsplit", "train")
+        held_out = load_emotion("val", None) + load_emotion("test", None)
+        return clean_unsplit(_hub_rows(HUB_EMOTION, "unsplit", "train"), held_out)
     file = root / "emotion_unsplit" / "train_noleak.csv.gz"
     with gzip.open(file, "rt", encoding="utf-8", newline="") as stream:
         return [Example(row["text"], int(row["label"])) for row in csv.DictReader(stream)]
+
+
+def clean_unsplit(rows: list[Example], held_out: list[Example]) -> list[Example]:
+    """Return the first row of each text that has one label and is not held out.
+
+    Texts are compared by their lower-case words.
+    """
+    banned = {normalize(example.text) for example in held_out}
+    labels: defaultdict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        labels[normalize(row.text)].add(row.label)
+    first: dict[str, Example] = {}
+    for row in rows:
+        text = normalize(row.text)
+        if len(labels[text]) == 1 and text not in banned:
+            first.setdefault(text, row)
+    return list(first.values())
 
 
 def load_goemotions(split: str, root: Path | None, mapping: dict[str, int]) -> list[Example]:

@@ -8,9 +8,8 @@ from pydantic import Field
 
 from models.schema import FrozenModel
 from training.jobs.stage import PlannedStage
-from training.personas.backends import Backend
 from training.personas.loss import CHUNK_TOKENS
-from training.recipe import PersonaRecipe
+from training.recipe import DetectorRecipe, PersonaRecipe
 
 GIB = 2**30
 # Rules of thumb for activations, in bytes per token, layer and hidden unit. Korthikanti et al. 2022
@@ -18,6 +17,8 @@ GIB = 2**30
 # MPNet 41, Gemma 3 72, MiniLM with dropout 118).
 LAYER_BYTES = 70
 CHECKPOINT_BYTES = 2  # with gradient checkpointing, which keeps only the input of a layer
+# Per token, layer, head and earlier token: scores, capped scores and their softmax in float32.
+SCORE_BYTES = 10
 LOGIT_BYTES = 12  # per logit: the logit, its softmax and its gradient, in float32
 FOUR_BIT_BYTES = 0.5  # per parameter
 
@@ -39,25 +40,45 @@ class Memory(FrozenModel):
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def layer_units(model: Any, skipped: int = 0) -> int:
-    """Return the hidden units of all layers together, without the first `skipped` layers."""
-    config = model.config.get_text_config()
-    return int((config.num_hidden_layers - skipped) * config.hidden_size)
+def detector_memory(recipe: DetectorRecipe, model: Any, stage: PlannedStage) -> Memory:
+    """Estimate the memory of a detector. LoRA's skipped layers keep no activations."""
+    skipped = recipe.lora_skip_layers if recipe.lora_rank else 0
+    layers = _layers(model) - skipped
+    size = _layer_activations(recipe.batch_size, stage.longest, model)
+    return memory_of(model, _activations(layers, size, recipe.gradient_checkpointing))
 
 
-def detector_activations(model: Any, batch_tokens: int, skipped: int) -> float:
-    """Return the bytes of a detector's activations. The first `skipped` layers keep none."""
-    return float(batch_tokens * layer_units(model, skipped) * LAYER_BYTES)
+def persona_memory(
+    recipe: PersonaRecipe, backend: str, model: Any, stages: Sequence[PlannedStage]
+) -> Memory:
+    """Estimate the memory of the largest stage: base, LoRA, layers and a chunk of logits."""
+    checkpointing = recipe.gradient_checkpointing or backend == "unsloth"
+    size = _layer_activations(recipe.batch_size, max(stage.longest for stage in stages), model)
+    logits = CHUNK_TOKENS * _text(model).vocab_size * LOGIT_BYTES
+    activations = _activations(_layers(model), size, checkpointing) + logits
+    return memory_of(model, activations, recipe.four_bit)
 
 
-def persona_activations(
-    recipe: PersonaRecipe, backend: Backend, model: Any, stages: Sequence[PlannedStage]
-) -> float:
-    """Return the bytes of a persona's activations: layers, and a chunk of logits."""
-    unit_bytes = CHECKPOINT_BYTES if backend.name == "unsloth" else LAYER_BYTES
-    batch_tokens = recipe.batch_size * max(stage.longest for stage in stages)
-    logits = CHUNK_TOKENS * model.config.get_text_config().vocab_size
-    return float(batch_tokens * layer_units(model) * unit_bytes + logits * LOGIT_BYTES)
+def _activations(layers: int, layer: tuple[int, int], checkpointing: bool) -> float:
+    """Return bytes: of all layers, or of their inputs and the one that is computed again."""
+    kept, whole = layer
+    return layers * kept + whole if checkpointing else layers * whole
+
+
+def _layer_activations(rows: int, longest: int, model: Any) -> tuple[int, int]:
+    """Return the bytes of a layer's input, and of everything that its backward pass needs."""
+    config = _text(model)
+    units = rows * longest * config.hidden_size
+    scores = rows * config.num_attention_heads * longest**2
+    return units * CHECKPOINT_BYTES, units * LAYER_BYTES + scores * SCORE_BYTES
+
+
+def _text(model: Any) -> Any:
+    return model.config.get_text_config()
+
+
+def _layers(model: Any) -> int:
+    return int(_text(model).num_hidden_layers)
 
 
 def memory_of(model: Any, activations: float, four_bit: bool = False) -> Memory:

@@ -50,7 +50,7 @@ def persona_stages(
     if recipe.shared_epochs:
         parts.insert(0, ("shared", list(LABELS), recipe.shared_epochs))
     return [
-        build_stage(name, _persona_lengths(encoder, personas, recipe), epochs, recipe.batch_size)
+        build_stage(name, _persona_lengths(encoder, personas, recipe), epochs, recipe.step_rows)
         for name, personas, epochs in parts
     ]
 

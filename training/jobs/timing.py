@@ -23,7 +23,7 @@ MakeTrainer = Callable[[Path], Trainer]
 class Timing(NamedTuple):
     """Time of all stages of a training."""
 
-    seconds: float
+    seconds: float | None
     basis: str  # how the time was found, in words
 
 
@@ -36,7 +36,17 @@ def head_parameters(recipe: PersonaRecipe, model: Any) -> int:
 
 
 def estimate_from_flops(model: Any, stages: Sequence[PlannedStage], head: int) -> Timing:
-    """Estimate the time at 6 FLOPs per parameter and token, 4 if the base is frozen.
+    """Estimate the time on this machine from the FLOPs; `head` as in `training_flops`."""
+    rate = matmul_rate()
+    return Timing(
+        training_flops(model, stages, head) / rate,
+        f"an estimate from FLOPs, at the {rate / 1e9:,.0f} GFLOP/s of a matrix product on "
+        "this machine; real steps are slower",
+    )
+
+
+def training_flops(model: Any, stages: Sequence[PlannedStage], head: int) -> float:
+    """Return 6 FLOPs per parameter and token, 4 if the base is frozen.
 
     The word embeddings are only looked up, so they do not count. `head` are the parameters of an LM
     head, which runs on answer tokens only.
@@ -46,13 +56,7 @@ def estimate_from_flops(model: Any, stages: Sequence[PlannedStage], head: int) -
     products = sum(
         stage.epochs * (body * stage.tokens + head * stage.answer_tokens) for stage in stages
     )
-    rate = matmul_rate()
-    flops = products * (4 if isinstance(model, PeftModel) else 6)
-    return Timing(
-        flops / rate,
-        f"an estimate from FLOPs, at the {rate / 1e9:,.0f} GFLOP/s of a matrix product on "
-        "this machine; real steps are slower",
-    )
+    return float(products * (4 if isinstance(model, PeftModel) else 6))
 
 
 def matmul_rate() -> float:

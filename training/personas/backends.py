@@ -122,7 +122,12 @@ def choose_backend(recipe: PersonaRecipe) -> Backend:
             "the unsloth backend needs a GPU and the packages of requirements/train-gpu.txt: "
             "run `make train-gpu`"
         )
-    unsloth = available and recipe.backend != "peft"
+    unsloth = available and recipe.backend != "peft" and training_dtype() is torch.bfloat16
+    if recipe.backend == "unsloth" and not unsloth:
+        raise BackendError(
+            "the unsloth backend needs a GPU with bf16 (Ampere or newer), since Gemma is unstable "
+            'in the fp16 that it would use here: set backend = "peft" to train in float32'
+        )
     if recipe.four_bit and not unsloth:
         raise BackendError(
             "four_bit needs the unsloth backend: set four_bit = false or run `make train-gpu`"

@@ -18,10 +18,12 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.emotions import LABELS, Emotion
 from models.manifest import ADAPTER_WEIGHTS, MANIFEST_FILE, AdapterManifest, adapter_hash
+from models.memory import trim_heap
 from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
 from training.datasets.dedup import check_leaks
 from training.datasets.persona_pairs import data_hash, held_out_pairs, training_pairs
+from training.personas.backends import choose_backend
 from training.personas.trainer import TrainingStage, make_trainer
 from training.recipe import PersonaRecipe
 from training.runs.folder import open_run, write_results
@@ -37,8 +39,9 @@ def train_personas(
     """Train the shared stage, then the chosen personas in turn.
 
     Stages that an interrupted run has finished are kept. Returns the folders of the adapters.
-    Raises LeakError.
+    Raises LeakError, and BackendError if this machine cannot run the recipe's backend.
     """
+    choose_backend(recipe)  # before any work
     open_personas_run(recipe, run)
     train_shared(recipe, run)
     return [train_persona(recipe, run, persona) for persona in chosen]
@@ -87,7 +90,17 @@ def train_persona(
 def _train_stage(
     stage: TrainingStage, recipe: PersonaRecipe, run: Path, report: ReportStep | None
 ) -> dict[str, float]:
-    """Run one fine-tuning. Writes `run/adapter` and returns the metrics."""
+    """Run one fine-tuning in this process, and release its memory at the end."""
+    try:
+        return _run_stage(stage, recipe, run, report)
+    finally:
+        trim_heap()  # the trainer and its model hold each other
+
+
+def _run_stage(
+    stage: TrainingStage, recipe: PersonaRecipe, run: Path, report: ReportStep | None
+) -> dict[str, float]:
+    """Write `run/adapter` and the results, and return the metrics."""
     set_seed(recipe.seed)
     prepare_machine(recipe.threads)
     base = materialize(recipe.base, console.print)

@@ -1,17 +1,24 @@
-"""Publish a run: copy its artefacts into `models/artifacts/`, each with a model card.
+"""Publish a run to `models/artifacts/`, a folder or the hub, with model cards.
 
-The templates in `cards/` are filled in from the manifest and the recipe.
+What enters the repository is small, unless asked for. The templates in `cards/` are filled in from
+the manifest and the recipe.
 """
 
 import json
 import shutil
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
+
+import httpx
+from huggingface_hub import HfApi
 
 from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
 from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
 from models.weights.catalog import find_weights
+from training.errors import PublishError
 from training.runs.folder import RECIPE_FILE
+from training.runs.publish_checks import check_pinned, check_size
 
 CARDS = Path(__file__).parent / "cards"
 PUBLISHED_FILES = (
@@ -24,16 +31,56 @@ PUBLISHED_FILES = (
 )
 
 
-def publish_run(run: Path, artifacts: Path = ARTIFACTS) -> list[Path]:
+def publish_run(
+    run: Path, artifacts: Path = ARTIFACTS, *, large: bool = False, unpinned: bool = False
+) -> list[Path]:
     """Publish the artefacts of a run, and return the published folders.
 
-    `run` holds an `artifact`, a detector or the judge, or an `adapter` for each persona.
+    Args:
+        run: folder that holds an `artifact`, a detector or the judge, or an `adapter` for each
+            persona.
+        artifacts: folder to publish to.
+        large: allow artefacts of any size in the repository.
+        unpinned: allow base weights from the hub without a fixed commit.
+
+    Raises:
+        PublishError: there is nothing to publish, or a check failed.
     """
+    _check(run, artifacts, large, unpinned)
     recipe = json.loads((run / RECIPE_FILE).read_text("utf-8"))["recipe"]
     if (run / "artifact" / MANIFEST_FILE).exists():
         return [_publish_detector(run / "artifact", recipe, artifacts)]
     manifests = sorted(run.glob(f"*/adapter/{MANIFEST_FILE}"))
     return [_publish_adapter(manifest.parent, recipe, artifacts) for manifest in manifests]
+
+
+def publish_to_hub(run: Path, repo: str, *, unpinned: bool = False) -> str:
+    """Publish the artefacts of a run to a repository of the hub, and return its address.
+
+    The repository is made private if it does not exist. Raises PublishError.
+    """
+    api = HfApi()
+    with TemporaryDirectory() as folder:
+        publish_run(run, Path(folder), unpinned=unpinned)
+        try:
+            api.create_repo(repo, private=True, exist_ok=True)
+            api.upload_folder(repo_id=repo, folder_path=folder, commit_message=f"Add {run.name}")
+        except (httpx.HTTPError, OSError) as error:  # the hub's own errors are HTTP errors
+            raise PublishError(
+                f"cannot upload to {repo}: {error}; set HF_TOKEN to a token that may write there"
+            ) from error
+    return f"https://huggingface.co/{repo}"
+
+
+def _check(run: Path, artifacts: Path, large: bool, unpinned: bool) -> None:
+    manifests = [*run.glob(f"artifact/{MANIFEST_FILE}"), *run.glob(f"*/adapter/{MANIFEST_FILE}")]
+    if not manifests:
+        raise PublishError(f"{run} holds no artefact: finish the training first")
+    if artifacts == ARTIFACTS and not large:
+        check_size(file.parent / name for file in manifests for name in PUBLISHED_FILES)
+    bases = {json.loads(file.read_text("utf-8"))["base"] for file in manifests}
+    for base in [] if unpinned else sorted(bases):
+        check_pinned(base)
 
 
 def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:

@@ -48,7 +48,9 @@ def test_shipped_recipe_loads(file: Path) -> None:
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_first_line_of_a_recipe_is_the_command_that_runs_it(file: Path) -> None:
     words = command_of(file)
-    assert words[:4] == ["#", ".venv/bin/python", "-m", "training"]
+    recipe = KINDS[words[4]].read(file.stem)
+    environment = ".venv-train-gpu" if recipe.worker_gpus else ".venv"
+    assert words[:4] == ["#", f"{environment}/bin/python", "-m", "training"]
     name, *arguments = words[4:]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     context = commands[name].make_context(name, arguments)

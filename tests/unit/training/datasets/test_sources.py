@@ -84,3 +84,23 @@ def test_ordinary_messages_leave_out_unlabelled_topics(
             for name, label in GOEMOTIONS_STRICT.items()
             for topic in expected
         }
+
+
+def test_hub_rows_of_the_unsplit_set_are_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of val and test and texts with two labels are removed, whatever their spelling."""
+    hub = {
+        ("split", "validation"): [Example("i feel like toast", 1)],
+        ("split", "test"): [Example("i feel watched", 4)],
+        ("unsplit", "train"): [
+            Example("i feel small", 0),
+            Example("I feel -- like TOAST", 1),
+            Example("i feel watched!", 5),
+            Example("i feel torn", 3),
+            Example("i feel Torn", 4),
+            Example("i feel small", 0),
+            Example("i feel shocked", 5),
+        ],
+    }
+    monkeypatch.setattr(sources, "_hub_rows", lambda repo, config, split: hub[config, split])
+    found = sources.load_emotion_unsplit(None)
+    assert found == [Example("i feel small", 0), Example("i feel shocked", 5)]

@@ -33,21 +33,40 @@ class FastLanguageModel:
     calls: ClassVar[dict[str, dict[str, Any]]] = {}
 
     @classmethod
-    def from_pretrained(cls, **arguments: Any) -> tuple[Any, str]:
-        cls.calls["from_pretrained"] = arguments
-        return AutoModelForCausalLM.from_pretrained(
-            arguments["model_name"], dtype=arguments["dtype"]
-        ), "tokenizer"
+    def from_pretrained(
+        cls,
+        *,
+        model_name: str,
+        max_seq_length: int,
+        dtype: torch.dtype,
+        load_in_4bit: bool,
+        full_finetuning: bool,
+        local_files_only: bool,
+    ) -> tuple[Any, str]:
+        cls._record("from_pretrained", locals())
+        return AutoModelForCausalLM.from_pretrained(model_name, dtype=dtype), "tokenizer"
 
     @classmethod
-    def get_peft_model(cls, model: Any, **arguments: Any) -> PeftModel:
-        cls.calls["get_peft_model"] = arguments
-        return get_peft_model(
-            model,
-            LoraConfig(
-                r=arguments["r"], target_modules=arguments["target_modules"], task_type="CAUSAL_LM"
-            ),
-        )
+    def get_peft_model(
+        cls,
+        model: Any,
+        *,
+        r: int,
+        target_modules: list[str],
+        lora_alpha: int,
+        lora_dropout: float,
+        bias: str,
+        use_gradient_checkpointing: str,
+        random_state: int,
+        max_seq_length: int,
+    ) -> PeftModel:
+        cls._record("get_peft_model", locals())
+        lora = LoraConfig(r=r, target_modules=target_modules, task_type="CAUSAL_LM")
+        return get_peft_model(model, lora)
+
+    @classmethod
+    def _record(cls, call: str, given: dict[str, Any]) -> None:
+        cls.calls[call] = {name: given[name] for name in given if name not in {"cls", "model"}}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +85,9 @@ def unsloth(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     return FastLanguageModel.calls
 
 
-def set_gpu(monkeypatch: pytest.MonkeyPatch, available: bool) -> None:
+def set_gpu(monkeypatch: pytest.MonkeyPatch, available: bool, bf16: bool = True) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
 
 
 def recipe_with(**fields: Any) -> PersonaRecipe:
@@ -187,6 +207,16 @@ def test_backend_depends_on_recipe_and_machine(
 def test_finds_an_unsloth_that_is_already_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     set_gpu(monkeypatch, True)
     assert isinstance(choose_backend(RECIPE), UnslothBackend)
+
+
+@pytest.mark.usefixtures("unsloth")
+def test_gpu_without_bf16_trains_in_float32_or_says_so_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_gpu(monkeypatch, True, bf16=False)
+    assert choose_backend(RECIPE).name == "peft"
+    with pytest.raises(BackendError, match=r"a GPU with bf16 .* backend = \"peft\""):
+        choose_backend(recipe_with(backend="unsloth"))
 
 
 def test_four_bit_weights_need_unsloth(base: Path) -> None:

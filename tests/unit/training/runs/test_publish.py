@@ -2,13 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS
 from models.manifest import ARTIFACTS, MANIFEST_FILE
+from training.errors import PublishError
 from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe
-from training.runs.publish import publish_run
+from training.runs import publish
+from training.runs.publish import publish_run, publish_to_hub
+from training.runs.publish_checks import TREE_BYTES
 
 HASHES = {
     "content_hash": "a" * 64,
@@ -114,3 +118,73 @@ def test_shipped_card_has_no_open_placeholder_and_names_its_artefact(card: Path)
 def test_every_recipe_is_named_after_the_model_it_trains() -> None:
     names = {path.stem for path in RECIPES.glob("*.toml")}
     assert names == {n for n in names if n.startswith(("detector-", "judge-", "personas-"))}
+
+
+def write_detector_run(run: Path, base: str, size: int = 7) -> Path:
+    write_artifact(run / "artifact", {**DETECTOR, "base": base}, "model.safetensors")
+    with (run / "artifact" / "model.safetensors").open("wb") as file:
+        file.truncate(size)
+    write_recipe(run, DetectorRecipe.read("detector-bert-base"))
+    return run
+
+
+def test_large_artefact_enters_the_repository_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = tmp_path / "tree"
+    monkeypatch.setattr(publish, "ARTIFACTS", tree)
+    run = write_detector_run(tmp_path / "run", "minilm-l6", size=TREE_BYTES)
+    with pytest.raises(PublishError, match=r"10 MB.*--to FOLDER or --hub"):
+        publish_run(run, tree)
+    assert not tree.exists()
+    assert publish_run(run, tmp_path / "elsewhere") == [
+        tmp_path / "elsewhere" / "detectors" / "minilm-l6"
+    ]
+    assert publish_run(run, tree, large=True) == [tree / "detectors" / "minilm-l6"]
+
+
+def test_unpinned_base_is_published_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "cache"))
+    run = write_detector_run(tmp_path / "run", "bert-base-uncased")
+    with pytest.raises(PublishError, match=r"bert-base-uncased are not pinned.*COMMIT"):
+        publish_run(run, tmp_path / "out")
+    cached = tmp_path / "cache" / "bert-base-uncased-latest"
+    cached.mkdir(parents=True)
+    (cached / "source.json").write_text(json.dumps({"revision": "f" * 40, "sha256": "b" * 64}))
+    with pytest.raises(PublishError, match=f'revision = "{"f" * 40}"'):
+        publish_run(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (out,) = publish_run(run, tmp_path / "out", unpinned=True)
+    assert (out / MANIFEST_FILE).exists()
+
+
+def test_run_without_artefact_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="holds no artefact"):
+        publish_run(tmp_path)
+
+
+class FakeHub:
+    """Hub that records the repository and the files that are uploaded to it."""
+
+    repos: ClassVar[dict[str, set[str]]] = {}
+
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
+        assert private
+        assert exist_ok
+        self.repos[repo_id] = set()
+
+    def upload_folder(self, *, repo_id: str, folder_path: str, commit_message: str) -> None:
+        files = (path for path in Path(folder_path).rglob("*") if path.is_file())
+        self.repos[repo_id] = {str(path.relative_to(folder_path)) for path in files}
+
+
+def test_run_is_published_to_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "HfApi", FakeHub)
+    run = write_detector_run(tmp_path / "run", "minilm-l6", size=TREE_BYTES + 1)
+    assert publish_to_hub(run, "me/detector") == "https://huggingface.co/me/detector"
+    folder = "detectors/minilm-l6"
+    assert FakeHub.repos["me/detector"] == {
+        f"{folder}/{name}" for name in (MANIFEST_FILE, "model.safetensors", "README.md")
+    }
