@@ -69,9 +69,9 @@ def plan(
 @app.command()
 def simulate(
     trace: Annotated[list[str] | None, typer.Option(help="diurnal, flash or ramps; all")] = None,
-    peak: Rate = 90,
+    peak: Rate = 22.5,
     slo_ttft_ms: Objective = 1000,
-    hardware: Hardware = PROFILES / "l4.toml",
+    hardware: Hardware = PROFILES / "l4-quarter.toml",
     plot: Annotated[Path | None, typer.Option(help="SVG file to write")] = None,
 ) -> None:
     """Compare the scaling policy with Ray's default and a static fleet, without a cluster."""

@@ -41,7 +41,7 @@ def run_simulation(
     except FyeError as error:
         typer.echo(f"error: {error}", err=True)
         return 1
-    typer.echo(f"{hardware.name} ({hardware.source}), peak {workload.peak_per_s:.0f} requests/s")
+    typer.echo(f"{hardware.name} ({hardware.source}), peak {workload.peak_per_s:g} requests/s")
     for line in table(comparisons, workload.slo_ttft_ms):
         typer.echo(line)
     return 0

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serve.capacity.hardware import Hardware
-from serve.capacity.policy import Settings
 from serve.errors import ConfigError
 
+BUSY = 0.8  # share of the slots, and of an event loop, in use at the rate
+DETECTOR_BUSY = 0.6
 ENGINE = "the engine's batch"
 CPU = "the CPU of the responder's process"
 DETECTION_MARGIN = (
@@ -72,19 +73,18 @@ class Plan:
         return self.demand.rate / (left * self.most_per_responder) if left else math.inf
 
 
-def plan(demand: Demand, hardware: Hardware, settings: Settings | None = None) -> Plan:
+def plan(demand: Demand, hardware: Hardware) -> Plan:
     """Return the smallest fleet that keeps the objective.
 
     Raises:
         ConfigError: not even a single answer at a time would keep it.
     """
-    settings = settings or Settings()
-    running = _largest_batch(demand, hardware, settings)
+    running = _largest_batch(demand, hardware)
     engine = _engine_rate(demand, hardware, running)
-    cpu = settings.busy * _cpu_rate(demand, hardware)
+    cpu = BUSY * _cpu_rate(demand, hardware)
     per_responder = min(engine, cpu)
     most = min(_engine_rate(demand, hardware, hardware.slots), _cpu_rate(demand, hardware))
-    detector_rate = hardware.detector_texts_per_s * settings.detector_busy
+    detector_rate = hardware.detector_texts_per_s * DETECTOR_BUSY
     return Plan(
         demand=demand,
         hardware=hardware,
@@ -125,8 +125,8 @@ def lines(found: Plan) -> Iterator[str]:
         yield f"{mark}without one machine: {without:.0%} of what the others can do, {verdict}"
 
 
-def _largest_batch(demand: Demand, hardware: Hardware, settings: Settings) -> int:
-    for running in range(max(int(hardware.slots * settings.busy), 1), 0, -1):
+def _largest_batch(demand: Demand, hardware: Hardware) -> int:
+    for running in range(max(int(hardware.slots * BUSY), 1), 0, -1):
         if _ttft_ms(demand, hardware, running) <= demand.slo_ttft_ms:
             return running
     raise ConfigError(

@@ -18,7 +18,7 @@ DETECTOR = "Detector"
 RESPONDER = "Responder"
 MIN_SHARE = 0.4  # least share of the slots that a fleet out of its objective is sized for
 TIGHTEN, RELAX = 0.95, 1.01  # of that share, a decision
-NOISE_SIGMAS = 1.5  # growth below this many standard deviations is chance
+NOISE_SIGMAS = 2  # growth below this many standard errors is chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Settings:
         start_s: time from the decision to a replica that answers.
         busy: share of the engines' slots in use for which the fleet is sized.
         detector_busy: share of the time that detectors compute for which they are sized.
+        backlog: waiting answers count up to this share of all slots.
+        smooth_s: time over which the answers in work are averaged.
         trend_s: time over which growth is measured.
         hold_s: fewer replicas must have been enough for that long.
         idle_s: without any request for that long, the minimum is enough (0 where it is allowed).
@@ -39,8 +41,10 @@ class Settings:
 
     slo_ttft_ms: float = 1000
     start_s: float = 60
-    busy: float = 0.8
+    busy: float = 0.65
     detector_busy: float = 0.6
+    backlog: float = 1
+    smooth_s: float = 10
     trend_s: float = 60
     hold_s: float = 120
     idle_s: float = 600
@@ -63,6 +67,7 @@ class Policy:
         """Start without a past."""
         self._settings = settings or Settings()
         self._rates: deque[tuple[float, float]] = deque()
+        self._works: deque[tuple[float, float]] = deque()
         self._wanted: deque[tuple[float, int, int]] = deque()
         self._share = self._settings.busy
         self._last_work_s: float | None = None
@@ -102,9 +107,20 @@ class Policy:
 
     def _responders(self, signals: Signals, growth: float) -> int:
         slots = max((each.slots for each in signals.responders), default=1)
-        in_work = sum(each.running + each.waiting for each in signals.responders)
+        in_work = self._in_work(signals)
         needed = math.ceil(in_work * growth / (slots * self._share))
         return max(needed, 1) if _work(signals) or in_work else min(signals.responder_target, 1)
+
+    def _in_work(self, signals: Signals) -> float:
+        """Return the mean number of answers in work in the last seconds."""
+        running = sum(each.running for each in signals.responders)
+        # A backlog is served within seconds once the rate is: it must not count like a rate.
+        most = self._settings.backlog * sum(each.slots for each in signals.responders)
+        in_work = running + min(sum(each.waiting for each in signals.responders), most)
+        self._works.append((signals.now_s, in_work))
+        while self._works[0][0] < signals.now_s - self._settings.smooth_s:
+            self._works.popleft()
+        return sum(each for _, each in self._works) / len(self._works)
 
     def _detectors(self, signals: Signals, growth: float) -> int:
         busy = sum(each.busy for each in signals.detectors)
@@ -144,10 +160,7 @@ def _work(signals: Signals) -> bool:
 
 
 def _slope(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the slope of rates over time, and its standard deviation by chance.
-
-    Rates are averages of Poisson arrivals over about the time between two points.
-    """
+    """Return the slope of rates over time, and its standard error from what it leaves over."""
     if len(points) < 3:
         return 0.0, 0.0
     mean_s = sum(time_s for time_s, _ in points) / len(points)
@@ -156,5 +169,5 @@ def _slope(points: list[tuple[float, float]]) -> tuple[float, float]:
     if spread <= 0:
         return 0.0, 0.0
     slope = sum((time_s - mean_s) * (rate - mean) for time_s, rate in points) / spread
-    interval_s = (points[-1][0] - points[0][0]) / (len(points) - 1)
-    return slope, math.sqrt(mean / interval_s / spread)
+    left = sum((rate - mean - slope * (time_s - mean_s)) ** 2 for time_s, rate in points)
+    return slope, math.sqrt(left / (len(points) - 2) / spread)

@@ -26,7 +26,7 @@ class Workload:
         answer: mean tokens to write.
     """
 
-    peak_per_s: float = 90
+    peak_per_s: float = 22.5
     prompt: float = 60
     answer: float = 100
     slo_ttft_ms: float = 1000
@@ -109,7 +109,7 @@ class Comparer:
 
 def table(comparisons: list[Comparison], slo_ttft_ms: float) -> Iterator[str]:
     """Yield the lines of a Markdown table."""
-    yield "| trace | fleet | GPU hours | of static | TTFT p95 | violations | rejected |"
+    yield "| trace | fleet | replica hours | of static | TTFT p95 | violations | rejected |"
     yield "|---|---|---|---|---|---|---|"
     for each in comparisons:
         rows = {
