@@ -31,9 +31,14 @@ def run(
     port: Port = 8000,
 ) -> None:
     """Start the graph on this machine and serve until Ctrl-C."""
-    from serve.cli.run import start
+    from serve.cli.processes.supervisor import supervise
 
-    raise typer.Exit(start(config, scripted, host, port))
+    def command() -> int:
+        from serve.cli.run import start
+
+        return start(config, scripted, host, port)
+
+    raise typer.Exit(supervise(command))
 
 
 @app.command()

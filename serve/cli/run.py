@@ -4,7 +4,6 @@ config file -> weights -> Ray on loopback -> Serve application -> ready line -> 
 """
 
 import signal
-import socket
 import threading
 import time
 from pathlib import Path
@@ -15,11 +14,12 @@ from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
 from serve.cli.keys import admin_key_file, with_admin_key
 from serve.cli.local_cluster import serving, wait_ready
+from serve.cli.processes.port import check_port, claim_port
 from serve.cli.weights import fetch_weights
 from serve.config import SCRIPTED, ServeConfig
-from serve.errors import ServingError
 from serve.ray_compat import set_ray_environment
 
+INTERRUPTED = 130  # status of a command that Ctrl-C has ended
 EXAMPLE = (
     "curl -s http://{host}:{port}/v1/respond -H 'content-type: application/json'"
     """ -d '{{"text": "The weather is perfect today!"}}'"""
@@ -34,6 +34,8 @@ def start(config_file: Path, scripted: bool, host: str, port: int) -> int:
     except FyeError as error:
         print_error(error)
         return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
@@ -43,12 +45,17 @@ def run(config: ServeConfig, host: str, port: int) -> None:
     Raises:
         FyeError: the configuration is invalid, or the graph cannot start.
     """
+    open_keys(config.api_keys, host)  # only to check them before anything starts
+    with claim_port(port):
+        check_port(host, port)
+        _serve(config, host, port)
+
+
+def _serve(config: ServeConfig, host: str, port: int) -> None:
+    keyed = with_admin_key(config)
+    fetch_weights(config)  # a signal ends the command at once until here
     stop = threading.Event()
     _stop_on_signals(stop)
-    open_keys(config.api_keys, host)  # only to check them before anything starts
-    check_port(host, port)
-    keyed = with_admin_key(config)
-    fetch_weights(config)
     started_at_s = time.monotonic()
     with serving(keyed, host, port):
         _stop_on_signals(stop)  # again, because Ray's own SIGTERM handler leaves processes behind
@@ -59,21 +66,6 @@ def run(config: ServeConfig, host: str, port: int) -> None:
                 console.print(f"Administration needs the key in {admin_key_file()}.")
         stop.wait()
         console.print("Stopping ...")
-
-
-def check_port(host: str, port: int) -> None:
-    """Check that the address is free.
-
-    Raises:
-        ServingError: the address cannot be bound.
-    """
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        reason = error.strerror or error
-        raise ServingError(
-            f"cannot listen on {host}:{port}: {reason}; choose another port with --port"
-        ) from error
 
 
 def _print_ready(host: str, port: int, elapsed_s: float) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from serve.cli import console as console_module
 from serve.cli import run
+from serve.cli.processes.port import check_port
 
 
 @pytest.fixture
@@ -53,4 +54,4 @@ def test_released_port_is_free() -> None:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
             pass
-    run.check_port("127.0.0.1", port)
+    check_port("127.0.0.1", port)

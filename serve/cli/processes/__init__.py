@@ -1,0 +1,1 @@
+"""Processes of `serve run`: none is left behind, and one server has one port."""

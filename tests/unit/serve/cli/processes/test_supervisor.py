@@ -1,0 +1,88 @@
+"""Supervisor: signals reach the command in order, and nothing is left however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[5]
+TIMEOUT_S = 60
+# The command starts an orphan in a session of its own, prints both ids, and waits for SIGTERM.
+ORPHAN = """
+import os, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+print("orphan", os.getpid(), flush=True)
+time.sleep(600)
+"""
+COMMAND = f"""
+import os, signal, subprocess, sys, time
+from serve.cli.processes.supervisor import supervise
+
+def command():
+    subprocess.run([sys.executable, "-c", {ORPHAN!r}])
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+    print("command", os.getpid(), flush=True)
+    time.sleep(600)
+    return 0
+
+sys.exit(supervise(command))
+"""
+
+
+class Running:
+    """A supervised command, by the ids of its processes."""
+
+    def __init__(self) -> None:
+        self.supervisor = subprocess.Popen(
+            [sys.executable, "-c", COMMAND],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.supervisor.stdout is not None
+        lines = [self.supervisor.stdout.readline().split() for _ in range(2)]
+        ids = {name: int(process) for name, process in lines}
+        self.orphan, self.command = ids["orphan"], ids["command"]
+
+    def wait_for_silence(self) -> None:
+        """Wait until the last process has closed the output."""
+        self.supervisor.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    started = Running()
+    yield started
+    for process in (started.orphan, started.command, started.supervisor.pid):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    started.wait_for_silence()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_group_ends_the_command_and_its_orphans(
+    running: Running, number: signal.Signals
+) -> None:
+    os.killpg(running.supervisor.pid, number)
+    running.wait_for_silence()
+    assert running.supervisor.returncode == 7
+
+
+def test_nothing_is_left_of_a_command_that_was_killed(running: Running) -> None:
+    os.kill(running.command, signal.SIGKILL)
+    running.wait_for_silence()
+    assert running.supervisor.returncode == 128 + signal.SIGKILL
+
+
+def test_a_killed_supervisor_ends_the_command(running: Running) -> None:
+    running.supervisor.kill()
+    os.kill(running.orphan, signal.SIGKILL)  # the command itself must stop its processes now
+    running.wait_for_silence()
