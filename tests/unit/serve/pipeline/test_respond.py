@@ -13,7 +13,7 @@ from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from serve.detector.protocol import Detection, Priority
 from serve.engine.protocol import TextChunk
-from serve.errors import EngineError
+from serve.errors import EngineError, PromptTooLong
 from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, emotion_scores
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.respond import respond
@@ -59,6 +59,13 @@ async def test_emotion_is_written_before_text_and_done_last() -> None:
         ("text", " no"),
         ("done", "stop"),
     ]
+
+
+async def test_a_prompt_that_is_too_long_is_an_error_before_anything_is_written() -> None:
+    writer = RecordingWriter()
+    with pytest.raises(PromptTooLong):
+        await run(FakeStages(error=PromptTooLong("too long")), message("Who is there?"), writer)
+    assert writer.steps == []
 
 
 async def test_answer_is_filled() -> None:
