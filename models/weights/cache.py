@@ -42,6 +42,21 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("face-your-emotions")
 
 
+def writable_cache() -> Path:
+    """Return the cache folder, created if it is missing. Raises ArtifactError if it cannot be."""
+    cache = cache_folder()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ArtifactError(
+            f"cannot create the cache folder {cache}: {reason}; set FYE_CACHE to another folder"
+        ) from error
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise ArtifactError(f"cannot write to {cache}; set FYE_CACHE to another folder")
+    return cache
+
+
 def materialize(name: str, report: ProgressCallback = log.info) -> Materialized:
     """Return base weights on disk, downloaded first if they are not in the cache.
 
@@ -51,8 +66,7 @@ def materialize(name: str, report: ProgressCallback = log.info) -> Materialized:
     if isinstance(entry.source, PathSource):
         path = entry.source.path
         return Materialized(entry.name, path, weights_sha256(path))
-    cache = cache_folder()
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = writable_cache()
     with FileLock(cache / f".{entry.name}.lock"):
         return _cached(entry, cache) or _build(entry, cache, report)
 
@@ -82,10 +96,14 @@ def _target(entry: BaseWeights, cache: Path) -> Path:
 
 def _cached(entry: BaseWeights, cache: Path) -> Materialized | None:
     folder = _target(entry, cache)
-    if not (folder / SOURCE_FILE).is_file():
+    try:
+        record = json.loads((folder / SOURCE_FILE).read_text("utf-8"))
+        return Materialized(entry.name, folder, str(record["sha256"]))
+    except FileNotFoundError:
         return None
-    record = json.loads((folder / SOURCE_FILE).read_text("utf-8"))
-    return Materialized(entry.name, folder, record["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s); it is made again", folder, type(error).__name__)
+        return None
 
 
 def _build(entry: BaseWeights, cache: Path, report: ProgressCallback) -> Materialized:

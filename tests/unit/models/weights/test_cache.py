@@ -194,3 +194,21 @@ def test_cache_folder_is_the_users_by_default(
     assert cache_folder() == index.cache
     monkeypatch.delenv("FYE_CACHE")
     assert cache_folder().name == "face-your-emotions"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff"])
+def test_weights_with_a_damaged_record_are_made_again(index: PackageIndex, damage: bytes) -> None:
+    found = index.get()
+    (found.folder / SOURCE_FILE).write_bytes(damage)
+    assert index.get() == found
+    record = json.loads((found.folder / SOURCE_FILE).read_text())
+    assert record == {"name": "tiny", "sha256": sha256(WEIGHTS)}
+
+
+def test_a_cache_that_cannot_be_created_is_named(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ArtifactError, match="FYE_CACHE"):
+        index.get()
