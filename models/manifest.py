@@ -21,6 +21,7 @@ from models.personas import PERSONA_FILE, Persona, PersonaName, load_added_perso
 from models.schema import FrozenModel, Sha256
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
+SAFETY_ARTIFACT = ARTIFACTS / "safety"
 MANIFEST_FILE = "manifest.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -60,7 +61,7 @@ class DetectorManifest(_Manifest):
 
     kind: Literal["detector"] = "detector"
     labels: tuple[Emotion, ...] = Field(default=LABELS, description="order of the logits")
-    max_tokens: int = Field(gt=0, le=8192, description="longer texts are truncated")
+    max_tokens: int = Field(gt=0, le=8192, description="longer texts are read in windows")
     temperature: float = Field(gt=0, description="divides the logits before the softmax")
     lora_scale: float | None = Field(
         default=None, gt=0, description="factor of the LoRA updates; none: no LoRA"
@@ -79,6 +80,20 @@ class CriticManifest(_Manifest):
 
     kind: Literal["critic"] = "critic"
     max_tokens: int = Field(gt=0, le=512, description="of conversation and answer together")
+
+
+class Thresholds(FrozenModel):
+    """Probabilities from which a window of a text is flagged."""
+
+    crisis: float = Field(gt=0, lt=1, description="of a crisis")
+    concern: float = Field(gt=0, lt=1, description="of a concern or a crisis together")
+
+
+class SafetyManifest(_Manifest):
+    """Manifest of the safety classifier."""
+
+    kind: Literal["safety"] = "safety"
+    thresholds: Thresholds
 
 
 class AdapterManifest(_Manifest):

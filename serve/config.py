@@ -60,8 +60,8 @@ class DetectorConfig(_Frozen):
         default=1, ge=0, description="CPU threads for large batches; 0: every usable core"
     )
     batch_size: int = Field(default=32, ge=1, le=256)
-    harm: Literal["probe", "shieldgemma", "off"] = Field(
-        default="probe",
+    harm: Literal["classifier", "shieldgemma", "off"] = Field(
+        default="classifier",
         description="safety check; `off` only behind an upstream moderation service",
     )
     shieldgemma: str = Field(
@@ -74,7 +74,7 @@ class DetectorConfig(_Frozen):
     @classmethod
     def _yaml_off_is_a_string(cls, value: object) -> object:
         """Accept YAML's bare `off`, which is parsed as false."""
-        return ("probe" if value else "off") if isinstance(value, bool) else value
+        return ("classifier" if value else "off") if isinstance(value, bool) else value
 
     @property
     def folder(self) -> Path:

@@ -11,7 +11,7 @@ import typer
 
 from models.emotions import LABELS, Emotion
 from models.errors import FyeError
-from models.manifest import ARTIFACTS
+from models.manifest import ARTIFACTS, SAFETY_ARTIFACT
 from training.reading.command import app as reading
 
 if TYPE_CHECKING:
@@ -167,17 +167,30 @@ def evaluate(
 
 
 @app.command()
-def harm(
-    detector: Annotated[
-        Path, typer.Argument(help="folder of the detector that gets the probe", exists=True)
-    ],
+def safety(
+    recipe: Recipe = "safety-minilm-l6",
+    run: Run = Path("runs/safety"),
+    overrides: Overrides = None,
 ) -> None:
-    """Fit the probe that finds messages about harm, on the features of a detector."""
-    from training.detector.harm_probe import train_harm_probe
-    from training.runs.machine import prepare_machine
+    """Train the classifier that finds messages about harm."""
+    from training.recipe import SafetyRecipe
+    from training.safety.train import train_safety
 
-    prepare_machine()
-    train_harm_probe(detector)
+    typer.echo(train_safety(SafetyRecipe.read(recipe, overrides or ()), run))
+
+
+@app.command()
+def evaluate_safety(
+    artifact: Annotated[
+        Path, typer.Option(help="folder of the safety classifier", exists=True)
+    ] = SAFETY_ARTIFACT,
+) -> None:
+    """Measure the safety classifier on unseen messages, and write its model card."""
+    from models.safety.classifier import SafetyClassifier
+    from training.safety.card import write_card
+    from training.safety.measure import measure
+
+    typer.echo(write_card(artifact, measure(SafetyClassifier(artifact))))
 
 
 @app.command()

@@ -167,6 +167,32 @@ class DetectorRecipe(_Recipe):
     )
 
 
+class SafetyRecipe(_Recipe):
+    """Settings of the safety classifier: base weights and the mix of data."""
+
+    frozen_layers: int = Field(
+        default=2, ge=0, description="first layers of the encoder that keep the base weights"
+    )
+    epochs: float = Field(default=2, gt=0, description="passes over the mix")
+    batch_size: int = Field(default=16, ge=1, description="windows per step")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="peak after the warm-up; it then falls linearly to 0"
+    )
+    warmup_steps: int = Field(
+        default=50, ge=0, description="steps in which the learning rate rises"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
+    ordinary_rows: int = Field(
+        default=1500, ge=0, description="ordinary messages without a word of risk, drawn at random"
+    )
+    embedded_rows: int = Field(
+        default=1000, ge=0, description="short messages shown within other texts, drawn at random"
+    )
+    validation_share: float = Field(
+        default=0.15, gt=0, lt=1, description="rows on which the thresholds are chosen"
+    )
+
+
 class PersonaRecipe(_Recipe):
     """Settings of the persona adapters: LoRA on a causal language model.
 

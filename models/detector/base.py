@@ -1,12 +1,14 @@
 """Interface of every detector: calibrated scores and features of texts.
 
 texts -> logits (batch, 6) -> softmax with the fitted temperature -> scores (batch, 6)
+texts of any length -> windows -> scores of each -> their mean, weighted by tokens
 
 Needs torch but not transformers.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,20 @@ from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import materialize
 
 BATCH_SIZE = 64
+MAX_WINDOWS = 8  # of a text; of a longer one, the first and the last half as many are read
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionReading:
+    """Emotion of a text of any length.
+
+    Attributes:
+        scores: six calibrated probabilities, in label order.
+        complete: whether the whole text was read.
+    """
+
+    scores: tuple[float, ...]
+    complete: bool
 
 
 class TextClassifier(ABC):
@@ -42,12 +58,34 @@ class TextClassifier(ABC):
             )
 
     @abstractmethod
-    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the model on one batch of texts.
+    def token_windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Return the token ids of each text in windows of at most `max_tokens`, at least one."""
+
+    @abstractmethod
+    def forward_ids(self, windows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model on one batch of token ids.
 
         Returns float32 logits `(batch, 6)` and features `(batch, hidden)`. The features are the
-        mean of the last layer over the tokens of each text.
+        mean of the last layer over the tokens of each row.
         """
+
+    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model on the first window of each text of one batch; see `forward_ids`."""
+        return self.forward_ids([windows[0] for windows in self.token_windows(texts)])
+
+    def read(self, texts: Sequence[str]) -> list[EmotionReading]:
+        """Return the scores of texts of any length: the mean of their windows, by tokens."""
+        whole = self.token_windows(texts)
+        found = [_chosen(windows) for windows in whole]
+        flat = [window for windows in found for window in windows]
+        rows = iter(self.calibrated(self._forward_windows(flat)[0]))
+        readings = []
+        for windows, every in zip(found, whole, strict=True):
+            weights = torch.tensor([[float(len(window))] for window in windows])
+            scores = torch.stack([next(rows) for _ in windows])
+            mean = (scores * weights).sum(0) / weights.sum()
+            readings.append(EmotionReading(tuple(mean.tolist()), len(windows) == len(every)))
+        return readings
 
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Return float32 logits `(batch, 6)` in the order of the texts."""
@@ -70,12 +108,24 @@ class TextClassifier(ABC):
         return self._forward_all(texts)[1].numpy()
 
     def _forward_all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run batches of texts of similar length; the results have the order of the texts."""
-        by_length = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        """Run the first window of each text; the results have the order of the texts."""
+        return self._forward_windows([windows[0] for windows in self.token_windows(texts)])
+
+    def _forward_windows(
+        self, windows: Sequence[Sequence[int]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run batches of windows of similar length; the results have the order of the windows."""
+        by_length = sorted(range(len(windows)), key=lambda number: len(windows[number]))
         results = []
-        for start in range(0, len(texts), BATCH_SIZE):
+        for start in range(0, len(windows), BATCH_SIZE):
             batch = by_length[start : start + BATCH_SIZE]
-            results.append(self.forward([texts[number] for number in batch]))
+            results.append(self.forward_ids([windows[number] for number in batch]))
         logits, features = (torch.cat(parts) for parts in zip(*results, strict=True))
         original_order = torch.tensor(by_length).argsort()
         return logits[original_order], features[original_order]
+
+
+def _chosen(windows: list[list[int]]) -> list[list[int]]:
+    """Return the windows to read: all, or the first and the last ones of a very long text."""
+    half = MAX_WINDOWS // 2
+    return windows if len(windows) <= MAX_WINDOWS else [*windows[:half], *windows[-half:]]

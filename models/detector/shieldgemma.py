@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM
 
 from models.attention import attention_of
-from models.detector.harm import Category
 from models.errors import ArtifactError
+from models.safety.levels import Category
 
 GUIDELINES: tuple[tuple[Category, str], ...] = (
     (

@@ -73,10 +73,26 @@ class TransformerClassifier(TextClassifier):
             return_tensors="pt",
         )
 
+    def token_windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Tokenize texts of any length; see `TextClassifier.token_windows`."""
+        encoded = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=self.manifest.max_tokens,
+            return_overflowing_tokens=True,
+        )
+        windows: list[list[list[int]]] = [[] for _ in texts]
+        for number, ids in zip(
+            encoded["overflow_to_sample_mapping"], encoded["input_ids"], strict=True
+        ):
+            windows[number].append(ids)
+        return windows
+
     @torch.inference_mode()
-    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the model on one batch; see `TextClassifier.forward`."""
-        batch = self.tokens(texts).to(self.device)
+    def forward_ids(self, windows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model on one batch; see `TextClassifier.forward_ids`."""
+        rows = {"input_ids": [list(window) for window in windows]}
+        batch = self.tokenizer.pad(rows, return_tensors="pt").to(self.device)
         output = self.model(**batch, output_hidden_states=True)
         mask = batch["attention_mask"].unsqueeze(-1)
         features = (output.hidden_states[-1].float() * mask).sum(1) / mask.sum(1)

@@ -105,7 +105,7 @@ class RespondWriter:
         await self._send("emotion", emotion_out(answer.emotion))
 
     async def safety(self, answer: Answer) -> None:
-        """Write why no persona answers."""
+        """Write what the safety check found."""
         safety = safety_out(answer)
         assert safety is not None  # noqa: S101
         await self._send("safety", safety)

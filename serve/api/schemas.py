@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from models.detector.harm import Category
 from models.emotions import Emotion
 from models.generation import (
     DEFAULT_MAX_TOKENS,
@@ -12,11 +11,13 @@ from models.generation import (
     DEFAULT_TOP_P,
     MAX_TOKENS_LIMIT,
 )
+from models.safety.levels import Category, Level
+from models.text.normalize import normalize
 from serve.api.problem_details import LIST, STRING
 from serve.config import MAX_TEXTS
 from serve.detector.protocol import Detection
 from serve.engine.protocol import FinishReason
-from serve.pipeline.answer import Answer, EmotionScores, emotion_scores
+from serve.pipeline.answer import Answer, EmotionScores, detected_emotion
 
 MAX_TEXT_CHARACTERS = 4000
 EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
@@ -26,8 +27,8 @@ def check_text(text: str) -> str:
     """Return a text that can be answered. Raises ValueError."""
     if "\0" in text:
         raise ValueError("must not contain NUL")
-    if not text.strip():
-        raise ValueError("must not be empty or only white space")
+    if not normalize(text):
+        raise ValueError("must not be empty, only white space or only invisible characters")
     return text
 
 
@@ -71,17 +72,21 @@ class DetectRequest(_Strict):
 
 
 class EmotionOut(BaseModel):
-    """Emotion of a text, its score, and the scores of all six."""
+    """Emotion of a text, its score, the scores of all six, and whether they mean anything."""
 
     label: Emotion
     score: float
     scores: dict[Emotion, float]
+    language: str | None = Field(description="ISO 639; null where it cannot be told")
+    reliable: bool = Field(description="false if the text is certainly not in English")
 
 
 class DetectedOut(EmotionOut):
     """Emotion and harm of a text."""
 
-    harm: Category | None = Field(description="harm that the text speaks of")
+    level: Level | None = Field(description="`crisis` or `concern`; null if there is no harm")
+    harm: Category | None = Field(description="harm that a crisis is about")
+    complete: bool = Field(description="false if the text was too long to be read whole")
 
 
 class DetectReply(BaseModel):
@@ -109,10 +114,11 @@ class Timings(BaseModel):
 
 
 class SafetyOut(BaseModel):
-    """Reason why no persona answered, and what was done instead."""
+    """What the safety check found, and what was done."""
 
-    category: Category
-    action: Literal["calm-answer"]
+    level: Level
+    category: Category | None = Field(description="null for a concern")
+    action: Literal["calm-answer", "gentle-answer"]
 
 
 class DoneOut(BaseModel):
@@ -120,9 +126,10 @@ class DoneOut(BaseModel):
 
     id: str
     emotion: EmotionOut = Field(description="one of the six, also if an added persona was chosen")
-    persona: str | None = Field(description="null if `safety` is set")
+    persona: str | None = Field(description="null in a crisis and for the base model")
     adapter: str | None = Field(description="version; null if the base model answered")
     safety: SafetyOut | None
+    complete: bool = Field(description="false if the conversation was too long to be read whole")
     finish_reason: FinishReason
     usage: Usage
     timings_ms: Timings
@@ -146,18 +153,35 @@ class PersonaOut(BaseModel):
 
 def emotion_out(emotion: EmotionScores) -> EmotionOut:
     """Return the emotion as it is sent."""
-    return EmotionOut(label=emotion.label, score=emotion.score, scores=dict(emotion.scores))
+    return EmotionOut(
+        label=emotion.label,
+        score=emotion.score,
+        scores=dict(emotion.scores),
+        language=emotion.language,
+        reliable=emotion.reliable,
+    )
 
 
 def detected_out(detection: Detection) -> DetectedOut:
     """Return a detection as it is sent."""
-    emotion = emotion_out(emotion_scores(detection.scores))
-    return DetectedOut(**emotion.model_dump(), harm=detection.harm)
+    return DetectedOut(
+        **emotion_out(detected_emotion(detection)).model_dump(),
+        level=detection.level,
+        harm=detection.harm,
+        complete=detection.complete,
+    )
 
 
 def safety_out(answer: Answer) -> SafetyOut | None:
-    """Return why no persona answered, None if one did."""
-    return SafetyOut(category=answer.safety, action="calm-answer") if answer.safety else None
+    """Return what the safety check found and what was done, None if it found nothing."""
+    if answer.safety is None:
+        return None
+    crisis = answer.safety.level is Level.CRISIS
+    return SafetyOut(
+        level=answer.safety.level,
+        category=answer.safety.category,
+        action="calm-answer" if crisis else "gentle-answer",
+    )
 
 
 def usage_of(answer: Answer) -> Usage:
@@ -174,6 +198,7 @@ def done_out(answer: Answer) -> DoneOut:
         persona=answer.persona,
         adapter=answer.adapter,
         safety=safety_out(answer),
+        complete=answer.complete,
         finish_reason=answer.finish_reason,
         usage=usage_of(answer),
         timings_ms=Timings(**answer.timer.timings_ms()),

@@ -68,8 +68,8 @@ def _classify(classifier: Classifier, texts: list[str]) -> list[Label | None]:
 
 def _label(detection: Detection) -> Label:
     score, emotion = max(zip(detection.scores, LABELS, strict=True), key=lambda pair: pair[0])
-    harm = detection.harm.value if detection.harm else None
-    return Label(emotion.value, round(score, 4), harm)
+    harm = detection.harm or detection.level  # a concern has no category
+    return Label(emotion.value, round(score, 4), harm.value if harm else None)
 
 
 def _struct(label: Label | None) -> dict[str, object] | None:

@@ -1,7 +1,7 @@
 """Downloads and converts weights before the graph starts, where the operator sees the progress."""
 
 from models.detector.int8.cache import int8_weights, supports_int8
-from models.manifest import DetectorManifest
+from models.manifest import SAFETY_ARTIFACT, DetectorManifest, SafetyManifest
 from models.weights.cache import materialize
 from serve.cli.console import print_step
 from serve.config import DetectorConfig, ServeConfig
@@ -19,7 +19,7 @@ def fetch_weights(config: ServeConfig) -> None:
 
 
 def fetch_detector(config: DetectorConfig) -> None:
-    """Fetch the detector's base weights, and convert them to int8 where that is used.
+    """Fetch the base weights of detector and safety check, converted to int8 where it is used.
 
     Raises:
         ArtifactError: weights are unknown, cannot be downloaded, or differ from their checksum.
@@ -29,5 +29,7 @@ def fetch_detector(config: DetectorConfig) -> None:
         uses_int8 = config.precision == "auto" and config.device == "cpu"
         if uses_int8 and supports_int8(config.folder):
             int8_weights(config.folder, print_step)
+        if config.harm == "classifier":
+            materialize(SafetyManifest.read(SAFETY_ARTIFACT).base, print_step)
     if config.harm == "shieldgemma":
         materialize(config.shieldgemma, print_step)

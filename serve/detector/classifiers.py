@@ -1,10 +1,18 @@
-"""Classifiers backed by model weights, and the function that loads the configured one."""
+"""Classifiers backed by model weights, and the function that loads the configured one.
 
+conversation -> last turn -> normalized -> emotion scores, language
+-> all turns -> safety finding
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
 
 from models.cores import usable_cores
+from models.safety.levels import Finding, Level
+from models.text.language import Language, LanguageDetector
+from models.text.normalize import normalize
 from serve.config import DetectorConfig
-from serve.detector.protocol import Classifier, Detection
+from serve.detector.protocol import Classifier, Detection, Input, last_text, turns_of
 from serve.detector.scripted import ScriptedClassifier
 
 # Batches up to this size use few threads, so that an engine on the same machine keeps its cores.
@@ -13,10 +21,10 @@ SMALL_BATCH = 16
 
 
 class ModelClassifier:
-    """Trained detector, with an optional linear probe for harm on the same features."""
+    """Trained detector, with the optional safety classifier and the language of each text."""
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Load the artifact's weights.
+        """Load the artifacts' weights.
 
         Raises:
             ArtifactError: a file is missing, or differs from its manifest.
@@ -24,29 +32,44 @@ class ModelClassifier:
         import torch
 
         from models.detector.factory import open_classifier
-        from models.detector.harm_probe import HarmProbe
+        from models.safety.classifier import SafetyClassifier
 
         self._threads = config.threads
         self._batch_threads = config.batch_threads or usable_cores()
         self._set_threads = torch.set_num_threads
         self._model = open_classifier(config.folder, config.device, config.precision)
+        checked = config.harm == "classifier"
+        self._safety = SafetyClassifier(device=config.device) if checked else None
+        self._languages = LanguageDetector()
         manifest = self._model.manifest
-        use_probe = config.harm == "probe"
-        self._probe = HarmProbe(config.folder, manifest.content_hash) if use_probe else None
         self.name = f"{manifest.base}@{manifest.content_hash[:12]}"
 
-    def classify(self, texts: list[str]) -> list[Detection]:
-        """Return calibrated scores, and the probe's category if the probe is enabled."""
-        small = len(texts) <= SMALL_BATCH
+    def classify(self, inputs: Sequence[Input]) -> list[Detection]:
+        """Return calibrated scores, languages, and findings if the safety check is enabled."""
+        small = len(inputs) <= SMALL_BATCH
         self._set_threads(self._threads if small else self._batch_threads)
-        logits, features = self._model.forward(texts)
-        rows = self._model.calibrated(logits).tolist()
-        harms = self._probe.categories(features) if self._probe else [None] * len(texts)
-        return [Detection(tuple(row), harm) for row, harm in zip(rows, harms, strict=True)]
+        texts = [normalize(last_text(given)) for given in inputs]
+        emotions = self._model.read(texts)
+        languages = map(self._languages.detect, texts)
+        detections = [
+            _detection(emotion.scores, emotion.complete, language)
+            for emotion, language in zip(emotions, languages, strict=True)
+        ]
+        if self._safety is None:
+            return detections
+        found = self._safety.read([turns_of(given) for given in inputs])
+        return [
+            replace(one, finding=safety.finding, complete=one.complete and safety.complete)
+            for one, safety in zip(detections, found, strict=True)
+        ]
+
+
+def _detection(scores: tuple[float, ...], complete: bool, language: Language) -> Detection:
+    return Detection(scores, language=language.code, reliable=language.supported, complete=complete)
 
 
 class ShieldGemmaClassifier:
-    """Scores of another classifier, with the harm category decided by ShieldGemma."""
+    """Scores of another classifier, with the finding decided by ShieldGemma."""
 
     def __init__(self, classifier: Classifier, config: DetectorConfig) -> None:
         """Load ShieldGemma's weights.
@@ -61,11 +84,18 @@ class ShieldGemmaClassifier:
         self.name = classifier.name
         self._shield = ShieldGemma(materialize(config.shieldgemma).folder, config.device)
 
-    def classify(self, texts: list[str]) -> list[Detection]:
-        """Replace the harm category of each detection by ShieldGemma's."""
-        harms = self._shield.categories(texts)
-        detections = self._classifier.classify(texts)
-        return [replace(found, harm=harm) for found, harm in zip(detections, harms, strict=True)]
+    def classify(self, inputs: Sequence[Input]) -> list[Detection]:
+        """Replace the finding of each detection by ShieldGemma's, which is always a crisis."""
+        categories = self._shield.categories([_user_text(given) for given in inputs])
+        detections = self._classifier.classify(inputs)
+        return [
+            replace(found, finding=Finding(Level.CRISIS, category) if category else None)
+            for found, category in zip(detections, categories, strict=True)
+        ]
+
+
+def _user_text(given: Input) -> str:
+    return "\n".join(turn.text for turn in turns_of(given) if turn.role == "user")
 
 
 def load_classifier(config: DetectorConfig) -> Classifier:

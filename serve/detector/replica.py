@@ -1,6 +1,7 @@
 """Detector deployment: classifies the texts of many requests in shared batches."""
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from serve.capacity.meters import DetectorMeter
 from serve.config import FEWEST_TOKENS, NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
 from serve.detector.classifiers import load_classifier
-from serve.detector.protocol import Detection, Priority, tokens_of
+from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
 from serve.metrics import counter, histogram
 from serve.tracing import Carrier, Tracing
 
@@ -18,15 +19,15 @@ BATCH_SIZE_BUCKETS: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 @dataclass(frozen=True, slots=True)
-class _QueuedText:
-    """A text waiting for a batch.
+class _QueuedInput:
+    """A text or conversation waiting for a batch.
 
     Attributes:
-        text: the text to classify.
-        trace: span of the request that the text belongs to.
+        given: what to classify.
+        trace: span of the request that it belongs to.
     """
 
-    text: str
+    given: Input
     trace: Carrier
 
 
@@ -51,15 +52,15 @@ class Detector:
         self._batcher = ContinuousBatcher(
             self._run_batch,
             config.batch_size,
-            lambda entry: tokens_of(entry.text),
+            lambda entry: tokens_of(entry.given),
             config.batch_size * FEWEST_TOKENS,
         )
 
     async def classify(
-        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
-        """Classify the texts of one request, in batches shared with requests of its priority."""
-        queued = (_QueuedText(text, trace) for text in texts)
+        """Classify the inputs of one request, in batches shared with requests of its priority."""
+        queued = (_QueuedInput(given, trace) for given in inputs)
         detections = await self._batcher.submit(queued, priority)
         return [replace(found, model=self._classifier.name) for found in detections]
 
@@ -70,7 +71,7 @@ class Detector:
         """Return the load. Serve calls it for `serve.capacity.ray_policy`."""
         return self._meter.load().report()
 
-    async def _run_batch(self, batch: list[_QueuedText]) -> list[Detection]:
+    async def _run_batch(self, batch: list[_QueuedInput]) -> list[Detection]:
         """Classify one batch, and record it as a span of every request that takes part in it."""
         self._batch_sizes.observe(len(batch))
         traces = {entry.trace["traceparent"]: entry.trace for entry in batch if entry.trace}
@@ -80,19 +81,19 @@ class Detector:
                 span.set(texts=len(batch))
             try:
                 with self._meter.batch(len(batch)):
-                    return await self._classify_by_length([entry.text for entry in batch])
+                    return await self._classify_by_length([entry.given for entry in batch])
             except Exception:
                 self._errors.inc()
                 raise
 
-    async def _classify_by_length(self, texts: list[str]) -> list[Detection]:
-        """Classify texts sorted by length, so that texts of like length are padded together."""
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        by_length = [texts[index] for index in order]
+    async def _classify_by_length(self, inputs: Sequence[Input]) -> list[Detection]:
+        """Classify inputs sorted by length, so that those of like length are padded together."""
+        order = sorted(range(len(inputs)), key=lambda index: length_of(inputs[index]))
+        by_length = [inputs[index] for index in order]
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, self._classifier.classify, by_length)
         placed = dict(zip(order, found, strict=True))
-        return [placed[index] for index in range(len(texts))]
+        return [placed[index] for index in range(len(inputs))]
 
     def __del__(self) -> None:
         """Send the remaining spans. Serve calls this before it stops a replica."""

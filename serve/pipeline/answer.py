@@ -1,17 +1,17 @@
 """State of one answer while it is made, and the interface of those who write it to a client.
 
 The pipeline fills an `Answer` in this order and tells the writer after each step: emotion (before
-any text), safety (if the message speaks of harm), text (any number of times), done.
+any text), safety (if a turn speaks of harm), text (any number of times), done.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
-from serve.detector.protocol import Scores
+from models.safety.levels import Finding
+from serve.detector.protocol import Detection, Scores
 from serve.engine.protocol import FinishReason, TextChunk, TokenLogprob
 from serve.pipeline.messages import Message
 from serve.tracing import Carrier
@@ -21,11 +21,18 @@ PARTS = ("queue", "detect", "first_token", "generate")
 
 @dataclass(frozen=True, slots=True)
 class EmotionScores:
-    """Emotion of a message, its score, and the scores of all six."""
+    """Emotion of a message, its score, the scores of all six, and what they are worth.
+
+    Attributes:
+        language: ISO 639 code of the message, None where it cannot be told or was not.
+        reliable: false for a message that is certainly not in English.
+    """
 
     label: Emotion
     score: float
     scores: Mapping[Emotion, float]
+    language: str | None = None
+    reliable: bool = True
 
 
 def emotion_scores(scores: Scores) -> EmotionScores:
@@ -33,6 +40,12 @@ def emotion_scores(scores: Scores) -> EmotionScores:
     named = {label: round(score, 4) for label, score in zip(LABELS, scores, strict=True)}
     best = max(LABELS, key=lambda label: named[label])
     return EmotionScores(best, named[best], named)
+
+
+def detected_emotion(detection: Detection) -> EmotionScores:
+    """Return the likeliest emotion of a detection."""
+    found = emotion_scores(detection.scores)
+    return replace(found, language=detection.language, reliable=detection.reliable)
 
 
 def chosen_emotion(label: Emotion) -> EmotionScores:
@@ -70,8 +83,9 @@ class Answer:
 
     Attributes:
         emotion: None for the base model.
-        persona: the one that answers; None for the base model and for a safety reply.
-        safety: the harm that the message speaks of; then the text is a safety reply.
+        persona: the one that answers; None for the base model and in a crisis.
+        safety: what the safety check found in the user's turns.
+        complete: whether the detector read the whole conversation.
         adapter: versioned name of the adapter that answers; None if there is none.
         prompt_tokens: length of the prompt.
         completion_tokens: tokens generated so far.
@@ -88,7 +102,8 @@ class Answer:
         self.timer = Timer(message.context.began_s)
         self.emotion: EmotionScores | None = None
         self.persona: str | None = None
-        self.safety: Category | None = None
+        self.safety: Finding | None = None
+        self.complete = True
         self.adapter: str | None = None
         self.prompt_tokens = 0
         self.completion_tokens = 0
@@ -125,7 +140,7 @@ class AnswerWriter(Protocol):
         ...
 
     async def safety(self, answer: Answer) -> None:
-        """Write that the text is a safety reply."""
+        """Write what the safety check found."""
         ...
 
     async def text(self, answer: Answer, text: str) -> None:

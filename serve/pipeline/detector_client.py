@@ -7,7 +7,7 @@ Hedged requests are from Dean and Barroso, The Tail at Scale (2013).
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from serve.config import FEWEST_TOKENS
 from serve.detector.protocol import (
     SMALL_TEXTS,
     Detection,
+    Input,
     Priority,
     split_texts,
 )
@@ -68,22 +69,22 @@ class DetectorClient:
                 task.cancel()
 
     async def classify(
-        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
-        """Return a detection of each text. The caller has a deadline.
+        """Return a detection of each text or conversation. The caller has a deadline.
 
         Raises:
             Overloaded: the detectors are full.
             NotReady: the detector deployment has failed.
-            ReplicaLost: two replicas died while they classified these texts.
+            ReplicaLost: two replicas died while they classified these inputs.
         """
         with self._tracing.span("detect", trace, "CLIENT") as span:
-            span.set(texts=len(texts))
+            span.set(texts=len(inputs))
             deaths = 0
             while True:
                 try:
                     with self._rejections():
-                        return await self._hedged(texts, span.carrier, priority)
+                        return await self._hedged(inputs, span.carrier, priority)
                 except ReplicaUnavailableError:  # it has not taken the call
                     self._retries.inc(tags={"stage": "detector"})
                 except DIED as error:
@@ -100,15 +101,15 @@ class DetectorClient:
         await self._detector.ping.remote()
 
     async def _hedged(
-        self, texts: list[str], trace: Carrier, priority: Priority
+        self, inputs: Sequence[Input], trace: Carrier, priority: Priority
     ) -> list[Detection]:
         """Return the first result of two calls, the second made only if the first takes long."""
-        calls = {asyncio.ensure_future(_call(self._detector, texts, trace, priority))}
+        calls = {asyncio.ensure_future(_call(self._detector, inputs, trace, priority))}
         try:
             done, _ = await asyncio.wait(calls, timeout=HEDGE_AFTER_S)
             if not done:
                 self._retries.inc(tags={"stage": "detector"})
-                hedge = _call_if_free(self._detector, texts, trace, priority)
+                hedge = _call_if_free(self._detector, inputs, trace, priority)
                 calls.add(asyncio.ensure_future(hedge))
                 done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
@@ -128,18 +129,18 @@ class DetectorClient:
 
 
 async def _call(
-    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier, priority: Priority
+    detector: DeploymentHandle[Any], inputs: Sequence[Input], trace: Carrier, priority: Priority
 ) -> list[Detection]:
-    result: Awaitable[list[Detection]] = detector.classify.remote(texts, trace, priority)
+    result: Awaitable[list[Detection]] = detector.classify.remote(inputs, trace, priority)
     return await result
 
 
 async def _call_if_free(
-    detector: DeploymentHandle[Any], texts: list[str], trace: Carrier, priority: Priority
+    detector: DeploymentHandle[Any], inputs: Sequence[Input], trace: Carrier, priority: Priority
 ) -> list[Detection]:
     """Wait forever if the hedge is rejected: the first call has its slot and goes on."""
     try:
-        return await _call(detector, texts, trace, priority)
+        return await _call(detector, inputs, trace, priority)
     except BackPressureError:
         await asyncio.Event().wait()
         raise

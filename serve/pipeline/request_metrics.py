@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from models.safety.levels import Level
 from serve.errors import DeadlineExceeded, RequestError, RetryLater
 from serve.metrics import BUCKETS_MS, counter, histogram
 from serve.pipeline.answer import Answer
@@ -147,7 +148,9 @@ def outcome_of(error: BaseException) -> str:
 
 
 def _success(answer: Answer) -> str:
-    return "safety" if answer.safety else "ok"
+    if answer.safety is None:
+        return "ok"
+    return "safety" if answer.safety.level is Level.CRISIS else "concern"
 
 
 def _left(error: BaseException) -> bool:

@@ -1,24 +1,26 @@
 """Flow of one message: classify, choose the persona, answer. It does not know of HTTP.
 
 emotion (before any text) -> text, text, ... -> done
-                          -> safety -> text -> done, if the message speaks of harm
+                          -> safety -> text -> done, in a crisis
+                          -> safety -> text, text, ..., a line about help -> done, for a concern
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from models.emotions import LABELS, Emotion
-from serve.detector.protocol import Detection
-from serve.engine.protocol import TextChunk
-from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, emotion_scores
+from models.safety.levels import Level
+from serve.detector.protocol import Detection, Input
+from serve.engine.protocol import Sampling, TextChunk
+from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message
-from serve.pipeline.safety import safety_reply
+from serve.pipeline.safety import concern_line, crisis_reply, policy
 from serve.responder.generator import Generation, Generator
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
-TURNS_CHECKED = 4  # last turns of the user; harm in any of them concerns the whole answer
-Classify = Callable[[list[str], Carrier], Awaitable[list[Detection]]]
+Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
 
 
 async def respond(
@@ -29,25 +31,27 @@ async def respond(
     Args:
         answer: is filled on the way.
         writer: is told after each step.
-        classify: returns a detection of each text.
+        classify: returns a detection of each conversation.
         generator: generates the text.
         safety: whether the detector checks for harm.
     """
     message = answer.message
     answer.timer.mark("queue")
     if safety or _needs_emotion(message):
-        texts = [turn.text for turn in message.turns if turn.role == "user"][-TURNS_CHECKED:]
-        _apply(answer, await classify(texts, answer.trace))
+        [detection] = await classify([message.turns], answer.trace)
+        _apply(answer, detection)
         answer.timer.mark("detect")
-    elif not message.bare:
-        _apply(answer, [])
+    else:
+        _apply(answer, None)
     request = _generation_request(answer)
-    if not answer.safety:
+    if not _is_crisis(answer):
         # Before anything is written, so that a prompt that is too long is an ordinary HTTP error.
         await generator.check(request)
     await writer.emotion(answer)
     if answer.safety:
-        await _reply_safely(answer, writer)
+        await writer.safety(answer)
+    if _is_crisis(answer):
+        await _reply_to_crisis(answer, writer)
     else:
         await _generate(answer, writer, await generator.generate(request))
     await writer.done(answer)
@@ -58,25 +62,34 @@ def _needs_emotion(message: Message) -> bool:
     return not (message.bare or message.persona in LABELS)
 
 
-def _apply(answer: Answer, detections: list[Detection]) -> None:
-    """Set emotion, persona and safety. The emotion is the one chosen or that of the last turn."""
+def _apply(answer: Answer, detection: Detection | None) -> None:
+    """Set emotion, safety and persona. The emotion is the one chosen, or that of the last turn."""
     message = answer.message
-    answer.safety = next((found.harm for found in reversed(detections) if found.harm), None)
-    if message.bare:
-        return
+    answer.safety = detection.finding if detection else None
+    answer.complete = detection.complete if detection else True
     if message.persona in LABELS:
         answer.emotion = chosen_emotion(Emotion(message.persona))
-    else:
-        answer.emotion = emotion_scores(detections[-1].scores)
-    if answer.safety is None:
-        # Every emotion is answered by the persona of the same name, unless one was chosen.
-        answer.persona = message.persona or answer.emotion.label
+    elif detection and not message.bare:
+        answer.emotion = detected_emotion(detection)
+    answer.persona = _persona(answer)
 
 
-async def _reply_safely(answer: Answer, writer: AnswerWriter) -> None:
-    assert answer.safety is not None  # noqa: S101 (the caller has checked it)
-    await writer.safety(answer)
-    text = safety_reply(answer.safety, answer.message.context.region)
+def _is_crisis(answer: Answer) -> bool:
+    return answer.safety is not None and answer.safety.level is Level.CRISIS
+
+
+def _persona(answer: Answer) -> str | None:
+    """Return who answers: the policy's persona, the one chosen, or that of the emotion."""
+    if answer.safety:
+        return None if _is_crisis(answer) else policy().concern.persona
+    if answer.emotion is None:
+        return None
+    return answer.message.persona or answer.emotion.label
+
+
+async def _reply_to_crisis(answer: Answer, writer: AnswerWriter) -> None:
+    assert answer.safety and answer.safety.category  # noqa: S101, PT018 (every crisis has one)
+    text = crisis_reply(answer.safety.category, answer.message.context.region)
     answer.add(TextChunk(text, 0))
     await writer.text(answer, text)
     answer.finish("stop")
@@ -85,9 +98,8 @@ async def _reply_safely(answer: Answer, writer: AnswerWriter) -> None:
 def _generation_request(answer: Answer) -> GenerationRequest:
     message = answer.message
     request_id = message.context.request_id
-    return GenerationRequest(
-        request_id, answer.persona, message.turns, message.sampling, answer.trace
-    )
+    sampling = _gentle(message.sampling) if answer.safety else message.sampling
+    return GenerationRequest(request_id, answer.persona, message.turns, sampling, answer.trace)
 
 
 async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation) -> None:
@@ -95,8 +107,23 @@ async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation
     answer.prompt_tokens = generation.prompt_tokens
     async with aclosing(generation.chunks) as chunks:
         async for chunk in chunks:
+            if chunk.finish_reason:
+                chunk = _with_last_line(answer, chunk)
             answer.add(chunk)
             if chunk.finish_reason:
                 answer.finish(chunk.finish_reason)
             if chunk.text:
                 await writer.text(answer, chunk.text)
+
+
+def _gentle(sampling: Sampling) -> Sampling:
+    """Return the sampling of an answer to a message of concern."""
+    return replace(sampling, temperature=min(sampling.temperature, policy().concern.temperature))
+
+
+def _with_last_line(answer: Answer, chunk: TextChunk) -> TextChunk:
+    """Add to the last chunk that help exists, if the message is one of concern."""
+    if answer.safety is None:
+        return chunk
+    line = concern_line(answer.message.context.region)
+    return replace(chunk, text=f"{chunk.text.rstrip()}\n\n{line}")

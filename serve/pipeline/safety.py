@@ -1,4 +1,4 @@
-"""Safety reply to a message that speaks of harm: neutral text and helplines of the region."""
+"""Policy for messages that speak of harm, read from `safety.toml`: words, voice and helplines."""
 
 import tomllib
 from functools import cache
@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from models.detector.harm import Category
+from models.emotions import Emotion
+from models.safety.levels import Category
 from models.schema import FrozenModel
 
-TABLE = Path(__file__).with_name("helplines.toml")
+POLICY = Path(__file__).with_name("safety.toml")
 
 
 class Line(FrozenModel):
@@ -24,31 +25,57 @@ class Region(FrozenModel):
     """Emergency number and helplines of a region."""
 
     emergency: str | None = None
-    lines: tuple[Line, ...]
+    lines: tuple[Line, ...] = Field(min_length=1)
 
 
 class Helplines(FrozenModel):
     """The table. `regions` are ISO 3166 codes of two letters."""
 
-    words: dict[str, str]
     everywhere: Region
     regions: dict[str, Region]
 
+    def of(self, region: str | None) -> Region:
+        """Return the entry of a region; one that is not listed gets directories of helplines."""
+        return self.regions.get((region or "").upper(), self.everywhere)
+
+
+class Concern(FrozenModel):
+    """Answer to a message of concern."""
+
+    persona: Emotion
+    temperature: float = Field(ge=0, le=1, description="the highest that such an answer uses")
+    line: str = Field(description="last line of the answer")
+
+
+class Policy(FrozenModel):
+    """The whole file."""
+
+    crisis: dict[str, str]
+    concern: Concern
+    helplines: Helplines
+
 
 @cache
-def helplines() -> Helplines:
-    """Return the table. Raises pydantic's ValidationError for a malformed file."""
-    return Helplines.model_validate(tomllib.loads(TABLE.read_text("utf-8")))
+def policy() -> Policy:
+    """Return the policy. Raises pydantic's ValidationError for a malformed file."""
+    return Policy.model_validate(tomllib.loads(POLICY.read_text("utf-8")))
 
 
-def safety_reply(category: Category, region: str | None) -> str:
-    """Return the text. A region that the table does not have gets directories of helplines."""
-    table = helplines()
-    here = table.regions.get((region or "").upper(), table.everywhere)
+def crisis_reply(category: Category, region: str | None) -> str:
+    """Return the whole text of the answer to a crisis."""
+    words = policy().crisis
+    table = policy().helplines
+    here = table.of(region)
     directories = table.everywhere.lines
     lines = directories if here is table.everywhere else (*here.lines, *directories[:1])
     reach = "; ".join(f"{line.name}: {line.reach}" for line in lines)
-    emergency = table.words["emergency_unknown"]
+    emergency = words["emergency_unknown"]
     if here.emergency:
-        emergency = table.words["emergency"].format(emergency=here.emergency)
-    return f"{table.words[category]} {emergency} {reach}."
+        emergency = words["emergency"].format(emergency=here.emergency)
+    return f"{words[category]} {emergency} {reach}."
+
+
+def concern_line(region: str | None) -> str:
+    """Return the line that ends the answer to a message of concern."""
+    first = policy().helplines.of(region).lines[0]
+    return policy().concern.line.format(helpline=f"{first.name}, {first.reach}")

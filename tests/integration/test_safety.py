@@ -5,13 +5,14 @@ import json
 import httpx
 import pytest
 
-from models.detector.harm import Category
-from serve.pipeline.safety import safety_reply
+from models.safety.levels import Category
+from serve.pipeline.safety import concern_line, crisis_reply
 from support.running_graph import Graph
 
 TEXT = "so much joy, and self-harm"
-CALM = safety_reply(Category.SELF_HARM, None)
-MARK = {"category": "self-harm", "action": "calm-answer"}
+CALM = crisis_reply(Category.SELF_HARM, None)
+MARK = {"level": "crisis", "category": "self-harm", "action": "calm-answer"}
+GENTLE = {"level": "concern", "category": None, "action": "gentle-answer"}
 
 
 @pytest.mark.parametrize("emotion", ["auto", "joy", "anger"])
@@ -64,6 +65,16 @@ def test_region_selects_helplines(client: httpx.Client) -> None:
     assert body["safety"]["category"] == "violence"
 
 
+@pytest.mark.parametrize("emotion", ["auto", "anger"])
+def test_concern_gets_a_gentle_answer_that_names_help(client: httpx.Client, emotion: str) -> None:
+    body = client.post("/v1/respond", json={"text": "a concern", "emotion": emotion}).json()
+    assert (body["safety"], body["persona"]) == (GENTLE, "love")
+    assert body["text"].endswith(concern_line(None))
+    assert body["adapter"].startswith("love@")
+
+
 def test_detect_reports_harm(graph: Graph, client: httpx.Client) -> None:
-    body = client.post("/v1/detect", json={"text": ["violence", "much joy"]}).json()
-    assert [result["harm"] for result in body["results"]] == ["violence", None]
+    texts = ["violence", "much joy", "a concern"]
+    results = client.post("/v1/detect", json={"text": texts}).json()["results"]
+    assert [result["harm"] for result in results] == ["violence", None, None]
+    assert [result["level"] for result in results] == ["crisis", None, "concern"]

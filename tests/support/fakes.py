@@ -1,14 +1,14 @@
 """Fakes for the unit tests of `serve`: detector, generator, writer, handle and clock."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
-from serve.detector.protocol import Detection, Priority, Scores
+from models.safety.levels import Category, Finding, Level
+from serve.detector.protocol import Detection, Input, Priority, Scores, turns_of
 from serve.engine.protocol import Sampling, TextChunk
 from serve.errors import PromptTooLong
 from serve.pipeline.answer import Answer
@@ -35,8 +35,9 @@ class FakeStages:
     # Raised by the generator after its chunks, or by the detector if there are no chunks.
     error: Exception | None = None
     harm: Category | None = None
-    harmful_text: str | None = None  # the only text with that harm; None means all texts
-    classified_texts: list[list[str]] = field(default_factory=list)
+    concern: bool = False  # find a concern instead
+    harmful_text: str | None = None  # the only turn with that harm; None means all turns
+    classified: list[Sequence[Input]] = field(default_factory=list)
     priorities: list[Priority] = field(default_factory=list)
     traces: list[Carrier] = field(default_factory=list)
     requests: list[GenerationRequest] = field(default_factory=list)
@@ -48,19 +49,27 @@ class FakeStages:
             raise self.error
 
     async def classify(
-        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
-        """Classify texts."""
-        self.classified_texts.append(texts)
+        """Classify texts and conversations."""
+        self.classified.append(inputs)
         self.priorities.append(priority)
         self.traces.append(trace)
         if self.error and not self.chunks:
             raise self.error
-        return [self._detection(text) for text in texts]
+        return [self._detection(given) for given in inputs]
 
-    def _detection(self, text: str) -> Detection:
-        harm = self.harm if self.harmful_text in {None, text} else None
-        return Detection(scores(self.emotion), harm, "fake")
+    def _detection(self, given: Input) -> Detection:
+        texts = {turn.text for turn in turns_of(given) if turn.role == "user"}
+        finding = self.finding if self.harmful_text in {None, *texts} else None
+        return Detection(scores(self.emotion), finding, "fake", "en")
+
+    @property
+    def finding(self) -> Finding | None:
+        """Return what the safety check finds."""
+        if self.concern:
+            return Finding(Level.CONCERN)
+        return Finding(Level.CRISIS, self.harm) if self.harm else None
 
     async def check(self, request: GenerationRequest) -> None:
         """Raise the configured error if it is about the prompt."""

@@ -16,7 +16,6 @@ NEED_TORCH = {
     "models.critic",
     "models.detector.base",
     "models.detector.factory",
-    "models.detector.harm_probe",
     "models.detector.int8.activations",
     "models.detector.int8.calibration",
     "models.detector.int8.classifier",
@@ -27,6 +26,9 @@ NEED_TORCH = {
     "models.detector.shieldgemma",
     "models.detector.transformer",
     "models.precision",
+    "models.safety.classifier",
+    "models.safety.encoder",
+    "models.safety.rows",
     "models.weights.gguf",
 }
 MODELS = {module.name for module in pkgutil.walk_packages(models.__path__, "models.")}

@@ -1,4 +1,4 @@
-"""Training of the emotion detector and of the probe for messages of harm.
+"""Training of the emotion detector.
 
 Labelled texts become a fine-tuned classifier, which is exported as an artefact with a manifest.
 The room knows neither the personas nor how jobs are scheduled.

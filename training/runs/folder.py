@@ -15,7 +15,7 @@ import torch
 
 from models.precision import device_name
 from training.errors import RecipeError
-from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe
+from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
 
 PACKAGES = (
     "torch",
@@ -34,7 +34,9 @@ RECIPE_FILE = "recipe.json"
 
 
 def open_run(
-    run: Path, recipe: DetectorRecipe | PersonaRecipe | CriticRecipe, data_hashes: dict[str, str]
+    run: Path,
+    recipe: DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe,
+    data_hashes: dict[str, str],
 ) -> None:
     """Write recipe, data hashes and environment into a new or resumed run.
 

@@ -13,8 +13,14 @@ from tempfile import TemporaryDirectory
 import httpx
 from huggingface_hub import HfApi
 
-from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS, HarmManifest
-from models.manifest import ARTIFACTS, MANIFEST_FILE, AdapterManifest, DetectorManifest
+from models.manifest import (
+    ARTIFACTS,
+    DETECTOR_WEIGHTS,
+    MANIFEST_FILE,
+    AdapterManifest,
+    DetectorManifest,
+    SafetyManifest,
+)
 from models.weights.catalog import find_weights
 from training.errors import PublishError
 from training.runs.folder import RECIPE_FILE
@@ -26,8 +32,6 @@ PUBLISHED_FILES = (
     "model.safetensors",
     "adapter_model.safetensors",
     "adapter_config.json",
-    HARM_MANIFEST,
-    HARM_WEIGHTS,
 )
 
 
@@ -37,8 +41,8 @@ def publish_run(
     """Publish the artefacts of a run, and return the published folders.
 
     Args:
-        run: folder that holds an `artifact`, a detector or the judge, or an `adapter` for each
-            persona.
+        run: folder that holds an `artifact`, a detector, the judge or the
+            safety classifier, or an `adapter` for each persona.
         artifacts: folder to publish to.
         large: allow artefacts of any size in the repository.
         unpinned: allow base weights from the hub without a fixed commit.
@@ -48,6 +52,8 @@ def publish_run(
     """
     _check(run, artifacts, large, unpinned)
     recipe = json.loads((run / RECIPE_FILE).read_text("utf-8"))["recipe"]
+    if "part" not in recipe and (run / "artifact" / MANIFEST_FILE).exists():
+        return [_publish_safety(run / "artifact", artifacts / "safety")]
     if (run / "artifact" / MANIFEST_FILE).exists():
         return [_publish_detector(run / "artifact", recipe, artifacts)]
     manifests = sorted(run.glob(f"*/adapter/{MANIFEST_FILE}"))
@@ -85,11 +91,21 @@ def _check(run: Path, artifacts: Path, large: bool, unpinned: bool) -> None:
 
 def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
     manifest = DetectorManifest.read(source)
-    facts = _facts(manifest, recipe) | _harm_facts(source)
+    facts = _facts(manifest, recipe)
     if recipe["part"] == "judge":
         return _publish(source, artifacts / "judge", "judge.md", facts)
     out = artifacts / "detectors" / Path(manifest.base).name
     return _publish(source, out, "detector.md", facts)
+
+
+def _publish_safety(source: Path, out: Path) -> Path:
+    """Copy the safety classifier. Its card is that of `python -m training evaluate-safety`."""
+    SafetyManifest.read(source)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for name in (MANIFEST_FILE, DETECTOR_WEIGHTS, "README.md"):
+        shutil.copyfile(source / name, out / name)
+    return out
 
 
 def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
@@ -123,13 +139,7 @@ def _facts(
     }
 
 
-def _harm_facts(artifact: Path) -> dict[str, str]:
-    if not (artifact / HARM_MANIFEST).exists():
-        return {"harm": "This detector has no probe for such messages.\n"}
-    return {"harm": _fill_in("harm.md", _manifest_facts(HarmManifest.read(artifact)))}
-
-
-def _manifest_facts(manifest: DetectorManifest | AdapterManifest | HarmManifest) -> dict[str, str]:
+def _manifest_facts(manifest: DetectorManifest | AdapterManifest) -> dict[str, str]:
     facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
     facts["metrics"] = "\n".join(
         f"| {name} | {value:g} |" for name, value in manifest.metrics.items()

@@ -33,13 +33,22 @@ class Int8Classifier(TextClassifier):
         )
         self._model = Int8Mpnet(load_file(int8_weights(folder)), shape)
         self._tokenizer = Tokenizer.from_file(str(self.base.folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.manifest.max_tokens)
-        self._tokenizer.enable_padding(pad_id=config["pad_token_id"])
+        self._pad_id = config["pad_token_id"]
+
+    def token_windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Tokenize texts of any length; see `TextClassifier.token_windows`."""
+        encoded = self._tokenizer.encode_batch(list(texts))
+        return [[row.ids, *(more.ids for more in row.overflowing)] for row in encoded]
 
     @torch.inference_mode()
-    def forward(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the model on one batch; see `TextClassifier.forward`."""
-        encoded = self._tokenizer.encode_batch(list(texts))
-        ids = torch.tensor([row.ids for row in encoded])
-        mask = torch.tensor([row.attention_mask for row in encoded])
+    def forward_ids(self, windows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model on one batch; see `TextClassifier.forward_ids`."""
+        longest = max(map(len, windows))
+        pads = [longest - len(window) for window in windows]
+        ids = torch.tensor(
+            [[*row, *[self._pad_id] * pad] for row, pad in zip(windows, pads, strict=True)]
+        )
+        mask = torch.arange(longest) < torch.tensor([[len(window)] for window in windows])
         return self._model(ids, mask)

@@ -52,7 +52,7 @@ class ChunkWriter:
         await self._chunk({"role": "assistant", "content": ""}, extra=extra)
 
     async def safety(self, answer: Answer) -> None:
-        """Write why no persona answers."""
+        """Write what the safety check found."""
         await self._chunk({}, extra=safety(answer))
 
     async def text(self, answer: Answer, text: str) -> None:
@@ -63,7 +63,8 @@ class ChunkWriter:
     async def done(self, answer: Answer) -> None:
         """Write the finish reason, the usage if asked for, and the end."""
         choice = {"finish_reason": answer.finish_reason} | self._new_logprobs(answer)
-        await self._chunk({}, choice, {"system_fingerprint": answer.adapter})
+        last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
+        await self._chunk({}, choice, last)
         if self._usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})

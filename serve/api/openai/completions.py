@@ -52,7 +52,7 @@ class CompletionWriter:
         await self._chunk("", extra={} if answer.message.bare else emotion(answer))
 
     async def safety(self, answer: Answer) -> None:
-        """Write why no persona answers."""
+        """Write what the safety check found."""
         await self._chunk("", extra=safety(answer))
 
     async def text(self, answer: Answer, text: str) -> None:
@@ -65,7 +65,8 @@ class CompletionWriter:
             "finish_reason": answer.finish_reason,
             "logprobs": self._new_logprobs(answer),
         }
-        await self._chunk("", choice, {"system_fingerprint": answer.adapter})
+        last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
+        await self._chunk("", choice, last)
         if self._usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})

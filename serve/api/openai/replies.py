@@ -1,4 +1,4 @@
-"""Response bodies of OpenAI's paths. `emotion` and `safety` are additions of this project."""
+"""Response bodies of OpenAI's paths. `emotion`, `safety` and `complete` are our additions."""
 
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ from serve.api.schemas import EmotionOut, SafetyOut, Usage
 from serve.engine.protocol import FinishReason
 
 FINGERPRINT = "adapter version; null for the base model"
+COMPLETE = "false if the conversation was too long to be read whole"
 
 
 class ChatUsage(Usage):
@@ -62,6 +63,7 @@ class _Completion(BaseModel):
     system_fingerprint: str | None = Field(description=FINGERPRINT)
     emotion: EmotionOut | None
     safety: SafetyOut | None
+    complete: bool = Field(description=COMPLETE)
 
 
 class ChatReply(_Completion):
@@ -109,6 +111,7 @@ class ResponseReply(BaseModel):
     usage: dict[str, Any]
     emotion: EmotionOut | None
     safety: SafetyOut | None
+    complete: bool = Field(description=COMPLETE)
 
 
 class ModelOut(BaseModel):

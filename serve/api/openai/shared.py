@@ -56,9 +56,9 @@ def emotion(answer: Answer) -> dict[str, Any]:
 
 
 def safety(answer: Answer) -> dict[str, Any]:
-    """Return the additional field `safety`."""
+    """Return the additional fields `safety` and `complete`."""
     found = safety_out(answer)
-    return {"safety": found.model_dump() if found else None}
+    return {"safety": found.model_dump() if found else None, "complete": answer.complete}
 
 
 def emotion_header(answer: Answer) -> dict[str, str]:

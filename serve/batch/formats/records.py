@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from models.text.normalize import normalize
+
 ADDED_COLUMNS = ("detected_emotion", "detected_score", "detected_harm")
 CHUNK_ROWS = 1024  # enough to classify texts of similar length together
 CHUNK_BYTES = 4 * 2**20  # a chunk of long rows is closed earlier
@@ -16,7 +18,7 @@ class Label(NamedTuple):
     emotion: str
     # Calibrated probability of the emotion, rounded to four places.
     score: float
-    # Category of harm that the text mentions, None if there is none.
+    # Category of harm of a crisis, `concern` for a concern, None if there is neither.
     harm: str | None
 
 
@@ -95,14 +97,14 @@ class Source(Protocol):
 
 
 def classifiable(text: str | None) -> str | None:
-    """Return the text in valid Unicode, or None if it is missing or blank.
+    """Return the text in valid Unicode, or None if it is missing or nothing in it is visible.
 
     JSON escapes and UTF-16 may hold half of a surrogate pair, which no tokenizer accepts.
     """
-    if text is None or not text.strip():
+    if text is None:
         return None
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if normalize(text) else None

@@ -96,7 +96,7 @@ def test_scripted_detector_has_no_artifact_folder() -> None:
         _ = DetectorConfig(kind="scripted").folder
 
 
-@pytest.mark.parametrize(("value", "harm"), [(False, "off"), (True, "probe")])
+@pytest.mark.parametrize(("value", "harm"), [(False, "off"), (True, "classifier")])
 def test_accepts_yaml_booleans_for_harm(value: bool, harm: str) -> None:
     assert DetectorConfig.model_validate({"harm": value}).harm == harm
 

@@ -18,7 +18,7 @@ from models.emotions import Emotion
 from models.errors import FyeError
 from serve import tracing as tracing_module
 from serve.config import DetectorConfig, TracingConfig
-from serve.detector.replica import Detector, _QueuedText
+from serve.detector.replica import Detector, _QueuedInput
 from serve.errors import DeadlineExceeded, EngineError, Overloaded
 from serve.pipeline.answer import Answer, Collector
 from serve.tracing import OFF, Carrier, Tracing
@@ -235,7 +235,7 @@ async def test_batch_is_a_span_of_every_request_in_it(collector: SpanCollector) 
     detector = Detector(config, TracingConfig(endpoint=collector.endpoint))
     other = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}
     texts = [("a", INCOMING), ("b", INCOMING), ("c", other), ("d", {})]
-    await detector._run_batch([_QueuedText(*text) for text in texts])
+    await detector._run_batch([_QueuedInput(*text) for text in texts])
     await asyncio.to_thread(detector._tracing.close)
     spans = collector.spans()
     assert [(span.name, span.attributes["fye.texts"]) for span in spans] == [("batch", 4)] * 2

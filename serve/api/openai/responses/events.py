@@ -44,7 +44,7 @@ class ResponseWriter:
         await self._send("response.content_part.added", **self._place, part=part)
 
     async def safety(self, answer: Answer) -> None:
-        """Do nothing: the first and the last event say why no persona answers."""
+        """Do nothing: the first and the last event say what the safety check found."""
 
     async def text(self, answer: Answer, text: str) -> None:
         """Write a part of the text."""

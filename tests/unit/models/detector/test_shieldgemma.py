@@ -8,9 +8,9 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from models.detector import shieldgemma
-from models.detector.harm import Category
 from models.detector.shieldgemma import GUIDELINES, ShieldGemma
 from models.errors import ArtifactError
+from models.safety.levels import Category
 from support.tiny_models import tiny_gemma, tiny_shield
 
 TEXTS = [

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.personas import Persona
+from models.prompt import Turn
+from models.safety.levels import Category
 from serve.adapters.registry import Releases, Version
 from serve.engine.protocol import Sampling, TextChunk
 from serve.errors import EngineError, NotReady
-from serve.pipeline.safety import safety_reply
+from serve.pipeline.safety import crisis_reply
 from support.adapters import PERSONA_TOML
 from support.fakes import CHUNKS
 from support.http_client import (
@@ -69,8 +70,8 @@ async def test_a_message_of_harm_gets_the_safety_reply_of_the_region() -> None:
     body = {"text": "hello", "emotion": "joy"}
     whole = (await client.post(RESPOND, json=body, headers=headers)).json()
     stream = await client.post(RESPOND, json=body | {"stream": True}, headers=headers)
-    safety = {"category": "violence", "action": "calm-answer"}
-    text = safety_reply(Category.VIOLENCE, "DE")
+    safety = {"level": "crisis", "category": "violence", "action": "calm-answer"}
+    text = crisis_reply(Category.VIOLENCE, "DE")
     assert (whole["safety"], whole["persona"], whole["text"]) == (safety, None, text)
     events = [(name, json.loads(data)) for name, data in sse_events(stream)]
     assert [name for name, _ in events] == ["emotion", "safety", "delta", "done"]
@@ -132,7 +133,7 @@ async def test_text_is_not_changed_on_its_way() -> None:
     stream = await client.post(RESPOND, json={"text": text, "stream": True})
     assert whole.json()["text"] == text
     assert json.loads(sse_events(stream)[1][1]) == {"text": text}
-    assert responder.classified_texts == [[text], [text]]
+    assert responder.classified == [[(Turn("user", text),)]] * 2
 
 
 @pytest.mark.parametrize("text", ["hello", ["hello"], ["hello", "you"]])
@@ -142,7 +143,7 @@ async def test_detects_one_text_or_several(text: str | list[str]) -> None:
     body = reply.json()
     texts = [text] if isinstance(text, str) else text
     assert (reply.status_code, body["model"]) == (200, "fake")
-    assert responder.classified_texts == [texts]
+    assert responder.classified == [texts]
     harms = [None if one == "hello" else "violence" for one in texts]
     assert [found["harm"] for found in body["results"]] == harms
     for found in body["results"]:

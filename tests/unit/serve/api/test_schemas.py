@@ -7,8 +7,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
+from models.safety.levels import Category, Finding, Level
+from models.text.normalize import normalize
 from serve.api.schemas import (
     MAX_TEXT_CHARACTERS,
     DetectRequest,
@@ -25,7 +26,9 @@ from support.fakes import message, scores
 
 BOTH = pytest.mark.parametrize("kind", [RespondRequest, DetectRequest])
 WHITE_SPACE = st.text(" \t\n\r\v\f\u00a0\u2003\u3000", max_size=20)
-READABLE = st.text(max_size=60).filter(lambda text: text.strip() and "\0" not in text)
+READABLE = st.text(max_size=60).filter(lambda text: normalize(text) and "\0" not in text)
+VIOLENCE = Finding(Level.CRISIS, Category.VIOLENCE)
+SAFETY = {"level": "crisis", "category": "violence", "action": "calm-answer"}
 NOT_TEXT = (
     st.none()
     | st.booleans()
@@ -129,8 +132,8 @@ def test_rejects_a_wrong_type_or_range_instead_of_converting_it(field: str, valu
     assert invalid_fields(RespondRequest, **{"text": "hello", field: value}) == [field]
 
 
-@pytest.mark.parametrize("harm", [None, Category.VIOLENCE])
-def test_done_holds_everything_but_the_text(harm: Category | None) -> None:
+@pytest.mark.parametrize("harm", [None, VIOLENCE])
+def test_done_holds_everything_but_the_text(harm: Finding | None) -> None:
     answer = Answer(message("hello"))
     answer.emotion = emotion_scores(scores(Emotion.LOVE))
     answer.persona = None if harm else "love"
@@ -142,10 +145,17 @@ def test_done_holds_everything_but_the_text(harm: Category | None) -> None:
     label_scores = {label: 0.75 if label is Emotion.LOVE else 0.05 for label in LABELS}
     assert done_out(answer).model_dump(mode="json") == {
         "id": "m-1",
-        "emotion": {"label": "love", "score": 0.75, "scores": label_scores},
+        "emotion": {
+            "label": "love",
+            "score": 0.75,
+            "scores": label_scores,
+            "language": None,
+            "reliable": True,
+        },
         "persona": None if harm else "love",
         "adapter": None if harm else "love@abc",
-        "safety": {"category": "violence", "action": "calm-answer"} if harm else None,
+        "safety": SAFETY if harm else None,
+        "complete": True,
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 5, "completion_tokens": 2},
         "timings_ms": answer.timer.timings_ms(),
@@ -156,7 +166,29 @@ def test_an_answer_of_a_persona_has_no_safety() -> None:
     assert safety_out(Answer(message("hello"))) is None
 
 
+def test_a_concern_is_answered_gently_and_has_no_category() -> None:
+    answer = Answer(message("hello"))
+    answer.safety = Finding(Level.CONCERN)
+    expected = {"level": "concern", "category": None, "action": "gentle-answer"}
+    sent = safety_out(answer)
+    assert sent is not None
+    assert sent.model_dump(mode="json") == expected
+
+
 def test_a_detection_is_sent_with_its_harm() -> None:
-    sent = detected_out(Detection(scores(Emotion.FEAR), Category.VIOLENCE, "fake"))
-    assert (sent.label, sent.score, sent.harm) == ("fear", 0.75, "violence")
+    sent = detected_out(Detection(scores(Emotion.FEAR), VIOLENCE, "fake"))
+    assert (sent.label, sent.score) == ("fear", 0.75)
+    assert (sent.level, sent.harm, sent.complete) == ("crisis", "violence", True)
     assert list(sent.scores) == list(LABELS)
+
+
+def test_a_detection_in_another_language_is_marked() -> None:
+    detection = Detection(scores(Emotion.JOY), language="ja", reliable=False, complete=False)
+    sent = detected_out(detection)
+    assert (sent.language, sent.reliable, sent.complete) == ("ja", False, False)
+
+
+@BOTH
+@pytest.mark.parametrize("text", ["\u200b", " \u200d\ufeff ", "&nbsp;&#8203;", "\u2800\ufe0f"])
+def test_rejects_a_text_of_invisible_characters_only(kind: Any, text: str) -> None:
+    assert invalid_fields(kind, text=text) == ["text"]

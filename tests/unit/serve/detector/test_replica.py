@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 import pytest
 
 from serve.config import DetectorConfig
 from serve.detector import replica
-from serve.detector.protocol import Detection
+from serve.detector.protocol import Detection, Input, length_of
 from serve.detector.replica import Detector
 
 CONFIG = DetectorConfig(kind="scripted", batch_size=64)
@@ -19,13 +20,13 @@ class LengthClassifier:
     name = "length"
 
     def __init__(self) -> None:
-        self.batches: list[list[str]] = []
+        self.batches: list[list[Input]] = []
         self.threads: set[int] = set()
 
-    def classify(self, texts: list[str]) -> list[Detection]:
-        self.batches.append(texts)
+    def classify(self, inputs: Sequence[Input]) -> list[Detection]:
+        self.batches.append(list(inputs))
         self.threads.add(threading.get_ident())
-        return [Detection((float(len(text)),) * 6) for text in texts]
+        return [Detection((float(length_of(given)),) * 6) for given in inputs]
 
 
 class WaitingClassifier(LengthClassifier):
@@ -35,16 +36,16 @@ class WaitingClassifier(LengthClassifier):
         super().__init__()
         self.released = threading.Event()
 
-    def classify(self, texts: list[str]) -> list[Detection]:
+    def classify(self, inputs: Sequence[Input]) -> list[Detection]:
         assert self.released.wait(timeout=5)
-        return super().classify(texts)
+        return super().classify(inputs)
 
 
 class ShortClassifier(LengthClassifier):
     """Broken classifier that returns one detection too few."""
 
-    def classify(self, texts: list[str]) -> list[Detection]:
-        return super().classify(texts)[1:]
+    def classify(self, inputs: Sequence[Input]) -> list[Detection]:
+        return super().classify(inputs)[1:]
 
 
 def detector(classifier: LengthClassifier, monkeypatch: pytest.MonkeyPatch) -> Detector:

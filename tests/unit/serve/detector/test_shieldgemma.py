@@ -32,8 +32,8 @@ def test_shieldgemma_decides_harm_and_keeps_the_scores(tmp_path: Path) -> None:
     [
         ("off", "off"),  # YAML reads a bare off as false
         ("false", "off"),
-        ("true", "probe"),
-        ("probe", "probe"),
+        ("true", "classifier"),
+        ("classifier", "classifier"),
         ("shieldgemma", "shieldgemma"),
         ('"off"', "off"),
     ],

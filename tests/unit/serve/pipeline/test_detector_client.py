@@ -1,7 +1,7 @@
 """Client of the detector: retries, the hedge, and Serve's rejections in our own errors."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from ray.serve.exceptions import (
 
 from serve.capacity import GateLimits
 from serve.config import NO_TRACES
-from serve.detector.protocol import Detection, Priority, tokens_of
+from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
 from serve.errors import NotReady, Overloaded, ReplicaLost
 from serve.pipeline import detector_client
 from serve.pipeline.admission import Gate
@@ -48,7 +48,7 @@ class Detectors(FakeStages):
         self.cancelled = 0
 
     async def classify(
-        self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
         self.calls += 1
         if self.script:
@@ -60,7 +60,7 @@ class Detectors(FakeStages):
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-        return await super().classify(texts, trace, priority)
+        return await super().classify(inputs, trace, priority)
 
 
 async def hang() -> None:
@@ -96,7 +96,7 @@ async def test_repeats_a_call_whose_replica_died(retries: list[str], error: Exce
     detectors = Detectors(error)
     assert len(await client_of(detectors).classify(TEXTS, {})) == 2
     assert retries == ["detector"]
-    assert detectors.classified_texts == [TEXTS]
+    assert detectors.classified == [TEXTS]
 
 
 async def test_first_success_is_not_a_retry(retries: list[str]) -> None:
@@ -211,15 +211,15 @@ async def test_a_large_call_is_split_and_runs_a_few_pieces_at_a_time() -> None:
 
     class Counting(FakeStages):
         async def classify(
-            self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+            self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
         ) -> list[Detection]:
             nonlocal running, most
             running += 1
             most = max(most, running)
             await asyncio.sleep(0)
             running -= 1
-            await super().classify(texts, trace, priority)
-            return [Detection((float(len(text)),) * 6) for text in texts]
+            await super().classify(inputs, trace, priority)
+            return [Detection((float(length_of(given)),) * 6) for given in inputs]
 
     detectors = Counting()
     texts = ["a" * (number * 15) for number in range(256)]
@@ -227,7 +227,7 @@ async def test_a_large_call_is_split_and_runs_a_few_pieces_at_a_time() -> None:
     assert [one.scores[0] for one in found] == [len(text) for text in texts]
     assert most == PIECES_AT_ONCE
     assert set(detectors.priorities) == {Priority.BULK}
-    sizes = [sum(map(tokens_of, piece)) for piece in detectors.classified_texts]
+    sizes = [sum(map(tokens_of, piece)) for piece in detectors.classified]
     assert max(sizes) <= 32 * 64
     assert len(sizes) > 8
 

@@ -1,18 +1,18 @@
 """Responder: gates, quotas and deadlines around the pipeline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 from ray.serve import metrics
 
-from models.detector.harm import Category
 from models.emotions import Emotion
+from models.safety.levels import Category, Finding, Level
 from serve.config import (
     DetectorConfig,
 )
-from serve.detector.protocol import Detection, Priority
+from serve.detector.protocol import Detection, Input, Priority
 from serve.engine.scripted import TOKENS, script
 from serve.errors import (
     DeadlineExceeded,
@@ -39,7 +39,7 @@ async def hold(parts: Parts, call: Callable[[], Awaitable[object]]) -> asyncio.T
     reached = asyncio.Event()
 
     async def hang(
-        texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
         reached.set()
         await asyncio.Event().wait()
@@ -73,14 +73,14 @@ async def test_writer_is_told_of_each_step(parts: Parts) -> None:
     assert [name for name, _ in writer.steps] == ["emotion", "text", "done"]
 
 
-@pytest.mark.parametrize(("harm", "checked"), [("probe", True), ("off", False)])
+@pytest.mark.parametrize(("harm", "checked"), [("classifier", True), ("off", False)])
 async def test_safety_follows_the_configuration(harm: str, checked: bool) -> None:
     detector = DetectorConfig.model_validate({"kind": "scripted", "harm": harm})
     parts = make_responder(CONFIG.model_copy(update={"detector": detector}))
     parts.detector.harm = Category.SELF_HARM
     asked = message("Hm.", persona=Emotion.JOY)
     answer = await parts.responder.answer(asked, Collector())
-    assert answer.safety == (Category.SELF_HARM if checked else None)
+    assert answer.safety == (Finding(Level.CRISIS, Category.SELF_HARM) if checked else None)
 
 
 async def test_full_responder_rejects_and_uses_up_no_quota(parts: Parts) -> None:
@@ -151,7 +151,7 @@ async def test_deadline_ends_an_answer_and_frees_everything(parts: Parts) -> Non
 
 async def test_deadline_ends_a_classification(parts: Parts) -> None:
     async def hang(
-        texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+        inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
         await asyncio.Event().wait()
         return []

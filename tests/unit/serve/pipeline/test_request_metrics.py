@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ray.serve import metrics
 
-from models.detector.harm import Category
 from models.emotions import Emotion
+from models.safety.levels import Category
 from serve.engine.protocol import TextChunk
 from serve.errors import (
     DeadlineExceeded,
@@ -190,6 +190,11 @@ async def test_safety_reply_has_no_persona(recorded: Recorded) -> None:
     await measured(FakeStages(harm=Category.SELF_HARM), message("Hm."))
     assert counted(recorded) == [("none", "safety")]
     assert "fye_tokens" not in {name for name, _, _ in recorded}
+
+
+async def test_answer_to_a_concern_is_an_outcome_of_its_own(recorded: Recorded) -> None:
+    await measured(FakeStages(concern=True), message("Hm."))
+    assert counted(recorded) == [("love", "concern")]
 
 
 async def test_one_line_is_logged_without_any_text(recorded: Recorded, logged: Logged) -> None:

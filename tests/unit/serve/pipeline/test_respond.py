@@ -1,28 +1,30 @@
 """Flow of one message: order of the steps, choice of the persona, safety, cancellation."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
-from serve.detector.protocol import Detection, Priority
+from models.safety.levels import CONCERN, Category, Finding, Level
+from serve.detector.protocol import Detection, Input, Priority
 from serve.engine.protocol import TextChunk
 from serve.errors import EngineError, PromptTooLong
-from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, emotion_scores
+from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.respond import respond
-from serve.pipeline.safety import safety_reply
+from serve.pipeline.safety import concern_line, crisis_reply, policy
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 from support.fakes import CHUNKS, FakeClock, FakeStages, RecordingWriter, message, scores
 
+FOUND = Detection(scores(Emotion.FEAR), language="en")
 TRACE = {"traceparent": "00-1-2-01"}
 
 
@@ -70,7 +72,7 @@ async def test_a_prompt_that_is_too_long_is_an_error_before_anything_is_written(
 
 async def test_answer_is_filled() -> None:
     answer = await run(FakeStages(emotion=Emotion.FEAR), message("Who is there?"))
-    assert answer.emotion == emotion_scores(scores(Emotion.FEAR))
+    assert answer.emotion == detected_emotion(FOUND)
     assert (answer.persona, answer.adapter, answer.safety) == (Emotion.FEAR, "fear@fake", None)
     assert (answer.prompt_tokens, answer.completion_tokens) == (5, 2)
     assert (answer.text, answer.finish_reason) == ("Oh no", "stop")
@@ -112,7 +114,7 @@ async def test_chosen_emotion_replaces_the_detected_one(emotion: Emotion) -> Non
 async def test_added_persona_answers_any_emotion() -> None:
     stages = FakeStages(emotion=Emotion.ANGER)
     answer = await run(stages, message("Hm.", persona="calm"))
-    assert answer.emotion == emotion_scores(scores(Emotion.ANGER))
+    assert answer.emotion == detected_emotion(Detection(scores(Emotion.ANGER), language="en"))
     assert answer.persona == "calm"
     assert stages.requests[0].persona == "calm"
 
@@ -127,25 +129,27 @@ async def test_base_model_has_neither_emotion_nor_persona() -> None:
 @pytest.mark.parametrize(
     "texts", [("one",), ("one", "answer", "two"), ("one", "answer", "two", "answer")]
 )
-async def test_classifies_the_turns_of_the_user_and_generates_from_all(
+async def test_classifies_the_whole_conversation_and_generates_from_it(
     texts: tuple[str, ...],
 ) -> None:
     stages = FakeStages()
     await run(stages, message(*texts))
-    assert stages.classified_texts == [[text for text in texts if text != "answer"]]
-    assert stages.requests[0].turns == tuple(
-        Turn("assistant" if text == "answer" else "user", text) for text in texts
-    )
+    turns = tuple(Turn("assistant" if text == "answer" else "user", text) for text in texts)
+    assert stages.classified == [[turns]]
+    assert stages.requests[0].turns == turns
 
 
-async def test_emotion_is_that_of_the_last_turn() -> None:
-    async def classify(texts: list[str], trace: Carrier) -> list[Detection]:
-        return [Detection(scores(emotion)) for emotion in (Emotion.JOY, Emotion.SADNESS)]
+async def test_answer_knows_the_language_and_whether_everything_was_read() -> None:
+    async def classify(inputs: Sequence[Input], trace: Carrier) -> list[Detection]:
+        found = scores(Emotion.JOY)
+        return [Detection(found, language="ja", reliable=False, complete=False)]
 
     answer = Answer(message("one", "answer", "two"))
     generator = FakeStages()
     await respond(answer, Collector(), classify, generator, True)  # type: ignore[arg-type]
-    assert answer.persona == Emotion.SADNESS
+    assert answer.emotion is not None
+    assert (answer.emotion.language, answer.emotion.reliable) == ("ja", False)
+    assert not answer.complete
 
 
 @pytest.mark.parametrize("step", ["emotion", "text", "done"])
@@ -191,7 +195,7 @@ async def test_error_of_a_stage_is_raised(chunks: tuple[TextChunk, ...]) -> None
 async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, persona: Emotion) -> None:
     stages = FakeStages()
     answer = await run(stages, message("Hm.", persona=persona), safety=safety)
-    assert len(stages.classified_texts) == safety
+    assert len(stages.classified) == safety
     assert (answer.timer.timings_ms()["detect"] > 0) is safety
     assert (answer.persona, len(stages.requests)) == (persona, 1)
 
@@ -200,7 +204,7 @@ async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, person
 async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
     stages = FakeStages()
     answer = await run(stages, message("Hm.", bare=True), safety=safety)
-    assert len(stages.classified_texts) == safety
+    assert len(stages.classified) == safety
     assert (answer.emotion, answer.persona, answer.text) == (None, None, "Oh no")
 
 
@@ -208,7 +212,7 @@ async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
 async def test_unknown_emotion_is_classified_without_safety_too(persona: str | None) -> None:
     stages = FakeStages()
     answer = await run(stages, message("Hm.", persona=persona), safety=False)
-    assert answer.emotion == emotion_scores(scores(Emotion.FEAR))
+    assert answer.emotion == detected_emotion(FOUND)
     assert stages.requests[0].persona == persona or Emotion.FEAR
 
 
@@ -218,12 +222,38 @@ async def test_harmful_message_gets_a_safety_reply(harm: Category, bare: bool) -
     stages = FakeStages(harm=harm)
     assert await steps(stages, message("one", "answer", "two", bare=bare)) == [
         ("emotion", None if bare else Emotion.FEAR),
-        ("safety", harm),
-        ("text", safety_reply(harm, None)),
+        ("safety", Finding(Level.CRISIS, harm)),
+        ("text", crisis_reply(harm, None)),
         ("done", "stop"),
     ]
     assert stages.requests == []
-    assert stages.classified_texts == [["one", "two"]]
+
+
+@pytest.mark.parametrize("persona", [None, Emotion.ANGER, "calm"])
+@pytest.mark.parametrize("temperature", [0.0, 0.2, 1.5])
+async def test_concern_is_answered_gently_by_the_persona_of_the_policy(
+    persona: str | None, temperature: float
+) -> None:
+    stages = FakeStages(concern=True)
+    asked = message("Hm.", persona=persona)
+    asked = replace(asked, sampling=replace(asked.sampling, temperature=temperature))
+    answer = await run(stages, asked)
+    concern = policy().concern
+    [request] = stages.requests
+    assert (answer.persona, request.persona) == (concern.persona, concern.persona)
+    assert request.sampling.temperature == min(temperature, concern.temperature)
+    assert answer.text == f"Oh no\n\n{concern_line(None)}"
+
+
+async def test_concern_is_written_before_the_text_and_help_is_the_last_text() -> None:
+    assert await steps(FakeStages(concern=True), message("Hm.", bare=True)) == [
+        ("emotion", None),
+        ("safety", CONCERN),
+        ("text", "Oh"),
+        ("text", " no"),
+        ("text", f"\n\n{concern_line(None)}"),
+        ("done", "stop"),
+    ]
 
 
 async def test_safety_reply_has_neither_persona_nor_tokens() -> None:
@@ -233,25 +263,18 @@ async def test_safety_reply_has_neither_persona_nor_tokens() -> None:
     assert answer.first_text_s is not None
 
 
-@pytest.mark.parametrize(
-    ("texts", "found"),
-    [
-        (("one", "answer", "two", "answer", "three"), Category.VIOLENCE),
-        (("one", "answer", "2", "a", "3", "a", "4", "a", "5"), None),
-    ],
-)
-async def test_harm_in_one_of_the_last_turns_concerns_the_answer(
-    texts: tuple[str, ...], found: Category | None
-) -> None:
+async def test_harm_in_an_earlier_turn_concerns_the_answer() -> None:
     stages = FakeStages(harm=Category.VIOLENCE, harmful_text="one")
-    assert (await run(stages, message(*texts))).safety == found
+    answer = await run(stages, message("one", "answer", "2", "a", "3", "a", "4", "a", "5"))
+    assert answer.safety == Finding(Level.CRISIS, Category.VIOLENCE)
 
 
 @pytest.mark.parametrize("persona", [Emotion.JOY, "calm"])
 async def test_choosing_a_persona_does_not_avoid_the_safety_reply(persona: str) -> None:
     stages = FakeStages(harm=Category.SELF_HARM)
     answer = await run(stages, message("Hm.", persona=persona))
-    assert (answer.safety, answer.persona) == (Category.SELF_HARM, None)
+    assert answer.safety == Finding(Level.CRISIS, Category.SELF_HARM)
+    assert answer.persona is None
     assert stages.requests == []
 
 
@@ -270,10 +293,10 @@ def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
 
     class Timed(FakeStages):
         async def classify(
-            self, texts: list[str], trace: Carrier, priority: Priority = Priority.CHAT
+            self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
         ) -> list[Detection]:
             clock.pass_ms(took_ms[1])
-            return await super().classify(texts, trace, priority)
+            return await super().classify(inputs, trace, priority)
 
         async def generate(self, request: GenerationRequest) -> Generation:
             return Generation(None, 5, self._timed())

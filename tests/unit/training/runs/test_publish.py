@@ -1,15 +1,15 @@
 """Publishing a run: only shipped files are copied, and every placeholder of a card is filled in."""
 
 import json
+import re
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from models.detector.harm import HARM_MANIFEST, HARM_WEIGHTS
 from models.manifest import ARTIFACTS, MANIFEST_FILE
 from training.errors import PublishError
-from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe
+from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe, SafetyRecipe
 from training.runs import publish
 from training.runs.publish import publish_run, publish_to_hub
 from training.runs.publish_checks import TREE_BYTES
@@ -26,6 +26,14 @@ DETECTOR = {
     "metrics": {"emotion_val_accuracy": 0.91},
     **HASHES,
 }
+SAFETY: dict[str, object] = {
+    "kind": "safety",
+    "base": "minilm-l6",
+    "thresholds": {"crisis": 0.9, "concern": 0.5},
+    "metrics": {},
+    **HASHES,
+}
+PREFIXES = ("critic-", "detector-", "judge-", "personas-", "safety-")
 ADAPTER = {
     "base": "gemma-3-270m",
     "name": "joy",
@@ -46,7 +54,7 @@ def write_artifact(folder: Path, manifest: dict[str, object], weights: str) -> N
     (folder / "optimizer.pt").write_bytes(b"not to be shipped")
 
 
-def write_recipe(run: Path, recipe: DetectorRecipe | PersonaRecipe) -> None:
+def write_recipe(run: Path, recipe: DetectorRecipe | PersonaRecipe | SafetyRecipe) -> None:
     record = {"recipe": recipe.model_dump(mode="json"), "data_sha256": {}}
     (run / "recipe.json").write_text(json.dumps(record))
 
@@ -69,27 +77,16 @@ def test_detector_and_judge_are_published_to_their_folders(
     assert f"unsplit_rows = {DetectorRecipe.read(recipe).unsplit_rows}" in card
 
 
-def test_card_of_a_detector_describes_its_harm_probe(tmp_path: Path) -> None:
+def test_safety_classifier_is_published_with_the_card_of_its_evaluation(tmp_path: Path) -> None:
     artifact = tmp_path / "run" / "artifact"
-    write_artifact(artifact, DETECTOR, "model.safetensors")
-    write_recipe(tmp_path / "run", DetectorRecipe.read("detector-minilm-l6"))
-    (out,) = publish_run(tmp_path / "run", tmp_path / "out")
-    assert "no probe" in (out / "README.md").read_text()
-
-    probe = {
-        "threshold": 0.61,
-        "metrics": {"test_recall": 0.82},
-        "content_hash": "d" * 64,
-        "detector_hash": "a" * 64,
-        "training_data_hash": "e" * 64,
-    }
-    (artifact / HARM_MANIFEST).write_text(json.dumps(probe))
-    (artifact / HARM_WEIGHTS).write_bytes(b"weights")
-    publish_run(tmp_path / "run", tmp_path / "out")
-    card = (out / "README.md").read_text()
-    facts = ("d" * 64, "| threshold | 0.61 |", "| test_recall | 0.82 |")
-    assert "no probe" not in card
-    assert [fact for fact in facts if fact not in card] == []
+    write_artifact(artifact, SAFETY, "model.safetensors")
+    write_recipe(tmp_path / "run", SafetyRecipe.read("safety-minilm-l6"))
+    (artifact / "README.md").write_text("measured")
+    out = tmp_path / "out" / "safety"
+    assert publish_run(tmp_path / "run", tmp_path / "out") == [out]
+    published = {path.name for path in out.iterdir()}
+    assert published == {MANIFEST_FILE, "model.safetensors", "README.md"}
+    assert (out / "README.md").read_text() == "measured"
 
 
 def test_adapter_replaces_the_published_one(tmp_path: Path) -> None:
@@ -109,15 +106,13 @@ def test_adapter_replaces_the_published_one(tmp_path: Path) -> None:
 def test_shipped_card_has_no_open_placeholder_and_names_its_artefact(card: Path) -> None:
     text = card.read_text("utf-8")
     assert "more information needed" not in text.lower()
-    assert "$" not in text
-    names = (MANIFEST_FILE, HARM_MANIFEST)
-    manifests = [path for name in names if (path := card.parent / name).exists()]
-    assert all(json.loads(path.read_text())["content_hash"] in text for path in manifests)
+    assert re.search(r"\$[a-z_{]", text) is None
+    assert json.loads((card.parent / MANIFEST_FILE).read_text())["content_hash"] in text
 
 
 def test_every_recipe_is_named_after_the_model_it_trains() -> None:
     names = {path.stem for path in RECIPES.glob("*.toml")}
-    assert names == {n for n in names if n.startswith(("detector-", "judge-", "personas-"))}
+    assert names == {n for n in names if n.startswith(PREFIXES)}
 
 
 def write_detector_run(run: Path, base: str, size: int = 7) -> Path:

@@ -5,10 +5,10 @@ from typing import Any
 import openai
 import pytest
 
-from models.detector.harm import Category
+from models.safety.levels import Category
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.errors import EngineError, Overloaded, PromptTooLong
-from serve.pipeline.safety import safety_reply
+from serve.pipeline.safety import crisis_reply
 from support.fakes import CHUNKS
 from support.http_client import FakeResponder, http_client
 from support.openai_client import openai_client
@@ -78,8 +78,12 @@ async def test_a_message_of_harm_gets_the_safety_reply() -> None:
     responder = FakeResponder(harm=Category.VIOLENCE)
     found = await events(responder)
     response = found[-1].response
-    assert response.output_text == safety_reply(Category.VIOLENCE, None)
-    assert response.safety == {"category": "violence", "action": "calm-answer"}
+    assert response.output_text == crisis_reply(Category.VIOLENCE, None)
+    assert response.safety == {
+        "level": "crisis",
+        "category": "violence",
+        "action": "calm-answer",
+    }
 
 
 async def test_log_probabilities_are_in_events_and_in_the_text() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from models.detector.harm import Category
 from models.emotions import LABELS, Emotion
 from models.personas import Persona
+from models.safety.levels import Category
 from serve.adapters.registry import Releases, Version
 from serve.errors import PromptTooLong
-from serve.pipeline.safety import safety_reply
+from serve.pipeline.safety import crisis_reply
 from support.adapters import PERSONA_TOML
 from support.fakes import CHUNKS
 from support.http_client import CHAT, HELLO, FakeResponder, http_client, sse_events
@@ -22,7 +22,7 @@ WITH_CALM = (
     .publish(Version(name="calm@1", persona="calm", added_persona=CALM), 1)
     .promote("calm@1")
 )
-SAFETY = {"category": "violence", "action": "calm-answer"}
+SAFETY = {"level": "crisis", "category": "violence", "action": "calm-answer"}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
@@ -90,10 +90,10 @@ async def test_the_base_model_has_no_emotion_and_no_persona() -> None:
 
 
 @pytest.mark.parametrize("model", ["auto", "joy", "base"])
-async def test_a_message_of_harm_gets_the_safety_reply(model: str) -> None:
+async def test_a_message_of_harm_gets_the_crisis_reply(model: str) -> None:
     responder = FakeResponder(harm=Category.VIOLENCE)
     body = await chat(responder, model=model)
-    text = safety_reply(Category.VIOLENCE, None)
+    text = crisis_reply(Category.VIOLENCE, None)
     assert body["choices"][0]["message"]["content"] == text
     assert (body["safety"], body["system_fingerprint"]) == (SAFETY, None)
     streamed = await chunks(responder, model=model)
@@ -145,7 +145,7 @@ async def test_a_conversation_reaches_the_pipeline_without_system_messages() -> 
     )
     turns = [(turn.role, turn.text) for turn in responder.messages[0].turns]
     assert turns == [("user", "one"), ("assistant", "yes?"), ("user", "two\nlines")]
-    assert responder.classified_texts == [["one", "two\nlines"]]
+    assert responder.classified == [[responder.messages[0].turns]]
 
 
 async def test_lists_models_with_added_personas() -> None:

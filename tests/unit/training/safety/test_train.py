@@ -1,0 +1,81 @@
+"""Training of the safety classifier: its loss, and a tiny run up to the card."""
+
+import pytest
+import torch
+
+from models.manifest import SafetyManifest, Thresholds
+from models.safety.levels import CONCERN, CRISES
+from training.recipe import SafetyRecipe
+from training.safety.data import ordinary_row
+from training.safety.model import outcome_loss
+from training.safety.thresholds import Score, choose_thresholds, group_of, lowest_threshold
+from training.safety.train import LengthBatches
+
+
+def test_loss_counts_every_right_outcome() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
+    p = torch.softmax(logits, -1)[0]
+    one = outcome_loss(logits, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+    two = outcome_loss(logits, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))
+    assert float(one) == pytest.approx(-float(p[1].log()), abs=1e-5)
+    assert float(two) == pytest.approx(-float((p[1] + p[2]).log()), abs=1e-5)
+
+
+def test_loss_has_a_finite_gradient() -> None:
+    logits = torch.zeros(2, 4, requires_grad=True)
+    right = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    [gradient] = torch.autograd.grad(outcome_loss(logits, right), [logits])
+    assert torch.isfinite(gradient).all()
+    assert float(gradient[0, 0]) < 0
+
+
+def test_batches_have_rows_of_similar_length_and_come_in_any_order() -> None:
+    lengths = [number % 50 for number in range(400)]
+    sampler = LengthBatches(lengths, 16, seed=0)
+    first, second = list(sampler), list(sampler)
+    assert sorted(first) == sorted(second) == list(range(400))
+    assert first != second
+    batches = [[lengths[row] for row in first[start : start + 16]] for start in range(0, 400, 16)]
+    assert all(max(batch) - min(batch) <= 3 for batch in batches)
+    assert batches != sorted(batches)
+    assert batches != sorted(batches, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("scores", "allowed", "threshold"),
+    [
+        ([0.1] * 99 + [0.9], 0.01, 0.1001),  # one of a hundred may be flagged
+        ([0.1] * 98 + [0.8, 0.9], 0.01, 0.8001),
+        ([0.5] * 10, 0.0, 0.5001),
+        ([0.001] * 10, 0.0, 0.05),
+    ],
+)
+def test_threshold_is_the_lowest_that_flags_no_more_than_allowed(
+    scores: list[float], allowed: float, threshold: float
+) -> None:
+    assert lowest_threshold(scores, allowed) == pytest.approx(threshold)
+
+
+def test_thresholds_keep_to_the_goals_of_both_groups() -> None:
+    rows = [ordinary_row("x", "short")] * 100 + [ordinary_row("x", "idiom")] * 100
+    scores = [Score(0.1, 0.2)] * 100 + [Score(0.3, 0.4)] * 90 + [Score(0.6, 0.7)] * 10
+    assert choose_thresholds(rows, scores) == Thresholds(crisis=0.6001, concern=0.6001)
+
+
+def test_embedded_rows_belong_to_the_group_of_their_message() -> None:
+    assert group_of("embedded short") == group_of("message") == "ordinary"
+    assert group_of("embedded idiom") == group_of("negation") == group_of("harm") == "lookalike"
+
+
+def test_shipped_classifier_was_trained_with_the_shipped_recipe() -> None:
+    from models.manifest import SAFETY_ARTIFACT
+
+    manifest = SafetyManifest.read(SAFETY_ARTIFACT)
+    assert manifest.base == SafetyRecipe.read("safety-minilm-l6").base
+    assert 0 < manifest.thresholds.concern <= manifest.thresholds.crisis < 1
+
+
+def test_outcomes_are_ordered_by_seriousness() -> None:
+    from models.safety.levels import OUTCOMES
+
+    assert (None, CONCERN, *CRISES) == OUTCOMES

@@ -1,0 +1,187 @@
+"""Training of the safety classifier: `python -m training safety`.
+
+    rows -> windows -> Trainer -> thresholds on validation rows -> artefact and manifest
+
+The last layers are trained, in float32 on a CPU without bf16 instructions. A row may have two right
+outcomes: the loss is the negative logarithm of their joint probability.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.utils.data import Dataset, Sampler
+from transformers import (
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from models.detector.transformer import load_tokenizer
+from models.hashing import json_sha256
+from models.precision import fastest_dtype, training_device
+from models.safety.levels import OUTCOMES
+from models.safety.windows import WindowEncoder
+from models.weights.cache import Materialized, materialize
+from training.recipe import SafetyRecipe
+from training.runs.folder import open_run, write_results
+from training.runs.machine import prepare_machine
+from training.runs.progress import ProgressLine, console, quiet_libraries
+from training.safety.data import (
+    FILES,
+    Row,
+    load_harm_rows,
+    load_ordinary_rows,
+    load_rows,
+    split,
+    without_near_duplicates,
+)
+from training.safety.embedding import embed, training_windows
+from training.safety.export import calibrate, export
+from training.safety.model import SafetyModel
+
+VALIDATION_EMBEDDED = 400
+
+
+class WindowRows(Dataset[dict[str, object]]):
+    """Windows of rows with their right outcomes."""
+
+    def __init__(self, rows: Sequence[Row], encoder: WindowEncoder) -> None:
+        """Encode the rows."""
+        self.windows = [
+            (window, [float(index in row.outcomes) for index in range(len(OUTCOMES))])
+            for row in rows
+            for window in training_windows(encoder, row)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        window, right = self.windows[index]
+        return {
+            "input_ids": list(window.ids),
+            "token_type_ids": list(window.types),
+            "labels": right,
+        }
+
+
+class LengthBatches(Sampler[int]):
+    """Order of rows in which a batch has rows of similar length, and batches come in any order.
+
+    Length tells much about the label here: batches in the order of their lengths would teach the
+    model nothing but that.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Take the length of each row."""
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._generator = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(range(len(self._lengths)))
+        self._generator.shuffle(order)
+        order.sort(key=lambda row: self._lengths[row])
+        size = self._batch_size
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        self._generator.shuffle(batches)
+        return iter(row for batch in batches for row in batch)
+
+
+class SafetyTrainer(Trainer):  # type: ignore[misc]
+    """Trainer whose batches have rows of similar length."""
+
+    def _get_train_sampler(self, train_dataset: WindowRows | None = None) -> LengthBatches:
+        rows = train_dataset or self.train_dataset
+        lengths = [len(window.ids) for window, _ in rows.windows]
+        return LengthBatches(lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+
+def safety_rows(recipe: SafetyRecipe) -> tuple[list[Row], list[Row]]:
+    """Return the training rows and the validation rows; neither has a test message."""
+    test = load_rows("test")
+    rows = [row for name in FILES for row in load_rows(name)] + load_harm_rows()
+    rows += load_ordinary_rows(recipe.ordinary_rows, recipe.seed)
+    training, validation = split(
+        without_near_duplicates(rows, test), recipe.validation_share, recipe.seed
+    )
+    return (
+        training + embed(training, _fillers(training), recipe.embedded_rows, recipe.seed),
+        validation + embed(validation, _fillers(validation), VALIDATION_EMBEDDED, recipe.seed),
+    )
+
+
+def _fillers(rows: Sequence[Row]) -> list[str]:
+    """Return harmless texts, among which others are embedded: everyday ones and long ones."""
+    kinds = {"everyday", "emotional", "long", "message"}
+    return [row.text for row in rows if row.kind in kinds and max(row.outcomes) == 0]
+
+
+def train_safety(recipe: SafetyRecipe, run: Path) -> Path:
+    """Train the classifier, or resume an interrupted run, and return the artefact's folder.
+
+    Raises RecipeError if `run` was started with another recipe or other data.
+    """
+    quiet_libraries()
+    set_seed(recipe.seed)
+    prepare_machine(recipe.threads)
+    base = materialize(recipe.base, console.print)
+    training, validation = safety_rows(recipe)
+    data_hash = json_sha256([[row.text, sorted(row.outcomes)] for row in training])
+    open_run(run, recipe, {"training": data_hash})
+    encoder = WindowEncoder(Tokenizer.from_file(str(base.folder / "tokenizer.json")))
+    windows = WindowRows(training, encoder)
+    console.print(f"{len(training)} training rows, {len(windows)} windows, base {base.name}")
+    model = SafetyModel(base.folder, recipe.frozen_layers)
+    trainer = _trainer(model, windows, base, recipe, run)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
+    export(model.trained_tensors(), base, data_hash, run / "artifact")
+    write_results(run, trainer.state.log_history, calibrate(run / "artifact", validation).metrics)
+    return run / "artifact"
+
+
+def _trainer(
+    model: SafetyModel,
+    windows: WindowRows,
+    base: Materialized,
+    recipe: SafetyRecipe,
+    run: Path,
+) -> Trainer:
+    trainer = SafetyTrainer(
+        model=model,
+        args=_arguments(recipe, run),
+        train_dataset=windows,
+        data_collator=DataCollatorWithPadding(load_tokenizer(base.folder)),
+        callbacks=[ProgressLine("safety")],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(recipe: SafetyRecipe, run: Path) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(run),
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        bf16=fastest_dtype(training_device()) is torch.bfloat16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        logging_steps=10,
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        report_to=[],
+        disable_tqdm=True,
+    )
