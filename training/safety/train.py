@@ -24,7 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.detector.transformer import load_tokenizer
 from models.hashing import json_sha256
-from models.precision import fastest_dtype, training_device
+from models.precision import has_gpu, training_dtype
 from models.safety.levels import OUTCOMES
 from models.safety.windows import WindowEncoder
 from models.weights.cache import Materialized, materialize
@@ -176,8 +176,8 @@ def _arguments(recipe: SafetyRecipe, run: Path) -> TrainingArguments:
         lr_scheduler_type="linear",
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
-        bf16=fastest_dtype(training_device()) is torch.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
+        bf16=training_dtype() is torch.bfloat16,
+        use_cpu=not has_gpu(),
         seed=recipe.seed,
         logging_steps=10,
         save_steps=recipe.save_steps,

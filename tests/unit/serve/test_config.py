@@ -14,6 +14,7 @@ from serve.app import build
 from serve.capacity import derive_gates
 from serve.cli.config_file import read_config
 from serve.config import (
+    FEWEST_TOKENS,
     SCRIPTED,
     DetectorConfig,
     HardwareProfile,
@@ -179,7 +180,8 @@ def test_deployments_have_the_configured_resources_and_limits(config: ServeConfi
     bound = deployments(build(config))
     assert set(bound) == {"Detector", "Responder", "AdapterController"}
     gates = derive_gates(config)
-    admitted = gates.answers.admitted + gates.texts.admitted
+    # The gate for texts counts tokens, at least FEWEST_TOKENS a call.
+    admitted = gates.answers.admitted + gates.texts.admitted // FEWEST_TOKENS
     assert bound["Responder"].max_ongoing_requests > admitted
     assert bound["Detector"].max_ongoing_requests == 4 * config.detector.batch_size
     for name, replicas in (
