@@ -123,7 +123,7 @@ def _train_personas(
         from training.jobs.distributed import train_personas_parallel
 
         return train_personas_parallel(recipe, run, chosen)
-    from models.precision import has_gpu
+    from models.machine.precision import has_gpu
 
     if has_gpu():
         from training.jobs.processes import train_personas_in_processes

@@ -20,7 +20,7 @@ def open_classifier(folder: Path, device: str = "cpu", precision: str = "auto") 
     if precision == "auto" and device == "cpu" and supports_int8(folder):
         return Int8Classifier(folder)
     from models.detector.transformer import TransformerClassifier  # imports transformers, slow
-    from models.precision import fastest_dtype  # imports torch, slow
+    from models.machine.precision import fastest_dtype  # imports torch, slow
 
     return TransformerClassifier(folder, fastest_dtype(device), device)
 
@@ -31,6 +31,6 @@ def open_for_training(folder: Path) -> "TransformerClassifier":
     Raises ManifestError if the artifact does not match its manifest.
     """
     from models.detector.transformer import TransformerClassifier  # imports transformers, slow
-    from models.precision import training_device, training_dtype
+    from models.machine.precision import training_device, training_dtype
 
     return TransformerClassifier(folder, training_dtype(), training_device())

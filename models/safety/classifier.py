@@ -18,8 +18,8 @@ from torch import Tensor
 
 from models.errors import ManifestError
 from models.hashing import file_sha256
+from models.machine.precision import fastest_dtype
 from models.manifest import DETECTOR_WEIGHTS, SAFETY_ARTIFACT, SafetyManifest, Thresholds
-from models.precision import fastest_dtype
 from models.prompt import Turn
 from models.safety.encoder import BertClassifier, EncoderShape
 from models.safety.levels import CONCERN, CRISES, Finding

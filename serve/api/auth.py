@@ -160,7 +160,7 @@ def open_keys(config: KeysConfig, host: str) -> KeyRing | None:
 def open_admin_keys(config: KeysConfig, keys: KeyRing | None) -> Keys | None:
     """Return the keys that may administrate: `keys`, or without them the one of `admin_sha256`.
 
-    None if there is neither, so that nobody may.
+    None if there is neither: then no key may.
     """
     if keys is not None or config.admin_sha256 is None:
         return keys

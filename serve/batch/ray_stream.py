@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from models.cores import usable_cores
+from models.machine.cores import usable_cores
 from serve.batch.classify import ChunkClassifier
 from serve.batch.formats.records import Label, Source
 from serve.config import DetectorConfig

@@ -7,7 +7,7 @@ conversation -> last turn -> normalized -> emotion scores, language
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.cores import usable_cores
+from models.machine.cores import usable_cores
 from models.safety.levels import Finding, Level
 from models.text.language import Language, LanguageDetector
 from models.text.normalize import normalize

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from models.memory import trim_heap
+from models.machine.memory import trim_heap
 from serve.capacity.meters import DetectorMeter
 from serve.config import FEWEST_TOKENS, NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.cores import affinity, usable_cores
+from models.machine.cores import affinity, usable_cores
 from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling

@@ -1,7 +1,7 @@
 """Client of the detector deployment: one retry for a replica that dies, one hedge for a slow one.
 
 A large call is split into pieces, of which a few run at a time. The rest waits here, so that
-nobody else's texts wait behind it.
+no other user's texts wait behind it.
 
 Hedged requests are from Dean and Barroso, The Tail at Scale (2013).
 """

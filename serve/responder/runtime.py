@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.emotions import LABELS
-from models.memory import trim_heap
+from models.machine.memory import trim_heap
 from models.prompt import PromptEncoder
 from models.weights.cache import materialize
 from serve.adapters.validation import admit, find_adapters

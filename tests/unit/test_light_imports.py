@@ -25,7 +25,7 @@ NEED_TORCH = {
     "models.detector.int8.packing",
     "models.detector.shieldgemma",
     "models.detector.transformer",
-    "models.precision",
+    "models.machine.precision",
     "models.safety.classifier",
     "models.safety.encoder",
     "models.safety.rows",

@@ -23,8 +23,8 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.critic import blank_critic, encode
 from models.hashing import file_sha256, json_sha256
+from models.machine.precision import has_gpu
 from models.manifest import DETECTOR_WEIGHTS, CriticManifest
-from models.precision import has_gpu
 from models.weights.cache import Materialized, materialize
 from training.critic.evaluate import critic_metrics
 from training.critic.rows import Row, read_rows, written_rows

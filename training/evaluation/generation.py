@@ -22,8 +22,8 @@ from transformers import AutoModelForCausalLM, LogitsProcessorList
 
 from models.attention import attention_of
 from models.emotions import LABELS, Emotion
+from models.machine.precision import training_device, training_dtype
 from models.personas import builtin_personas
-from models.precision import training_device, training_dtype
 from models.prompt import BASE_SPEAKER, BASE_STOP, PERSONA_STOP, PromptEncoder, Turn
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair

@@ -17,7 +17,7 @@ from pydantic import Field
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from models.emotions import LABELS, Emotion
-from models.precision import device_name, has_gpu, training_dtype
+from models.machine.precision import device_name, has_gpu, training_dtype
 from models.schema import FrozenModel
 from models.weights.cache import Materialized, is_cached, materialize
 from training.datasets.mixture import training_examples

@@ -1,7 +1,7 @@
 """Train the personas on one GPU, each stage in a process of its own.
 
 A process that ends gives back all its GPU memory. In one process, the base weights of every stage
-would be loaded beside what the earlier stages still hold.
+would be loaded on top of what the earlier stages still hold.
 
 This module imports nothing heavy at module level: a stage's process must be able to import Unsloth
 before anything else.

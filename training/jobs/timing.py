@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from models.precision import has_gpu, training_device, training_dtype
+from models.machine.precision import has_gpu, training_device, training_dtype
 from training.jobs.stage import PlannedStage
 from training.recipe import PersonaRecipe
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.attention import attention_of
+from models.machine.precision import has_gpu, training_dtype
 from models.manifest import ADAPTER_WEIGHTS
-from models.precision import has_gpu, training_dtype
 from training.errors import BackendError
 from training.recipe import PersonaRecipe
 

@@ -17,8 +17,8 @@ from transformers import set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from models.emotions import LABELS, Emotion
+from models.machine.memory import trim_heap
 from models.manifest import ADAPTER_WEIGHTS, MANIFEST_FILE, AdapterManifest, adapter_hash
-from models.memory import trim_heap
 from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
 from training.datasets.dedup import check_leaks

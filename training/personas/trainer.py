@@ -10,8 +10,8 @@ from transformers import PrinterCallback
 from trl import SFTConfig
 
 from models.emotions import Emotion
+from models.machine.precision import has_gpu, training_dtype
 from models.personas import builtin_personas
-from models.precision import has_gpu, training_dtype
 from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs

@@ -11,7 +11,7 @@ def import_unsloth(recipe: PersonaRecipe) -> None:
 
     Does nothing without a GPU, without the package, or if the recipe asks for PEFT.
     """
-    from models.precision import has_gpu, use_one_gpu
+    from models.machine.precision import has_gpu, use_one_gpu
 
     if recipe.backend == "peft" or not has_gpu():
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from models.precision import device_name
+from models.machine.precision import device_name
 from training.errors import RecipeError
 from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from models.cores import usable_cores
-from models.precision import use_one_gpu
+from models.machine.cores import usable_cores
+from models.machine.precision import use_one_gpu
 from training.runs.progress import console
 
 

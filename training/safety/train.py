@@ -24,7 +24,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.detector.transformer import load_tokenizer
 from models.hashing import json_sha256
-from models.precision import has_gpu, training_dtype
+from models.machine.precision import has_gpu, training_dtype
 from models.safety.levels import OUTCOMES
 from models.safety.windows import WindowEncoder
 from models.weights.cache import Materialized, materialize

@@ -71,7 +71,7 @@ class Responder:
     def _start(self, request: Request, now_s: float) -> float:
         self._advance(now_s)
         prefill_s = request.prompt * self.hardware.prefill_ms_per_token / 1000
-        self._at_s = max(self._at_s, now_s) + prefill_s  # nobody gets a token meanwhile
+        self._at_s = max(self._at_s, now_s) + prefill_s  # no request gets a token meanwhile
         self._joined += 1
         heapq.heappush(self._ends, (self._tokens + request.answer, self._joined))
         self.changed += 1

@@ -37,7 +37,7 @@ def test_personas_use_processes_on_a_gpu_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpu: bool
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr("models.precision.has_gpu", lambda: gpu)
+    monkeypatch.setattr("models.machine.precision.has_gpu", lambda: gpu)
 
     def run_in_process(title: str, *_: object) -> Path:
         calls.append(str(title))

@@ -5,7 +5,7 @@ import platform
 import psutil
 import pytest
 
-from models.memory import trim_heap
+from models.machine.memory import trim_heap
 
 BLOCKS = 100_000
 BLOCK_BYTES = 1000

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models import cores
-from models.cores import cpu_quota, usable_cores
+from models.machine import cores
+from models.machine.cores import cpu_quota, usable_cores
 
 
 def groups(root: Path, membership: str, files: dict[str, str]) -> tuple[Path, Path]:

@@ -7,10 +7,16 @@ import pytest
 import torch
 
 import training
-from models import precision
 from models.detector import transformer
 from models.detector.factory import open_for_training
-from models.precision import VISIBLE, fastest_dtype, training_device, training_dtype, use_one_gpu
+from models.machine import precision
+from models.machine.precision import (
+    VISIBLE,
+    fastest_dtype,
+    training_device,
+    training_dtype,
+    use_one_gpu,
+)
 
 SOURCES = sorted(Path(training.__file__).parent.rglob("*.py"))
 # What a file of training could use instead of the rule.
@@ -90,7 +96,7 @@ def test_artefacts_are_opened_on_the_device_of_training(
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: str(source.name))
 def test_training_asks_the_rule_only(source: Path) -> None:
-    """Calls that choose a device, and device names, may stand in models/precision.py only."""
+    """Calls that choose a device, and device names, stand only in models/machine/precision.py."""
     tree = ast.parse(source.read_text("utf-8"))
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)} & {"cuda"}
