@@ -14,12 +14,14 @@ from pydantic import ValidationError
 from models.weights.catalog import load_catalog
 from training.__main__ import app
 from training.errors import RecipeError
-from training.recipe import RECIPES, CriticRecipe, DetectorRecipe, PersonaRecipe
+from training.recipe import RECIPES, CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
 
-KINDS: dict[str, type[CriticRecipe] | type[DetectorRecipe] | type[PersonaRecipe]] = {
+Recipe = CriticRecipe | DetectorRecipe | PersonaRecipe | SafetyRecipe
+KINDS: dict[str, type[Recipe]] = {
     "critic": CriticRecipe,
     "detector": DetectorRecipe,
     "personas": PersonaRecipe,
+    "safety": SafetyRecipe,
 }
 SHIPPED = sorted(RECIPES.glob("*.toml"))
 DETECTOR = "detector-mpnet-base"
