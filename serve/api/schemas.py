@@ -1,5 +1,6 @@
 """Requests and responses of the API as pydantic models, from which the OpenAPI document is made."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -20,6 +21,7 @@ from serve.engine.protocol import FinishReason
 from serve.pipeline.answer import Answer, EmotionScores, detected_emotion
 
 MAX_TEXT_CHARACTERS = 4000
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer accepts it
 EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -27,6 +29,8 @@ def check_text(text: str) -> str:
     """Return a text that can be answered. Raises ValueError."""
     if "\0" in text:
         raise ValueError("must not contain NUL")
+    if LONE_SURROGATE.search(text):
+        raise ValueError("must not contain half of a surrogate pair")
     if not normalize(text):
         raise ValueError("must not be empty, only white space or only invisible characters")
     return text

@@ -41,11 +41,14 @@ def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
         "text": script("joy@scripted"),
         "persona": "joy",
         "safety": None,
+        "complete": True,
         "adapter": "joy@scripted",
         "emotion": {
             "label": "joy",
             "score": 0.9,
             "scores": {label: 0.9 if label == "joy" else 0.02 for label in LABELS},
+            "language": None,
+            "reliable": True,
         },
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 4, "completion_tokens": TOKENS},
@@ -59,6 +62,8 @@ def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
         "label": "anger",
         "score": 0.9,
         "scores": {label: 0.9 if label == "anger" else 0.02 for label in LABELS},
+        "language": None,
+        "reliable": True,
     }
     assert (
         "".join(data["text"] for name, data in events if name == "delta")
@@ -71,6 +76,7 @@ def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
         "persona",
         "adapter",
         "safety",
+        "complete",
         "finish_reason",
         "usage",
         "timings_ms",

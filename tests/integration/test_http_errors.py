@@ -62,7 +62,9 @@ PATHS = pytest.mark.parametrize("path", ["/v1/respond", "/v1/detect", CHAT])
 @pytest.mark.parametrize("name", TEXTS)
 def test_rejects_an_invalid_text(client: httpx.Client, path: str, name: str) -> None:
     reply = client.post(path, content=with_text(path, TEXTS[name]), headers=JSON)
-    check(reply, path, 422, "invalid-request")
+    # OpenAI's clients shorten a conversation when they see this code.
+    shorten = (path, name) == (CHAT, "too long")
+    check(reply, path, 422, "context_length_exceeded" if shorten else "invalid-request")
     assert ("messages.0.content" if path == CHAT else '"field":"text"') in reply.text
 
 

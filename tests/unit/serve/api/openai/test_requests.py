@@ -39,6 +39,8 @@ def test_rejects_an_invalid_stop_string(stop: object) -> None:
         ["hello"],
         None,
         "\0",
+        "\ud800",
+        [{"type": "text", "text": "a\udfff"}],
     ],
 )
 def test_rejects_a_message_without_text(content: object) -> None:
