@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 from functools import partial
@@ -140,6 +141,19 @@ def test_same_seed_gives_the_same_reply(server: Server) -> None:
     )
     assert first == same
     assert first != other
+
+
+def test_log_probabilities_are_those_of_the_engine(server: Server) -> None:
+    messages = [{"role": "user", "content": "My sister is on the train home!"}]
+    found = complete(server, messages, temperature=0, logprobs=True, top_logprobs=3).choices[0]
+    tokens = found.logprobs.content
+    assert "".join(token.token for token in tokens).strip() == found.message.content
+    for token in tokens:
+        likeliest = [candidate.logprob for candidate in token.top_logprobs]
+        assert likeliest == sorted(likeliest, reverse=True)
+        assert sum(map(math.exp, likeliest)) < 1.001
+        # Without randomness the likeliest token is taken.
+        assert token.logprob == pytest.approx(likeliest[0], abs=1e-4)
 
 
 def test_stop_sequence_and_history_reach_the_engine(server: Server) -> None:
