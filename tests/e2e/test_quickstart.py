@@ -6,8 +6,10 @@ import logging
 import math
 import re
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -23,10 +25,11 @@ from load.harness.arrivals import client_session, repeat_until
 from load.harness.client import send_request
 from load.harness.workload import Request
 from models.emotions import LABELS, Emotion
+from serve.cli.keys import read_admin_key
 from serve.cli.local_cluster import APP_NAME
-from support.server_process import Server, stop_server
+from support.server_process import ROOT, Server, stop_server
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 WEATHER = "The weather is perfect today! It's been months since I last felt this cool air!"
 NEUTRAL_TEXTS = (
     "My sister rang last night.",
@@ -222,19 +225,29 @@ def disconnect_after_the_first_chunk(url: str) -> None:
                 return
 
 
-async def test_release_under_load_fails_no_request(server: Server, tmp_path: Path) -> None:
+@pytest.fixture
+def published_folder() -> Iterator[Path]:
+    """Return a new folder from which an operator may publish: one below `runs`."""
+    (ROOT / "runs").mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=ROOT / "runs") as folder:
+        yield Path(folder)
+
+
+async def test_release_under_load_fails_no_request(server: Server, published_folder: Path) -> None:
     """Every reply names one of the two versions.
 
     The texts are not compared: in another batch, bf16 sums may decide a near-tie differently.
     """
-    write_fear_as_joy(tmp_path / "joy")
+    write_fear_as_joy(published_folder / "joy")
+    secret = read_admin_key()
+    assert secret, "serve run has written no key for its operator"
     stop = asyncio.Event()
     async with client_session() as session, asyncio.TaskGroup() as users:
-        releases = AdapterReleases(session, server.url)
+        releases = AdapterReleases(session, server.url, secret=secret)
         send = partial(send_request, session, server.url, timeout_s=60)
         old = await releases.promoted()
         load = [users.create_task(repeat_until(stop, send, request)) for request in GREEDY_REQUESTS]
-        new = await releases.publish(tmp_path / "joy")
+        new = await releases.publish(published_folder / "joy")
         await releases.promote(new)
         assert [(await send(request)).adapter for request in GREEDY_REQUESTS[:2]] == [new] * 2
         assert await releases.roll_back() == old

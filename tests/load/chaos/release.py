@@ -8,22 +8,30 @@ import aiohttp
 
 from models.emotions import Emotion
 from models.manifest import AdapterManifest
-from support.admin_key import ADMIN_HEADERS
+from support.admin_key import ADMIN_SECRET
 
 ADMIN_PATH = "/v1/admin/adapters"
 
 
 @dataclass(frozen=True)
 class AdapterReleases:
-    """Versions of a persona's adapter on a running graph."""
+    """Versions of a persona's adapter on a running graph.
+
+    `secret` is a key with the scope admin.
+    """
 
     session: aiohttp.ClientSession
     url: str
     persona: Emotion = Emotion.JOY
+    secret: str = ADMIN_SECRET
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.secret}"}
 
     async def promoted(self) -> str:
         """Return the name of the promoted version."""
-        async with self.session.get(self.url + ADMIN_PATH, headers=ADMIN_HEADERS) as response:
+        async with self.session.get(self.url + ADMIN_PATH, headers=self._headers) as response:
             return self._promoted_in(await response.json())
 
     async def publish(self, folder: Path) -> str:
@@ -44,7 +52,7 @@ class AdapterReleases:
 
     async def _post(self, path: str, **body: str) -> list[dict[str, Any]]:
         url = self.url + ADMIN_PATH + path
-        async with self.session.post(url, json=body, headers=ADMIN_HEADERS) as response:
+        async with self.session.post(url, json=body, headers=self._headers) as response:
             versions: list[dict[str, Any]] = await response.json()
             assert response.status == 200, versions
             return versions
