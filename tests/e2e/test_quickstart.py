@@ -150,7 +150,8 @@ def test_log_probabilities_are_those_of_the_engine(server: Server) -> None:
     messages = [{"role": "user", "content": "My sister is on the train home!"}]
     found = complete(server, messages, temperature=0, logprobs=True, top_logprobs=3).choices[0]
     tokens = found.logprobs.content
-    assert "".join(token.token for token in tokens).strip() == found.message.content
+    written = "".join(token.token for token in tokens)
+    assert written.removesuffix("<eos>").strip() == found.message.content
     for token in tokens:
         likeliest = [candidate.logprob for candidate in token.top_logprobs]
         assert likeliest == sorted(likeliest, reverse=True)
