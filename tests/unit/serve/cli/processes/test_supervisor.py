@@ -12,13 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[5]
 TIMEOUT_S = 60
-# The command starts an orphan in a session of its own, prints both ids, and waits for SIGTERM.
+# The command starts an orphan in a session of its own, writes both ids, and waits for SIGTERM. Each
+# line is one write: two processes share the output, and `print` may write a line in several parts.
 ORPHAN = """
 import os, time
 if os.fork():
     os._exit(0)
 os.setsid()
-print("orphan", os.getpid(), flush=True)
+os.write(1, b"orphan %d\\n" % os.getpid())
 time.sleep(600)
 """
 COMMAND = f"""
@@ -28,7 +29,7 @@ from serve.cli.processes.supervisor import supervise
 def command():
     subprocess.run([sys.executable, "-c", {ORPHAN!r}])
     signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
-    print("command", os.getpid(), flush=True)
+    os.write(1, b"command %d\\n" % os.getpid())
     time.sleep(600)
     return 0
 
