@@ -1,8 +1,9 @@
 """Flow of one message: classify, choose the persona, answer. It does not know of HTTP.
 
 emotion (before any text) -> text, text, ... -> done
-                          -> safety -> text -> done, in a crisis
-                          -> safety -> text, text, ..., a line about help -> done, for a concern
+                          -> safety -> text -> done, for harm whose words the policy fixes
+                          -> safety -> text, text, ..., a line about help -> done, where a persona
+                             may answer a concern
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +16,7 @@ from serve.detector.protocol import Detection, Input
 from serve.engine.protocol import Sampling, TextChunk
 from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message
-from serve.pipeline.safety import concern_line, crisis_reply, policy
+from serve.pipeline.safety import concern_line, concern_reply, crisis_reply, policy
 from serve.responder.generator import Generation, Generator
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
@@ -44,14 +45,15 @@ async def respond(
     else:
         _apply(answer, None)
     request = _generation_request(answer)
-    if not _is_crisis(answer):
+    words = _fixed_words(answer)
+    if words is None:
         # Before anything is written, so that a prompt that is too long is an ordinary HTTP error.
         await generator.check(request)
     await writer.emotion(answer)
     if answer.safety:
         await writer.safety(answer)
-    if _is_crisis(answer):
-        await _reply_to_crisis(answer, writer)
+    if words is not None:
+        await _write_words(answer, writer, words)
     else:
         await _generate(answer, writer, await generator.generate(request))
     await writer.done(answer)
@@ -74,24 +76,32 @@ def _apply(answer: Answer, detection: Detection | None) -> None:
     answer.persona = _persona(answer)
 
 
-def _is_crisis(answer: Answer) -> bool:
-    return answer.safety is not None and answer.safety.level is Level.CRISIS
+def _fixed_words(answer: Answer) -> str | None:
+    """Return the policy's words for the message, or None if a model answers."""
+    if answer.safety is None:
+        return None
+    region = answer.message.context.region
+    if answer.safety.level is Level.CRISIS:
+        assert answer.safety.category  # noqa: S101 (every crisis has one)
+        return crisis_reply(answer.safety.category, region)
+    if not policy().concern.words:
+        return None
+    return concern_reply(sum(turn.role == "user" for turn in answer.message.turns), region)
 
 
 def _persona(answer: Answer) -> str | None:
     """Return who answers: the policy's persona, the one chosen, or that of the emotion."""
     if answer.safety:
-        return None if _is_crisis(answer) else policy().concern.persona
+        crisis = answer.safety.level is Level.CRISIS
+        return None if crisis else policy().concern.persona
     if answer.emotion is None:
         return None
     return answer.message.persona or answer.emotion.label
 
 
-async def _reply_to_crisis(answer: Answer, writer: AnswerWriter) -> None:
-    assert answer.safety and answer.safety.category  # noqa: S101, PT018 (every crisis has one)
-    text = crisis_reply(answer.safety.category, answer.message.context.region)
-    answer.add(TextChunk(text, 0))
-    await writer.text(answer, text)
+async def _write_words(answer: Answer, writer: AnswerWriter, words: str) -> None:
+    answer.add(TextChunk(words, 0))
+    await writer.text(answer, words)
     answer.finish("stop")
 
 

@@ -3,8 +3,9 @@
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.emotions import Emotion
 from models.safety.levels import Category
@@ -40,11 +41,18 @@ class Helplines(FrozenModel):
 
 
 class Concern(FrozenModel):
-    """Answer to a message of concern."""
+    """Answer to a message of concern: fixed words, or those of a persona."""
 
-    persona: Emotion
-    temperature: float = Field(ge=0, le=1, description="the highest that such an answer uses")
+    words: tuple[str, ...] = Field((), description="texts, one after the other in a conversation")
+    persona: Emotion | None = Field(None, description="who answers, if there are no words")
+    temperature: float = Field(0.3, ge=0, le=1, description="the highest that the persona uses")
     line: str = Field(description="last line of the answer")
+
+    @model_validator(mode="after")
+    def _one_kind_of_answer(self) -> Self:
+        if bool(self.words) == bool(self.persona):
+            raise ValueError("[concern] needs `words` or `persona`, and not both: remove one")
+        return self
 
 
 class Policy(FrozenModel):
@@ -73,6 +81,17 @@ def crisis_reply(category: Category, region: str | None) -> str:
     if here.emergency:
         emergency = words["emergency"].format(emergency=here.emergency)
     return f"{words[category]} {emergency} {reach}."
+
+
+def concern_reply(user_turns: int, region: str | None) -> str:
+    """Return the whole text of the answer to a concern whose words the policy fixes.
+
+    Args:
+        user_turns: messages of the user so far: the words change from turn to turn.
+        region: selects the helpline.
+    """
+    words = policy().concern.words
+    return f"{words[(user_turns - 1) % len(words)]}\n\n{concern_line(region)}"
 
 
 def concern_line(region: str | None) -> str:

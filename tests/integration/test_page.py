@@ -167,7 +167,7 @@ def test_refusals_and_safety_are_told_in_plain_words(graph: Graph, browser: Brow
         finished(turn)
 
         safety = {"level": "concern", "category": None, "action": "gentle-answer"}
-        done = DONE | {"persona": "love", "safety": safety}
+        done = DONE | {"persona": None, "safety": safety}
         gentle: list[tuple[str, Any]] = [
             ("emotion", EMOTION),
             ("safety", safety),
@@ -178,7 +178,7 @@ def test_refusals_and_safety_are_told_in_plain_words(graph: Graph, browser: Brow
         heavy = write(page, "It is all too much.")
         finished(heavy)
         expect(heavy.locator(".safety")).to_contain_text("So you get a gentle answer")
-        expect(heavy.locator(".reply-name")).to_have_text("Love")
+        expect(heavy.locator(".reply-name")).to_have_text("A calm answer")
 
         harmful = write(page, "so much anger, and self-harm")
         expect(harmful.locator(".safety")).to_contain_text("No emotion answers this one")

@@ -64,8 +64,8 @@ class ReplyView:
             self._console.print(bars(data["scores"]))
 
     def _show_safety(self, data: dict[str, Any]) -> None:
-        gentle = data["action"] != "calm-answer"
-        self._label = self._label if gentle else ""
+        self._label = ""
+        gentle = data["action"] == "gentle-answer"
         why = "A gentle answer" if gentle else "No emotion answers this one"
         self._console.print(Text(f"{why}: the message seems to speak of harm.", style="bold"))
 

@@ -18,7 +18,7 @@ from serve.errors import EngineError, PromptTooLong
 from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.respond import respond
-from serve.pipeline.safety import concern_line, crisis_reply, policy
+from serve.pipeline.safety import Concern, concern_line, concern_reply, crisis_reply, policy
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
@@ -229,22 +229,43 @@ async def test_harmful_message_gets_a_safety_reply(harm: Category, bare: bool) -
     assert stages.requests == []
 
 
+@pytest.mark.parametrize("bare", [False, True])
+async def test_concern_gets_the_words_of_the_policy(bare: bool) -> None:
+    stages = FakeStages(concern=True)
+    assert await steps(stages, message("one", "answer", "two", bare=bare)) == [
+        ("emotion", None if bare else Emotion.FEAR),
+        ("safety", CONCERN),
+        ("text", concern_reply(2, None)),
+        ("done", "stop"),
+    ]
+    assert stages.requests == []
+
+
+@pytest.fixture
+def love_answers_concerns(monkeypatch: pytest.MonkeyPatch) -> Concern:
+    """Policy in which a persona answers a concern."""
+    concern = Concern(persona=Emotion.LOVE, line=policy().concern.line)
+    changed = policy().model_copy(update={"concern": concern})
+    monkeypatch.setattr("serve.pipeline.respond.policy", lambda: changed)
+    return concern
+
+
 @pytest.mark.parametrize("persona", [None, Emotion.ANGER, "calm"])
 @pytest.mark.parametrize("temperature", [0.0, 0.2, 1.5])
-async def test_concern_is_answered_gently_by_the_persona_of_the_policy(
-    persona: str | None, temperature: float
+async def test_concern_may_be_answered_gently_by_a_persona(
+    love_answers_concerns: Concern, persona: str | None, temperature: float
 ) -> None:
     stages = FakeStages(concern=True)
     asked = message("Hm.", persona=persona)
     asked = replace(asked, sampling=replace(asked.sampling, temperature=temperature))
     answer = await run(stages, asked)
-    concern = policy().concern
     [request] = stages.requests
-    assert (answer.persona, request.persona) == (concern.persona, concern.persona)
-    assert request.sampling.temperature == min(temperature, concern.temperature)
+    assert (answer.persona, request.persona) == (Emotion.LOVE, Emotion.LOVE)
+    assert request.sampling.temperature == min(temperature, love_answers_concerns.temperature)
     assert answer.text == f"Oh no\n\n{concern_line(None)}"
 
 
+@pytest.mark.usefixtures("love_answers_concerns")
 async def test_concern_is_written_before_the_text_and_help_is_the_last_text() -> None:
     assert await steps(FakeStages(concern=True), message("Hm.", bare=True)) == [
         ("emotion", None),

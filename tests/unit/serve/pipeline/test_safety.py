@@ -1,9 +1,10 @@
 """Policy for messages that speak of harm, and its table of helplines."""
 
 import pytest
+from pydantic import ValidationError
 
 from models.safety.levels import Category
-from serve.pipeline.safety import concern_line, crisis_reply, policy
+from serve.pipeline.safety import Concern, concern_line, concern_reply, crisis_reply, policy
 
 REGIONS = [*policy().helplines.regions, None, "XX", "gb"]
 
@@ -39,4 +40,15 @@ def test_every_helpline_has_a_source() -> None:
 def test_policy_has_words_for_every_crisis_and_a_low_temperature() -> None:
     assert set(policy().crisis) == {*Category, "emergency", "emergency_unknown"}
     assert policy().concern.temperature <= 0.5
-    assert policy().concern.persona in {"love", "sadness"}
+
+
+def test_words_for_a_concern_change_from_turn_to_turn_and_name_help() -> None:
+    words = policy().concern.words
+    replies = [concern_reply(turn, "GB") for turn in range(1, len(words) + 2)]
+    assert replies == [f"{text}\n\n{concern_line('GB')}" for text in (*words, words[0])]
+
+
+@pytest.mark.parametrize("answer", [{}, {"words": ("I hear you.",), "persona": "love"}])
+def test_a_concern_has_one_kind_of_answer(answer: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="words"):
+        Concern.model_validate({"line": "Help exists.", **answer})

@@ -3,7 +3,6 @@
 import { respond } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { EMOTIONS } from "../shared/personas.js";
-import { isGentle } from "../shared/words.js";
 import { showCode } from "./code.js";
 import { noticeOf } from "./notice.js";
 import { Reply } from "./reply.js";
@@ -104,8 +103,7 @@ export class Turn {
 
   #warned(reply, safety) {
     reply.warn(safety);
-    if (isGentle(safety)) return; // which persona answers, the end says
-    reply.be("calm");
+    reply.be("calm"); // if a persona answers all the same, the end says which
     if (!this.isSix) this.page.panel.calm();
   }
 

@@ -48,12 +48,9 @@ const HARMS = {
   violence: "speaks of hurting somebody",
 };
 
-/** Whether a persona answers all the same, gently: the message is heavy, without a sign of danger. */
-export const isGentle = (safety) => safety.level === "concern";
-
 /** Return what the safety check did, in plain words: {title, text}. */
 export const explainSafety = (safety) =>
-  isGentle(safety)
+  safety.level === "concern"
     ? {
         title: "This sounds heavy",
         text: "So you get a gentle answer, and a line about people who listen.",
