@@ -117,6 +117,29 @@ class ScriptedConfig(_Frozen):
     )
 
 
+class BlendConfig(_Frozen):
+    """Mixes of personas and other intensities than 1. Each takes a slot in the engine."""
+
+    resident: int = Field(
+        default=8, ge=0, le=64, description="mixes resident at once; 0 turns them off"
+    )
+    personas: int = Field(
+        default=2, ge=1, le=6, description="personas of one mix; their ranks add up"
+    )
+    auto_below: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="`auto` blends the two likeliest emotions if the first scores less",
+    )
+
+    @model_validator(mode="after")
+    def _check_auto(self) -> Self:
+        if self.auto_below is not None and (self.personas < 2 or not self.resident):
+            raise ValueError("auto_below needs personas of at least 2 and resident of at least 1")
+        return self
+
+
 class ResponderConfig(_Frozen):
     """The responder deployment: HTTP, pipeline and engine."""
 
@@ -132,6 +155,7 @@ class ResponderConfig(_Frozen):
     publish_roots: tuple[Path, ...] = Field(
         default=(Path("runs"),), description="adapters are published from below these folders only"
     )
+    blends: BlendConfig = BlendConfig()
     hardware: HardwareProfile = HardwareProfile()
     coalesce_from: int = Field(
         default=8, ge=1, description="running requests from which chunks are joined"

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 from models.prompt import Turn
+from serve.api.choice import invalid_field, speaker_of
 from serve.api.dependencies import DetectContext, RespondContext, ResponderDep, require_json
 from serve.api.problem_details import Problem
 from serve.api.requests import DETECT_PATH, EMOTION, PERSONAS_PATH, RESPOND_PATH
@@ -77,17 +77,17 @@ async def _message(body: RespondRequest, context: RequestContext, responder: Res
     persona = None if body.emotion == "auto" else body.emotion
     if persona is not None and not await responder.personas.has(persona):
         known = ", ".join(("auto", *responder.personas.known))
-        error = {
-            "type": "persona",
-            "loc": ("body", "emotion"),
-            "msg": f"unknown persona; known are {known}",
-        }
-        raise RequestValidationError([error])
+        raise invalid_field("emotion", f"unknown persona; known are {known}")
+    if body.blend and persona:
+        raise invalid_field("blend", "give either emotion or blend, not both")
+    speaker = await speaker_of(body.blend, responder)
     return Message(
         context=context,
         turns=(Turn("user", body.text),),
         sampling=Sampling(body.max_tokens, body.temperature, body.top_p, body.seed),
-        persona=persona,
+        persona=speaker or persona,
+        blend=body.blend or {},
+        intensity=body.intensity,
     )
 
 

@@ -19,6 +19,7 @@ from serve.config import MAX_TEXTS
 from serve.detector.protocol import Detection
 from serve.engine.protocol import FinishReason
 from serve.pipeline.answer import Answer, EmotionScores, detected_emotion
+from serve.responder.mix import AS_TRAINED, MAX_INTENSITY
 
 MAX_TEXT_CHARACTERS = 4000
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer accepts it
@@ -36,11 +37,41 @@ def check_text(text: str) -> str:
     return text
 
 
+def _check_shares(shares: dict[str, float]) -> dict[str, float]:
+    """Return the shares above 0. Raises ValueError if there is none."""
+    if any(share < 0 for share in shares.values()):
+        raise ValueError("a share must not be negative")
+    used = {persona: share for persona, share in shares.items() if share}
+    if not used:
+        raise ValueError("the shares must not sum up to 0: give at least one above 0")
+    return used
+
+
 def _union_tag(value: object) -> str:
     return LIST if isinstance(value, list) else STRING
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(check_text)]
+Share = Annotated[float, Field(le=1000, allow_inf_nan=False)]
+Blend = Annotated[
+    dict[str, Share],
+    Field(
+        min_length=1,
+        max_length=16,
+        description="share of each persona, in any unit; the first of the largest speaks",
+        examples=[{"joy": 0.7, "surprise": 0.3}],
+    ),
+    AfterValidator(_check_shares),
+]
+Intensity = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=MAX_INTENSITY,
+        description="1 as trained, 0 the base model with the persona's instruction; in steps of "
+        "0.05",
+    ),
+]
 # With a discriminator, an error is about the member that was meant and not about both.
 ONE_OR_MANY = Discriminator(_union_tag)
 
@@ -63,6 +94,8 @@ class RespondRequest(_Strict):
     temperature: float = Field(default=DEFAULT_TEMPERATURE, ge=0, le=2)
     top_p: float = Field(default=DEFAULT_TOP_P, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**63)
+    blend: Blend | None = None
+    intensity: Intensity = AS_TRAINED
 
 
 OneText = Annotated[Text, Tag(STRING)]
@@ -125,7 +158,17 @@ class SafetyOut(BaseModel):
     action: Literal["calm-answer", "gentle-answer"]
 
 
-class DoneOut(BaseModel):
+class MixOut(BaseModel):
+    """Personas that answered, and how strongly."""
+
+    blend: dict[str, float] | None = Field(
+        description="weight of each persona's adapter; they sum up to the intensity; null if no "
+        "persona answered"
+    )
+    intensity: float | None = Field(description="as used; 0 without an adapter; null as above")
+
+
+class DoneOut(MixOut):
     """Everything of an answer but its text: the `done` event of a stream."""
 
     id: str
@@ -188,6 +231,14 @@ def safety_out(answer: Answer) -> SafetyOut | None:
     )
 
 
+def mix_out(answer: Answer) -> MixOut:
+    """Return the weights that were used."""
+    mix = answer.mix
+    return MixOut(
+        blend=dict(mix.weights) if mix else None, intensity=mix.intensity if mix else None
+    )
+
+
 def usage_of(answer: Answer) -> Usage:
     """Return the tokens so far."""
     return Usage(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
@@ -201,6 +252,7 @@ def done_out(answer: Answer) -> DoneOut:
         emotion=emotion_out(answer.emotion),
         persona=answer.persona,
         adapter=answer.adapter,
+        **mix_out(answer).model_dump(),
         safety=safety_out(answer),
         complete=answer.complete,
         finish_reason=answer.finish_reason,

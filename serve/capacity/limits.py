@@ -21,12 +21,16 @@ HEADROOM = 1024
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """Arguments of the engine. `max_loras` is 0 where there is no adapter at all."""
+    """Arguments of the engine. `max_loras` is 0 where there is no adapter at all.
+
+    `max_blends` of its slots are for blends.
+    """
 
     max_loras: int
     max_lora_rank: int
     max_num_seqs: int
     max_model_len: int
+    max_blends: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,20 @@ class Gates:
 
 
 def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) -> EngineLimits:
-    """Return limits with which all personas are resident, with room for their next versions."""
-    highest = max((adapter.rank for adapter in adapters), default=ENGINE_RANKS[0])
+    """Return limits with which all personas are resident, with room for their next versions.
+
+    Blends have slots of their own. The rank of a blend is the sum of its adapters' ranks.
+    """
+    blends = config.blends.resident
+    highest = max((adapter.rank for adapter in adapters), default=1)
+    needed = min(highest * (config.blends.personas if blends else 1), ENGINE_RANKS[-1])
+    slots = adapter_slots(len(adapters)) + EMPTY_SLOT + blends
     return EngineLimits(
-        max_loras=adapter_slots(len(adapters)) + EMPTY_SLOT if adapters else 0,
-        max_lora_rank=next(rank for rank in ENGINE_RANKS if rank >= highest),
+        max_loras=slots if adapters else 0,
+        max_lora_rank=next(rank for rank in ENGINE_RANKS if rank >= needed),
         max_num_seqs=config.hardware.max_num_seqs,
         max_model_len=config.hardware.max_model_len,
+        max_blends=blends,
     )
 
 

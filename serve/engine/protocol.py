@@ -13,6 +13,7 @@ from models.prompt import Turn
 from serve.tracing import Carrier
 
 FinishReason = Literal["stop", "length"]
+BlendParts = Sequence[tuple[str, float]]  # versioned name and weight of each adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,17 @@ class TextChunk:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Current load of an engine, and the versioned names of its resident adapters."""
+    """Current load of an engine.
+
+    Attributes:
+        running: answers that are being generated.
+        adapters: versioned names of the resident adapters, without blends.
+        blends: names of the resident blends.
+    """
 
     running: int
     adapters: tuple[str, ...]
+    blends: tuple[str, ...] = ()
 
 
 class Encoder(Protocol):
@@ -128,8 +136,18 @@ class Engine(Protocol):
         """Make an adapter resident. Raises ArtifactError if the engine refuses it."""
         ...
 
+    async def load_blend(self, name: str, parts: BlendParts) -> None:
+        """Make the weighted sum of resident adapters resident under a name of its own.
+
+        Raises:
+            ArtifactError: an adapter's folder was changed, or the engine refuses the sum.
+            EngineError: a part is not resident.
+            InvalidRequest: the ranks of the parts are too high together.
+        """
+        ...
+
     async def unload(self, versioned_name: str) -> None:
-        """Free an adapter's slot. An unknown name is ignored."""
+        """Free the slot of an adapter or blend. An unknown name is ignored."""
         ...
 
     async def health(self) -> None:

@@ -13,6 +13,7 @@ from itertools import cycle, islice
 from models.manifest import Adapter
 from models.prompt import Turn
 from serve.engine.protocol import (
+    BlendParts,
     EngineStats,
     FinishReason,
     Sampling,
@@ -71,6 +72,7 @@ class ScriptedEngine:
         self._token_s_per_running = token_s_per_running
         self._slots = asyncio.Semaphore(slots)
         self._adapters: set[str] = set(resident)
+        self._blends: set[str] = set()
         self._running = 0
         self._writing = 0
 
@@ -125,7 +127,7 @@ class ScriptedEngine:
         return self._token_s + self._token_s_per_running * self._writing
 
     def _check_resident(self, adapter: str | None) -> None:
-        if adapter is not None and adapter not in self._adapters:
+        if adapter is not None and adapter not in self._adapters | self._blends:
             raise EngineError(f"adapter {adapter} is not resident")
 
     async def next_token_logprobs(self, prompt: list[int], adapter: str | None) -> dict[int, float]:
@@ -136,9 +138,16 @@ class ScriptedEngine:
         """Make an adapter resident."""
         self._adapters.add(adapter.manifest.versioned_name)
 
+    async def load_blend(self, name: str, parts: BlendParts) -> None:
+        """Make a blend resident. Raises EngineError if a part is not."""
+        for part, _ in parts:
+            self._check_resident(part)
+        self._blends.add(name)
+
     async def unload(self, versioned_name: str) -> None:
-        """Free an adapter's slot."""
+        """Free the slot of an adapter or blend."""
         self._adapters.discard(versioned_name)
+        self._blends.discard(versioned_name)
 
     async def health(self) -> None:
         """Do nothing: this engine cannot fail."""
@@ -146,7 +155,9 @@ class ScriptedEngine:
 
     def stats(self) -> EngineStats:
         """Return the current load."""
-        return EngineStats(running=self._running, adapters=tuple(sorted(self._adapters)))
+        return EngineStats(
+            self._running, tuple(sorted(self._adapters)), tuple(sorted(self._blends))
+        )
 
     @property
     def operators(self) -> dict[str, str]:

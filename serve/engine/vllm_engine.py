@@ -1,19 +1,22 @@
 """Engine that runs vLLM's AsyncLLM on a CPU or a GPU, with every adapter resident."""
 
+import asyncio
 import itertools
+import shutil
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
 from models.errors import ArtifactError
-from models.manifest import Adapter
+from models.manifest import Adapter, adapter_hash
 from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.detokenizer import detokenizer
-from serve.engine.protocol import EngineStats, Sampling, TextChunk
+from serve.engine.protocol import BlendParts, EngineStats, Sampling, TextChunk
 from serve.engine.vllm_args import (
     check_bf16,
     engine_arguments,
@@ -23,7 +26,7 @@ from serve.engine.vllm_args import (
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_errors import finish_reason, translated_errors
 from serve.engine.vllm_logprobs import token_logprobs
-from serve.errors import EngineDead, EngineError
+from serve.errors import EngineDead, EngineError, InvalidRequest
 from serve.tracing import Carrier
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ class VllmEngine:
         self._tracing = tracing
         self._llm: AsyncLLM | None = None
         self._adapters: dict[str, LoRARequest] = {}
+        self._blends: dict[str, LoRARequest] = {}
+        self._scratch: TemporaryDirectory[str] | None = None
         self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique
         self._running = 0
         self._operators: dict[str, str] = {}
@@ -147,22 +152,41 @@ class VllmEngine:
     def _lora(self, versioned_name: str | None) -> "LoRARequest | None":
         if versioned_name is None:
             return None
-        if versioned_name not in self._adapters:
+        found = self._adapters.get(versioned_name) or self._blends.get(versioned_name)
+        if found is None:
             raise EngineError(f"no adapter {versioned_name} is resident; load it first")
-        return self._adapters[versioned_name]
+        return found
 
     async def load(self, adapter: Adapter) -> None:
         """Make an adapter resident. Raises ArtifactError if vLLM rejects it, or EngineDead."""
+        name = adapter.manifest.versioned_name
+        if name not in self._adapters:
+            self._adapters[name] = await self._add(name, adapter.folder)
+
+    async def load_blend(self, name: str, parts: BlendParts) -> None:
+        """Make a weighted sum of resident adapters resident; see `Engine.load_blend`."""
+        adapters = [(part, self._folder(part), weight) for part, weight in parts]
+        self._scratch = self._scratch or TemporaryDirectory(prefix="fye-blends-")
+        # vLLM's prefix cache knows an adapter by name and path: the same for the same content.
+        folder = Path(self._scratch.name) / name
+        try:
+            await asyncio.to_thread(_write_blend, adapters, folder, self._limits.max_lora_rank)
+            self._blends[name] = await self._add(name, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, versioned_name: str) -> Path:
+        if versioned_name not in self._adapters:
+            raise EngineError(f"no adapter {versioned_name} is resident; load it first")
+        return Path(self._adapters[versioned_name].lora_path)
+
+    async def _add(self, name: str, folder: Path) -> "LoRARequest":
+        """Let vLLM load a PEFT folder."""
         from vllm.lora.request import LoRARequest
         from vllm.v1.engine.exceptions import EngineDeadError
 
         engine = self._engine
-        name = adapter.manifest.versioned_name
-        if name in self._adapters:
-            return
-        request = LoRARequest(
-            lora_name=name, lora_int_id=next(self._ids), lora_path=str(adapter.folder)
-        )
+        request = LoRARequest(lora_name=name, lora_int_id=next(self._ids), lora_path=str(folder))
         try:
             accepted = await engine.add_lora(request)
         except EngineDeadError as error:
@@ -172,11 +196,11 @@ class VllmEngine:
             raise ArtifactError(f"the engine rejected {name}: {error}") from error
         if not accepted:
             raise ArtifactError(f"the engine rejected {name}")
-        self._adapters[name] = request
+        return request
 
     async def unload(self, versioned_name: str) -> None:
-        """Free an adapter's slot. Does nothing if the adapter is not resident."""
-        request = self._adapters.pop(versioned_name, None)
+        """Free the slot of an adapter or blend. Does nothing if it is not resident."""
+        request = self._adapters.pop(versioned_name, None) or self._blends.pop(versioned_name, None)
         if request is not None:
             await self._engine.remove_lora(request.lora_int_id)
 
@@ -187,11 +211,29 @@ class VllmEngine:
             await engine.check_health()
 
     def stats(self) -> EngineStats:
-        """Return the number of running requests and the resident adapters."""
-        return EngineStats(running=self._running, adapters=tuple(self._adapters))
+        """Return the number of running requests, the resident adapters and blends."""
+        return EngineStats(self._running, tuple(self._adapters), tuple(self._blends))
 
     async def stop(self) -> None:
         """Stop vLLM and its processes."""
         if self._llm is not None:
             self._llm.shutdown()
             self._llm = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+
+def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path, max_rank: int) -> None:
+    """Write the sum of adapters whose folders still hold the versions that were loaded."""
+    from serve.engine.blend import write_blend
+
+    for version, source, _ in parts:
+        if not version.endswith(adapter_hash(source)[:12]):
+            raise ArtifactError(f"{source} was changed after {version} was loaded from it")
+    rank = write_blend([(source, weight) for _, source, weight in parts], folder)
+    if rank > max_rank:
+        raise InvalidRequest(
+            f"these adapters have rank {rank} together; the engine supports at most {max_rank}: "
+            "blend fewer personas"
+        )

@@ -14,6 +14,7 @@ from models.safety.levels import Finding
 from serve.detector.protocol import Detection, Scores
 from serve.engine.protocol import FinishReason, TextChunk, TokenLogprob
 from serve.pipeline.messages import Message
+from serve.responder.mix import Mix
 from serve.tracing import Carrier
 
 PARTS = ("queue", "detect", "first_token", "generate")
@@ -86,7 +87,9 @@ class Answer:
         persona: the one that answers; None for the base model and in a crisis.
         safety: what the safety check found in the user's turns.
         complete: whether the detector read the whole conversation.
-        adapter: versioned name of the adapter that answers; None if there is none.
+        adapter: versioned name of the adapter that answers, or name of a blend; None if there is
+            none.
+        mix: weights of the personas' adapters; None if no persona answers.
         prompt_tokens: length of the prompt.
         completion_tokens: tokens generated so far.
         first_text_s: time of the first text.
@@ -105,6 +108,7 @@ class Answer:
         self.safety: Finding | None = None
         self.complete = True
         self.adapter: str | None = None
+        self.mix: Mix | None = None
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.first_text_s: float | None = None

@@ -4,11 +4,13 @@ Times are of `time.monotonic`. `request_id` is ours and unique; `x_request_id` i
 client knows. `trace` is the parent span.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from models.prompt import Turn
 from serve.engine.protocol import Sampling
 from serve.pipeline.quota import KeyLimits
+from serve.responder.mix import AS_TRAINED
 from serve.tracing import Carrier
 
 
@@ -32,6 +34,9 @@ class Message:
     Attributes:
         persona: the persona that answers; None for that of the detected emotion.
         bare: answer as the base model, without an emotion.
+        blend: share of each persona that answers with `persona`, which has the largest; empty
+            for one persona alone.
+        intensity: 1 as trained, 0 the base model with the persona's instruction.
     """
 
     context: RequestContext
@@ -39,3 +44,5 @@ class Message:
     sampling: Sampling
     persona: str | None = None
     bare: bool = False
+    blend: Mapping[str, float] = field(default_factory=dict)
+    intensity: float = AS_TRAINED

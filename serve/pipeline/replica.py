@@ -36,7 +36,7 @@ from serve.pipeline.detector_client import DetectorClient
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.quota import Quota
 from serve.pipeline.request_metrics import RequestMetrics, ttft_ms
-from serve.pipeline.respond import respond
+from serve.pipeline.respond import Rules, respond
 from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
@@ -64,7 +64,7 @@ class Responder:
         """Connect the parts."""
         gates = derive_gates(config)
         self._runtime = runtime
-        self._safety = config.detector.harm != "off"
+        self._rules = Rules(config.detector.harm != "off", config.responder.blends.auto_below)
         self._tracing = Tracing(config.tracing, "responder")
         self._answers = Gate(gates.answers)
         self._texts = Gate(gates.texts)
@@ -97,7 +97,7 @@ class Responder:
             answer.trace = span.carrier
             async with deadline(context.deadline_s):
                 classify = self._detector.classify
-                await respond(answer, writer, classify, self._generator, self._safety)
+                await respond(answer, writer, classify, self._generator, self._rules)
         return answer
 
     async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:

@@ -12,6 +12,7 @@ from serve.errors import DeadlineExceeded, RequestError, RetryLater
 from serve.metrics import BUCKETS_MS, counter, histogram
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import RequestContext
+from serve.responder.voice import BLEND_PREFIX
 from serve.tracing import Span
 
 DESCRIPTIONS = {
@@ -52,7 +53,7 @@ class RequestLog:
         **more: object,
     ) -> None:
         """Record one request."""
-        names = {"persona": persona or NO_PERSONA, "adapter": adapter or NO_PERSONA}
+        names = {"persona": persona or NO_PERSONA, "adapter": _adapter_tag(adapter)}
         self._requests.inc(tags={"call": call, "outcome": outcome, **names})
         line = {"call": call, "outcome": outcome, "x_request_id": x_request_id}
         self._log.info("request", **line, persona=names["persona"], adapter=adapter, **more)
@@ -167,6 +168,13 @@ def _figures(answer: Answer) -> dict[str, Any]:
         "completion_tokens": answer.completion_tokens,
         "timings_ms": answer.timer.timings_ms(),
     }
+
+
+def _adapter_tag(adapter: str | None) -> str:
+    """Return a version's name. All blends are one, since there are very many of them."""
+    if adapter is not None and adapter.startswith(BLEND_PREFIX):
+        return BLEND_PREFIX.rstrip("@")
+    return adapter or NO_PERSONA
 
 
 def _by_persona(name: str, description: str) -> Any:

@@ -8,7 +8,7 @@ emotion (before any text) -> text, text, ... -> done
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from models.emotions import LABELS, Emotion
 from models.safety.levels import Level
@@ -18,14 +18,28 @@ from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, detected
 from serve.pipeline.messages import Message
 from serve.pipeline.safety import concern_line, concern_reply, crisis_reply, policy
 from serve.responder.generator import Generation, Generator
+from serve.responder.mix import AS_TRAINED, Mix, mix_of
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
 Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings of the flow.
+
+    Attributes:
+        safety: whether the detector checks for harm.
+        auto_blend_below: the two likeliest emotions answer together if the first scores less.
+    """
+
+    safety: bool = True
+    auto_blend_below: float | None = None
+
+
 async def respond(
-    answer: Answer, writer: AnswerWriter, classify: Classify, generator: Generator, safety: bool
+    answer: Answer, writer: AnswerWriter, classify: Classify, generator: Generator, rules: Rules
 ) -> None:
     """Answer a message. Cancelling it ends the generation in the engine.
 
@@ -34,17 +48,17 @@ async def respond(
         writer: is told after each step.
         classify: returns a detection of each conversation.
         generator: generates the text.
-        safety: whether the detector checks for harm.
+        rules: settings.
     """
     message = answer.message
     answer.timer.mark("queue")
-    if safety or _needs_emotion(message):
+    if rules.safety or _needs_emotion(message):
         [detection] = await classify([message.turns], answer.trace)
         _apply(answer, detection)
         answer.timer.mark("detect")
     else:
         _apply(answer, None)
-    request = _generation_request(answer)
+    request = _generation_request(answer, rules)
     words = _fixed_words(answer)
     if words is None:
         # Before anything is written, so that a prompt that is too long is an ordinary HTTP error.
@@ -105,15 +119,37 @@ async def _write_words(answer: Answer, writer: AnswerWriter, words: str) -> None
     answer.finish("stop")
 
 
-def _generation_request(answer: Answer) -> GenerationRequest:
+def _generation_request(answer: Answer, rules: Rules) -> GenerationRequest:
     message = answer.message
     request_id = message.context.request_id
     sampling = _gentle(message.sampling) if answer.safety else message.sampling
-    return GenerationRequest(request_id, answer.persona, message.turns, sampling, answer.trace)
+    mix = _mix(answer, rules)
+    return GenerationRequest(request_id, answer.persona, message.turns, sampling, answer.trace, mix)
+
+
+def _mix(answer: Answer, rules: Rules) -> Mix | None:
+    """Return the weights of the adapters. An answer to harm is neither blended nor amplified."""
+    message = answer.message
+    if answer.persona is None:
+        return None
+    alone = {answer.persona: 1.0}
+    if answer.safety:
+        return mix_of(alone, min(message.intensity, AS_TRAINED))
+    return mix_of(message.blend or _likeliest_two(answer, rules) or alone, message.intensity)
+
+
+def _likeliest_two(answer: Answer, rules: Rules) -> dict[str, float]:
+    """Return the two likeliest emotions if neither is likely enough to answer alone."""
+    below, emotion = rules.auto_blend_below, answer.emotion
+    if answer.message.persona or below is None or emotion is None or emotion.score >= below:
+        return {}
+    ranked = sorted(emotion.scores, key=lambda label: emotion.scores[label], reverse=True)
+    return {str(label): emotion.scores[label] for label in ranked[:2]}
 
 
 async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation) -> None:
     answer.adapter = generation.adapter
+    answer.mix = generation.mix
     answer.prompt_tokens = generation.prompt_tokens
     async with aclosing(generation.chunks) as chunks:
         async for chunk in chunks:

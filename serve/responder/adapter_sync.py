@@ -128,7 +128,8 @@ class AdapterSync:
 
     def _has_free_slot(self) -> bool:
         """Return whether the engine can load one more version without evicting one."""
-        slots = self._runtime.limits.max_loras - EMPTY_SLOT
+        limits = self._runtime.limits
+        slots = limits.max_loras - EMPTY_SLOT - limits.max_blends
         return slots < 0 or len(self._resident()) < slots
 
     async def _load(self, version: Version) -> None:

@@ -6,14 +6,16 @@ One engine batch mixes all personas. It does not know of detection or HTTP.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from serve.config import ResponderConfig
 from serve.engine.protocol import EngineStats, Sampling, TextChunk
-from serve.errors import PromptTooLong
+from serve.errors import InvalidRequest, PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
+from serve.responder.blend_cache import BlendCache
+from serve.responder.mix import Mix
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
 from serve.responder.voice import BASE_VOICE, Voice, voice_of
@@ -28,14 +30,16 @@ class Generation:
     """One text that is being generated.
 
     Attributes:
-        adapter: versioned name; None if there is none.
+        adapter: versioned name, or name of a blend; None if there is none.
         prompt_tokens: length of the prompt.
         chunks: close it to abort the generation.
+        mix: weights that are used; None for the base model.
     """
 
     adapter: str | None
     prompt_tokens: int
     chunks: AsyncGenerator[TextChunk]
+    mix: Mix | None = None
 
 
 class Generator:
@@ -49,12 +53,13 @@ class Generator:
         self._runtime = runtime
         self._sync = sync
         self._tracing = tracing
+        self._blends = BlendCache(runtime.engine, runtime.limits.max_blends)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Start a text.
 
         Raises:
-            InvalidRequest: the persona is not promoted any more.
+            InvalidRequest: the persona is not promoted any more, or the mix cannot be made.
             PromptTooLong: prompt and answer do not fit into the model's context.
         """
         voice = self._voice(request)
@@ -62,15 +67,28 @@ class Generator:
         # A persona stops at its turn's end, as its base model stops at <eos>.
         ends = () if request.sampling.ignore_eos else (voice.stop,)
         sampling = replace(request.sampling, stop=(*ends, *request.sampling.stop))
-        chunks = self._chunks(request, prompt, voice.adapter, sampling)
-        return Generation(voice.adapter, len(prompt), chunks)
+        chunks = self._chunks(request, prompt, voice, sampling)
+        return Generation(voice.adapter, len(prompt), chunks, voice.mix)
 
     async def check(self, request: GenerationRequest) -> None:
         """Start nothing, and raise what `generate` would raise."""
         await self._prompt(request, self._voice(request))
 
     def _voice(self, request: GenerationRequest) -> Voice:
-        return voice_of(request.persona, self._sync.aliases) if request.persona else BASE_VOICE
+        if not request.persona:
+            return BASE_VOICE
+        voice = voice_of(request.persona, self._sync.aliases, request.mix)
+        most = self._config.blends.personas
+        if voice.parts and not self._runtime.limits.max_blends:
+            raise InvalidRequest(
+                "this server mixes no adapters: leave blend out, and use intensity 0 or 1"
+            )
+        if len(voice.parts) > most:
+            raise InvalidRequest(
+                f"a blend of {len(voice.parts)} personas is too large: this server mixes up to "
+                f"{most}"
+            )
+        return voice
 
     async def _prompt(self, request: GenerationRequest, voice: Voice) -> list[int]:
         """Encode the conversation. A text that is far too long is rejected before that."""
@@ -96,17 +114,15 @@ class Generator:
             )
 
     async def _chunks(
-        self, request: GenerationRequest, prompt: list[int], adapter: str | None, sampling: Sampling
+        self, request: GenerationRequest, prompt: list[int], voice: Voice, sampling: Sampling
     ) -> AsyncGenerator[TextChunk]:
         engine = self._runtime.engine
+        adapter = voice.adapter
         started = False
-        with (
-            self._sync.using(adapter),
-            self._tracing.span("generate", request.trace, "INTERNAL") as span,
-        ):
+        with self._tracing.span("generate", request.trace, "INTERNAL") as span:
             span.set(request_id=request.request_id, adapter=adapter, prompt_tokens=len(prompt))
             chunks = engine.generate(request.request_id, prompt, adapter, sampling, span.carrier)
-            async with aclosing(chunks):
+            async with self._resident(voice), aclosing(chunks):
                 async for chunk in chunks:
                     # A space stands between the speaker's colon and the text.
                     first = chunk if started else replace(chunk, text=chunk.text.lstrip())
@@ -114,6 +130,19 @@ class Generator:
                     yield first
                     if started and chunk.finish_reason is None:
                         await self._let_tokens_join()
+
+    @asynccontextmanager
+    async def _resident(self, voice: Voice) -> AsyncIterator[None]:
+        """Keep the adapters of a voice resident until the block ends, and make its blend."""
+        if voice.adapter is None or not voice.parts:
+            with self._sync.using(voice.adapter):
+                yield
+            return
+        with ExitStack() as parts:
+            for version, _ in voice.parts:
+                parts.enter_context(self._sync.using(version))
+            async with self._blends.using(voice.adapter, voice.parts):
+                yield
 
     async def _let_tokens_join(self) -> None:
         """Wait before the next chunk, so that fewer and longer ones are sent under load.

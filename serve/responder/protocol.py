@@ -4,15 +4,23 @@ from dataclasses import dataclass, field
 
 from models.prompt import Turn
 from serve.engine.protocol import Sampling
+from serve.responder.mix import Mix
 from serve.tracing import Carrier
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One text to generate. `persona` None is the base model; `trace` is the parent span."""
+    """One text to generate.
+
+    Attributes:
+        persona: the speaker; None for the base model.
+        trace: the parent span.
+        mix: weights of the adapters; None for the speaker's alone, as trained.
+    """
 
     request_id: str
     persona: str | None
     turns: tuple[Turn, ...]
     sampling: Sampling
     trace: Carrier = field(default_factory=dict)
+    mix: Mix | None = None

@@ -90,8 +90,10 @@ def make_generator(runtime: Runtime, tracing: TracingConfig | None = None) -> Ge
     return Generator(CONFIG, runtime, sync, Tracing(tracing or TracingConfig(), "responder"))
 
 
-async def test_there_is_a_slot_for_every_persona_and_three_more(runtime: Runtime) -> None:
-    assert runtime.limits.max_loras == len(LABELS) + 3
+async def test_there_is_a_slot_for_every_persona_three_more_and_the_blends(
+    runtime: Runtime,
+) -> None:
+    assert runtime.limits.max_loras == len(LABELS) + 3 + CONFIG.blends.resident
     assert set(runtime.aliases) == set(LABELS)
 
 

@@ -12,6 +12,7 @@ from httpx_sse import EventSource, connect_sse
 from models.emotions import LABELS
 from models.personas import builtin_personas
 from serve.engine.scripted import TOKENS, script
+from serve.responder.voice import blend_name
 
 TOKEN_S = 0.2  # as the graph of these tests is configured
 SHORT = {"max_tokens": 3}
@@ -43,6 +44,8 @@ def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
         "safety": None,
         "complete": True,
         "adapter": "joy@scripted",
+        "blend": {"joy": 1.0},
+        "intensity": 1.0,
         "emotion": {
             "label": "joy",
             "score": 0.9,
@@ -53,6 +56,36 @@ def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
         "finish_reason": "stop",
         "usage": {"prompt_tokens": 4, "completion_tokens": TOKENS},
     }
+
+
+def test_a_blend_answers_with_an_adapter_of_its_own(client: httpx.Client) -> None:
+    """The scripted engine says which adapter it used."""
+    shares = {"blend": {"joy": 0.7, "surprise": 0.3}}
+    body = client.post("/v1/respond", json={"text": "Hm.", "intensity": 1.5} | shares).json()
+    assert (body["persona"], body["emotion"]["label"]) == ("joy", "joy")
+    assert (body["blend"], body["intensity"]) == ({"joy": 1.05, "surprise": 0.45}, 1.5)
+    name = blend_name((("joy@scripted", 1.05), ("surprise@scripted", 0.45)))
+    assert (body["adapter"], body["text"]) == (name, script(name))
+    chat = {"messages": [{"role": "user", "content": "Hm."}], "model": "joy+surprise"}
+    reply = client.post("/v1/chat/completions", json=chat).json()
+    name = blend_name((("joy@scripted", 0.5), ("surprise@scripted", 0.5)))
+    assert reply["choices"][0]["message"]["content"] == script(name)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"blend": {"joy": 1, "envy": 1}}, "unknown persona"),
+        ({"blend": {"joy": 1, "fear": 1, "love": 1}}, "mixes up to 2"),
+        ({"intensity": 2}, "less than or equal to 1.5"),
+    ],
+)
+def test_a_mix_that_cannot_be_made_is_rejected(
+    client: httpx.Client, fields: dict[str, Any], sentence: str
+) -> None:
+    for stream in ({}, STREAM):
+        reply = client.post("/v1/respond", json={"text": "Hm."} | fields | stream)
+        assert (reply.status_code, sentence in reply.text) == (422, True)
 
 
 def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
@@ -75,6 +108,8 @@ def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
         "emotion",
         "persona",
         "adapter",
+        "blend",
+        "intensity",
         "safety",
         "complete",
         "finish_reason",

@@ -80,7 +80,7 @@ class FakeStages:
         """Start a text."""
         self.requests.append(request)
         adapter = f"{request.persona}@fake" if request.persona else None
-        return Generation(adapter, PROMPT_TOKENS, self._generate())
+        return Generation(adapter, PROMPT_TOKENS, self._generate(), request.mix)
 
     async def _generate(self) -> AsyncGenerator[TextChunk]:
         try:

@@ -29,7 +29,7 @@ from serve.errors import AdapterRefused
 from serve.pipeline.answer import Answer, AnswerWriter
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.replica import this_responder
-from serve.pipeline.respond import respond
+from serve.pipeline.respond import Rules, respond
 from support.admin_key import ADMIN_SHA256
 from support.fakes import FakeStages
 
@@ -77,7 +77,7 @@ class FakeResponder(FakeStages):
         self.contexts.append(message.context)
         answer = Answer(message)
         async with deadline(message.context.deadline_s):
-            await respond(answer, writer, self.classify, self, safety=True)  # type: ignore[arg-type]
+            await respond(answer, writer, self.classify, self, Rules())  # type: ignore[arg-type]
         return answer
 
     async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:

@@ -61,7 +61,7 @@ def tiny_gemma(folder: Path) -> Path:
     """Save a Gemma 3 text model with one layer of width 32, in bf16."""
     size = save_tokenizer(folder)
     torch.manual_seed(0)
-    config = Gemma3TextConfig(vocab_size=size, **_gemma_shape(layers=1), **GEMMA_IDS)
+    config = Gemma3TextConfig(vocab_size=size, **gemma_shape(layers=1), **GEMMA_IDS)
     Gemma3ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     return folder
 
@@ -73,7 +73,7 @@ def tiny_shield(folder: Path) -> Path:
     """
     size = save_tokenizer(folder, SHIELD_TOKENS)
     torch.manual_seed(1)
-    shape = _gemma_shape(layers=2)
+    shape = gemma_shape(layers=2)
     model = Gemma2ForCausalLM(
         Gemma2Config(vocab_size=size, sliding_window=64, **shape, **GEMMA_IDS)
     )
@@ -84,7 +84,8 @@ def tiny_shield(folder: Path) -> Path:
     return folder
 
 
-def _gemma_shape(layers: int) -> dict[str, int]:
+def gemma_shape(layers: int) -> dict[str, int]:
+    """Return the sizes of a tiny Gemma."""
     return {
         "hidden_size": 32,
         "num_hidden_layers": layers,

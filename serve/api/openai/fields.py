@@ -17,9 +17,10 @@ from models.generation import (
 )
 from serve.api.problem_details import LIST, STRING
 from serve.api.requests import MAX_TOKENS
-from serve.api.schemas import ONE_OR_MANY
+from serve.api.schemas import ONE_OR_MANY, Blend, Intensity
 from serve.engine.protocol import Sampling
 from serve.errors import InvalidRequest
+from serve.responder.mix import AS_TRAINED
 
 RANDOM_SEED = -1  # as llama.cpp and others define it
 UNLIMITED = -1
@@ -98,6 +99,8 @@ class AnswerFields(Body):
     repetition_penalty: float = Field(default=1, gt=0, le=2, description="vLLM's")
     seed: int | None = Field(default=None, ge=RANDOM_SEED, lt=2**63, description="-1 is random")
     stop: Annotated[OneStop | ManyStops, ONE_OR_MANY] | None = None
+    blend: Blend | None = None
+    intensity: Intensity = AS_TRAINED
 
     def asked_tokens(self) -> int | None:
         """Return the token limit that the client names."""

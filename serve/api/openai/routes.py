@@ -30,7 +30,13 @@ from serve.api.openai.requests import ChatRequest, CompletionRequest
 from serve.api.openai.responses.events import ResponseWriter
 from serve.api.openai.responses.reply import response_object
 from serve.api.openai.responses.request import ResponseRequest
-from serve.api.openai.shared import emotion_header, message_of, model_names, persona_of
+from serve.api.openai.shared import (
+    blend_of,
+    emotion_header,
+    message_of,
+    model_names,
+    persona_of,
+)
 from serve.api.requests import CHAT_PATH, COMPLETIONS_PATH, MODELS_PATH, RESPONSES_PATH
 from serve.api.sse import STREAM_RESPONSE, StreamingReply
 from serve.pipeline.answer import Collector
@@ -54,7 +60,8 @@ async def list_models(responder: ResponderDep) -> ModelList:
 @models_router.get(f"{MODELS_PATH}/{{name}}")
 async def retrieve_model(name: str, responder: ResponderDep) -> ModelOut:
     """Return one of them."""
-    await persona_of(name, responder)
+    if not await blend_of(name, responder):
+        await persona_of(name, responder)
     return ModelOut(id=name, root=name)
 
 

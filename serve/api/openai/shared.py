@@ -5,13 +5,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from models.prompt import Turn
+from serve.api.choice import invalid_field, speaker_of
 from serve.api.openai.fields import AnswerFields
 from serve.api.requests import EMOTION
-from serve.api.schemas import emotion_out, safety_out, usage_of
+from serve.api.schemas import emotion_out, mix_out, safety_out, usage_of
 from serve.errors import UnknownModel
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.replica import Responder
+from serve.responder.mix import AS_TRAINED
+
+NOT_PERSONAS = ("auto", "base")
+PLUS = "+"  # between the personas of a blend
 
 
 def model_names(personas: Iterable[str]) -> list[str]:
@@ -19,9 +24,23 @@ def model_names(personas: Iterable[str]) -> list[str]:
     return ["auto", *personas, "base"]
 
 
+async def blend_of(model: str, responder: Responder) -> dict[str, float]:
+    """Return the shares of a name such as `joy+surprise`, empty for other names.
+
+    Raises UnknownModel.
+    """
+    names = model.split(PLUS)
+    if len(names) == 1:
+        return {}
+    for name in names:
+        if await persona_of(name, responder) is None:
+            raise UnknownModel(f"{PLUS} joins personas only, as in joy{PLUS}surprise")
+    return {name: float(names.count(name)) for name in names}
+
+
 async def persona_of(model: str, responder: Responder) -> str | None:
     """Return the persona that a model's name selects, if any. Raises UnknownModel."""
-    if model in {"auto", "base"}:
+    if model in NOT_PERSONAS:
         return None
     if not await responder.personas.has(model):
         known = ", ".join(model_names(responder.personas.known))
@@ -33,8 +52,22 @@ async def message_of(
     body: AnswerFields, turns: tuple[Turn, ...], context: RequestContext, responder: Responder
 ) -> Message:
     """Return the message to answer. Raises UnknownModel or InvalidRequest."""
-    persona = await persona_of(body.model, responder)
-    return Message(context, turns, body.sampling(), persona, body.model == "base")
+    blend = await blend_of(body.model, responder)
+    persona = None if blend else await persona_of(body.model, responder)
+    if body.blend and body.model != "auto":
+        raise invalid_field("blend", "needs model: auto, since a model's name chooses the persona")
+    if body.intensity != AS_TRAINED and body.model == "base":
+        raise invalid_field("intensity", "the base model has no intensity; choose another model")
+    blend = blend or body.blend or {}
+    return Message(
+        context,
+        turns,
+        body.sampling(),
+        await speaker_of(blend, responder) or persona,
+        body.model == "base",
+        blend,
+        body.intensity,
+    )
 
 
 def head(answer: Answer, model: str, kind: str) -> dict[str, Any]:
@@ -53,6 +86,11 @@ def emotion(answer: Answer) -> dict[str, Any]:
     """Return the additional field `emotion`."""
     found = answer.emotion
     return {"emotion": emotion_out(found).model_dump(mode="json") if found else None}
+
+
+def mix(answer: Answer) -> dict[str, Any]:
+    """Return the additional fields `blend` and `intensity`, as used."""
+    return mix_out(answer).model_dump()
 
 
 def safety(answer: Answer) -> dict[str, Any]:

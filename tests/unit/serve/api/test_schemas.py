@@ -22,6 +22,7 @@ from serve.config import MAX_TEXTS
 from serve.detector.protocol import Detection
 from serve.engine.protocol import TextChunk
 from serve.pipeline.answer import Answer, emotion_scores
+from serve.responder.mix import Mix
 from support.fakes import message, scores
 
 BOTH = pytest.mark.parametrize("kind", [RespondRequest, DetectRequest])
@@ -141,6 +142,7 @@ def test_done_holds_everything_but_the_text(harm: Finding | None) -> None:
     answer.emotion = emotion_scores(scores(Emotion.LOVE))
     answer.persona = None if harm else "love"
     answer.adapter = None if harm else "love@abc"
+    answer.mix = None if harm else Mix((("love", 1.0),))
     answer.safety = harm
     answer.prompt_tokens = 5
     answer.add(TextChunk("Oh", 2))
@@ -157,6 +159,8 @@ def test_done_holds_everything_but_the_text(harm: Finding | None) -> None:
         },
         "persona": None if harm else "love",
         "adapter": None if harm else "love@abc",
+        "blend": None if harm else {"love": 1.0},
+        "intensity": None if harm else 1.0,
         "safety": SAFETY if harm else None,
         "complete": True,
         "finish_reason": "stop",

@@ -17,6 +17,7 @@ from serve.capacity import (
 from serve.config import (
     FEWEST_TOKENS,
     MAX_TEXTS,
+    BlendConfig,
     DetectorConfig,
     HardwareProfile,
     Replicas,
@@ -24,6 +25,8 @@ from serve.config import (
     ServeConfig,
 )
 from support.adapters import adapter
+
+NO_BLENDS = ResponderConfig(blends=BlendConfig(resident=0))
 
 
 def test_engine_without_adapters_has_no_slots() -> None:
@@ -33,8 +36,14 @@ def test_engine_without_adapters_has_no_slots() -> None:
 @pytest.mark.parametrize("count", range(1, len(LABELS) + 1))
 def test_engine_has_slots_for_two_spare_versions_and_an_empty_one(count: int) -> None:
     manifests = [adapter(persona).manifest for persona in LABELS[:count]]
-    assert derive_limits(ResponderConfig(), manifests).max_loras == count + 3
+    assert derive_limits(NO_BLENDS, manifests).max_loras == count + 3
     assert adapter_slots(count) == count + 2
+
+
+def test_blends_have_slots_of_their_own_and_the_rank_of_all_their_personas() -> None:
+    config = ResponderConfig(blends=BlendConfig(resident=5, personas=3))
+    limits = derive_limits(config, [adapter(Emotion.JOY, 8).manifest])
+    assert (limits.max_loras, limits.max_blends, limits.max_lora_rank) == (1 + 3 + 5, 5, 32)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +52,14 @@ def test_engine_has_slots_for_two_spare_versions_and_an_empty_one(count: int) ->
 )
 def test_rank_is_rounded_up_to_one_that_the_engine_knows(rank: int, allowed: int) -> None:
     manifests = [adapter(Emotion.JOY, 1).manifest, adapter(Emotion.FEAR, rank).manifest]
-    assert derive_limits(ResponderConfig(), manifests).max_lora_rank == allowed
+    assert derive_limits(NO_BLENDS, manifests).max_lora_rank == allowed
+    blended = derive_limits(ResponderConfig(), manifests).max_lora_rank
+    assert blended >= min(2 * rank, 512)
 
 
 def test_engine_has_the_limits_of_its_hardware() -> None:
     config = ResponderConfig(hardware=HardwareProfile(max_num_seqs=7, max_model_len=300))
-    assert derive_limits(config, []) == EngineLimits(0, 8, 7, 300)
+    assert derive_limits(config, []) == EngineLimits(0, 8, 7, 300, config.blends.resident)
 
 
 def config_of(

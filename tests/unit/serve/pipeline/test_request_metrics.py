@@ -24,7 +24,8 @@ from serve.errors import (
 from serve.pipeline.answer import Answer, AnswerWriter, Collector
 from serve.pipeline.messages import Message
 from serve.pipeline.request_metrics import RequestLog, RequestMetrics, outcome_of
-from serve.pipeline.respond import respond
+from serve.pipeline.respond import Rules, respond
+from serve.responder.voice import blend_name
 from serve.tracing import OFF
 from support.fakes import FakeStages, RecordingWriter, context, message
 
@@ -77,7 +78,7 @@ async def measured(
     answer = Answer(asked)
     with RequestMetrics().answer(answer, OFF):
         generator: Any = stages
-        await respond(answer, writer or Collector(), stages.classify, generator, safety=True)
+        await respond(answer, writer or Collector(), stages.classify, generator, Rules())
     return answer
 
 
@@ -214,6 +215,14 @@ async def test_version_of_the_adapter_is_counted(recorded: Recorded) -> None:
     await measured(FakeStages(), message("Hm."))
     adapters = [tags["adapter"] for name, _, tags in recorded if name == "fye_requests"]
     assert adapters == ["fear@fake"]
+
+
+def test_all_blends_are_counted_as_one(recorded: Recorded) -> None:
+    """Prometheus must not get a time series for each mix."""
+    log = RequestLog()
+    for name in (blend_name((("joy@1", 0.5),)), blend_name((("joy@1", 0.55),))):
+        log.record("respond", "ok", "x", "joy", name)
+    assert [tags["adapter"] for _, _, tags in recorded] == ["blend", "blend"]
 
 
 async def test_time_to_first_text_begins_with_the_first_byte(recorded: Recorded) -> None:

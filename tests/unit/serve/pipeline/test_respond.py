@@ -17,9 +17,10 @@ from serve.engine.protocol import TextChunk
 from serve.errors import EngineError, PromptTooLong
 from serve.pipeline.answer import Answer, AnswerWriter, Collector, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message, RequestContext
-from serve.pipeline.respond import respond
+from serve.pipeline.respond import Rules, respond
 from serve.pipeline.safety import Concern, concern_line, concern_reply, crisis_reply, policy
 from serve.responder.generator import Generation
+from serve.responder.mix import Mix, mix_of
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 from support.fakes import CHUNKS, FakeClock, FakeStages, RecordingWriter, message, scores
@@ -32,7 +33,7 @@ async def run(
     stages: FakeStages,
     message: Message,
     writer: AnswerWriter | None = None,
-    safety: bool = True,
+    rules: Rules = Rules(),  # noqa: B008 (frozen)
 ) -> Answer:
     """Answer a message."""
     answer = Answer(message)
@@ -42,7 +43,7 @@ async def run(
         writer or Collector(),
         stages.classify,
         stages,  # type: ignore[arg-type]
-        safety,
+        rules,
     )
     return answer
 
@@ -98,7 +99,9 @@ async def test_detected_emotion_chooses_the_persona() -> None:
     stages = FakeStages(emotion=Emotion.ANGER)
     asked = message("You again!")
     await run(stages, asked)
-    expected = GenerationRequest("m-1", Emotion.ANGER, asked.turns, asked.sampling, TRACE)
+    expected = GenerationRequest(
+        "m-1", Emotion.ANGER, asked.turns, asked.sampling, TRACE, mix_of({"anger": 1})
+    )
     assert stages.requests == [expected]
     assert stages.traces == [TRACE]
 
@@ -146,7 +149,7 @@ async def test_answer_knows_the_language_and_whether_everything_was_read() -> No
 
     answer = Answer(message("one", "answer", "two"))
     generator = FakeStages()
-    await respond(answer, Collector(), classify, generator, True)  # type: ignore[arg-type]
+    await respond(answer, Collector(), classify, generator, Rules())  # type: ignore[arg-type]
     assert answer.emotion is not None
     assert (answer.emotion.language, answer.emotion.reliable) == ("ja", False)
     assert not answer.complete
@@ -194,7 +197,7 @@ async def test_error_of_a_stage_is_raised(chunks: tuple[TextChunk, ...]) -> None
 @pytest.mark.parametrize("safety", [True, False])
 async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, persona: Emotion) -> None:
     stages = FakeStages()
-    answer = await run(stages, message("Hm.", persona=persona), safety=safety)
+    answer = await run(stages, message("Hm.", persona=persona), rules=Rules(safety=safety))
     assert len(stages.classified) == safety
     assert (answer.timer.timings_ms()["detect"] > 0) is safety
     assert (answer.persona, len(stages.requests)) == (persona, 1)
@@ -203,7 +206,7 @@ async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, person
 @pytest.mark.parametrize("safety", [True, False])
 async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
     stages = FakeStages()
-    answer = await run(stages, message("Hm.", bare=True), safety=safety)
+    answer = await run(stages, message("Hm.", bare=True), rules=Rules(safety=safety))
     assert len(stages.classified) == safety
     assert (answer.emotion, answer.persona, answer.text) == (None, None, "Oh no")
 
@@ -211,7 +214,7 @@ async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
 @pytest.mark.parametrize("persona", [None, "calm"])
 async def test_unknown_emotion_is_classified_without_safety_too(persona: str | None) -> None:
     stages = FakeStages()
-    answer = await run(stages, message("Hm.", persona=persona), safety=False)
+    answer = await run(stages, message("Hm.", persona=persona), rules=Rules(safety=False))
     assert answer.emotion == detected_emotion(FOUND)
     assert stages.requests[0].persona == persona or Emotion.FEAR
 
@@ -335,9 +338,77 @@ def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
         asked = message("Hm.", persona=persona, bare=case == "bare", request=arrived)
         clock.pass_ms(took_ms[0])
         stages = Timed(harm=Category.SELF_HARM if case == "harm" else None)
-        answer = asyncio.run(run(stages, asked, safety=case == "harm"))
+        answer = asyncio.run(run(stages, asked, rules=Rules(safety=case == "harm")))
     parts_ms = answer.timer.timings_ms()
     total_ms = parts_ms.pop("total")
     expected_ms = (clock.now_s - asked.context.began_s) * 1000
     assert total_ms == pytest.approx(expected_ms, abs=0.01)
     assert sum(parts_ms.values()) == pytest.approx(total_ms, abs=0.03)  # each is rounded
+
+
+def blended(message: Message, intensity: float = 1, **shares: float) -> Message:
+    """Add a blend and an intensity to a message."""
+    speaker = max(shares, key=lambda persona: shares[persona]) if shares else message.persona
+    return replace(message, persona=speaker, blend=shares, intensity=intensity)
+
+
+async def used_mix(stages: FakeStages, message: Message, rules: Rules | None = None) -> Mix | None:
+    """Answer a message and return the weights that the generator got, and the answer states."""
+    answer = await run(stages, message, rules=rules or Rules())
+    [request] = stages.requests
+    assert answer.mix == request.mix
+    return request.mix
+
+
+async def test_a_blend_is_answered_by_its_personas_under_the_heaviest_ones_name() -> None:
+    stages = FakeStages()
+    asked = blended(message("Hm."), 1.5, surprise=0.3, joy=0.7)
+    assert await used_mix(stages, asked) == mix_of({"surprise": 0.3, "joy": 0.7}, 1.5)
+    assert stages.requests[0].persona == "joy"
+
+
+@pytest.mark.parametrize("intensity", [0, 0.5, 1.5])
+async def test_the_intensity_is_that_of_the_detected_persona(intensity: float) -> None:
+    found = await used_mix(FakeStages(), blended(message("Hm."), intensity))
+    assert found == mix_of({"fear": 1}, intensity)
+
+
+async def test_the_base_model_has_no_mix() -> None:
+    assert await used_mix(FakeStages(), message("Hm.", bare=True)) is None
+
+
+@pytest.mark.usefixtures("love_answers_concerns")
+@pytest.mark.parametrize(("intensity", "used"), [(1.5, 1), (1, 1), (0.5, 0.5), (0, 0)])
+async def test_an_answer_to_a_concern_is_neither_blended_nor_amplified(
+    intensity: float, used: float
+) -> None:
+    asked = blended(message("Hm."), intensity, anger=0.6, joy=0.4)
+    rules = Rules(auto_blend_below=1)
+    assert await used_mix(FakeStages(concern=True), asked, rules) == mix_of({"love": 1}, used)
+
+
+async def test_a_crisis_has_no_mix() -> None:
+    stages = FakeStages(harm=Category.SELF_HARM)
+    answer = await run(stages, blended(message("Hm."), 1.5, anger=0.6, joy=0.4))
+    assert (answer.mix, stages.requests) == (None, [])
+
+
+TORN = Detection((0.45, 0.01, 0.01, 0.01, 0.5, 0.02))  # sadness and fear
+
+
+@pytest.mark.parametrize(
+    ("below", "shares"),
+    [(None, {"fear": 1}), (0.5, {"fear": 1}), (0.51, {"fear": 0.5, "sadness": 0.45})],
+)
+async def test_auto_blends_the_two_likeliest_only_if_configured_and_neither_is_likely(
+    below: float | None, shares: dict[str, float]
+) -> None:
+    class Torn(FakeStages):
+        def _detection(self, given: Input) -> Detection:
+            return TORN
+
+    stages = Torn()
+    rules = Rules(auto_blend_below=below)
+    assert await used_mix(stages, message("Hm."), rules) == mix_of(shares)
+    chosen = Torn()
+    assert await used_mix(chosen, message("Hm.", persona="joy"), rules) == mix_of({"joy": 1})

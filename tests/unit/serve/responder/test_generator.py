@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,14 +13,16 @@ from models.personas import builtin_personas
 from models.prompt import BASE_STOP, PERSONA_STOP, Turn
 from serve.adapters.registry import Releases, ReplicaReport
 from serve.capacity import derive_limits
-from serve.config import NO_TRACES, HardwareProfile, ResponderConfig
+from serve.config import NO_TRACES, BlendConfig, HardwareProfile, ResponderConfig
 from serve.engine.protocol import Sampling
 from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine, script
 from serve.errors import EngineError, InvalidRequest, PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
+from serve.responder.mix import Mix
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
+from serve.responder.voice import blend_name
 from serve.tracing import Tracing
 from support.adapter_fleet import INITIAL
 
@@ -75,17 +77,22 @@ class Parts:
         return text, sum(chunk.tokens for chunk in chunks), chunks[-1].finish_reason
 
 
-def make(aliases: dict[str, str] | None = None, token_s: float = 0) -> Parts:
+def make(
+    aliases: dict[str, str] | None = None,
+    token_s: float = 0,
+    blends: BlendConfig = BlendConfig(),  # noqa: B008 (frozen)
+) -> Parts:
+    config = CONFIG.model_copy(update={"blends": blends})
     promoted = dict(INITIAL.aliases) if aliases is None else aliases
     engine = RecordingEngine(tuple(promoted.values()), token_s)
     encoder = RecordingEncoder()
-    runtime = Runtime(engine, encoder, promoted, derive_limits(CONFIG, []))
+    runtime = Runtime(engine, encoder, promoted, derive_limits(config, []))
 
     async def reconcile(report: ReplicaReport) -> Releases:
         return Releases()
 
     sync = AdapterSync(runtime, "one", reconcile)
-    generator = Generator(CONFIG, runtime, sync, Tracing(NO_TRACES, "responder"))
+    generator = Generator(config, runtime, sync, Tracing(NO_TRACES, "responder"))
     return Parts(generator, engine, encoder, sync)
 
 
@@ -249,3 +256,48 @@ async def test_a_long_text_is_encoded_in_a_thread(
     turns = (Turn("user", "a" * (characters - 1)), Turn("assistant", "b"))
     await parts.generator.generate(request(turns=turns))
     assert (parts.encoder.threads == [threading.get_ident()]) is inline
+
+
+def mixed(**weights: float) -> GenerationRequest:
+    return replace(request(max(weights, key=weights.__getitem__)), mix=Mix(tuple(weights.items())))
+
+
+async def test_a_blend_is_made_on_first_use_and_answers(parts: Parts) -> None:
+    generation = await parts.generator.generate(mixed(joy=0.7, fear=0.3))
+    name = blend_name((("joy@scripted", 0.7), ("fear@scripted", 0.3)))
+    assert (generation.adapter, generation.mix) == (name, mixed(joy=0.7, fear=0.3).mix)
+    assert parts.engine.stats().blends == ()
+    assert (await parts.answer(mixed(joy=0.7, fear=0.3)))[0] == script(name)
+    assert parts.engine.stats().blends == (name,)
+    assert name not in parts.engine.stats().adapters
+
+
+async def test_intensity_0_makes_no_blend(parts: Parts) -> None:
+    assert (await parts.answer(mixed(joy=0.0)))[0] == script(None)
+    assert parts.encoder.prompted[2] == builtin_personas()[Emotion.JOY].instruction
+    assert parts.engine.stats().blends == ()
+
+
+async def test_versions_of_a_blend_stay_resident_until_it_has_answered() -> None:
+    parts = make(token_s=0.001)
+    async with aclosing((await parts.generator.generate(mixed(joy=0.7, fear=0.3))).chunks) as all_:
+        await anext(all_)
+        await parts.sync.step()  # no version is desired any more
+        assert parts.engine.stats().adapters == ("fear@scripted", "joy@scripted")
+    await parts.sync.step()
+    assert parts.engine.stats().adapters == ()
+    assert len(parts.engine.stats().blends) == 1
+
+
+@pytest.mark.parametrize(
+    ("blends", "sentence"),
+    [(BlendConfig(resident=0), "mixes no adapters"), (BlendConfig(), "mixes up to 2")],
+)
+async def test_a_mix_beyond_the_configuration_is_an_error(
+    blends: BlendConfig, sentence: str
+) -> None:
+    parts = make(blends=blends)
+    asked = mixed(joy=0.4, fear=0.3, love=0.3)
+    with pytest.raises(InvalidRequest, match=sentence):
+        await parts.generator.check(asked)
+    assert (await parts.answer(request()))[0] == script("joy@scripted")
