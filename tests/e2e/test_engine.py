@@ -38,6 +38,7 @@ from serve.engine.vllm_cpu.compat import has_int8_dot_product
 from serve.engine.vllm_engine import VllmEngine
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
+from serve.responder.mix import Mix, mix_of
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime, start_runtime
 from serve.tracing import Tracing
@@ -305,6 +306,47 @@ async def test_an_adapter_that_vllm_rejects_is_named_and_takes_no_slot(
     resident = {request.lora_int_id for request in engine._adapters.values()}
     assert set(await engine._engine.list_loras()) == resident
     assert (await generate_greedy(runtime, Emotion.JOY, MESSAGES[0]))[0]
+
+
+async def test_two_halves_of_a_persona_are_the_persona(
+    runtime: Runtime, engine: VllmEngine
+) -> None:
+    """The sum is exact: halving is exact in bf16."""
+    joy = runtime.aliases[Emotion.JOY]
+    await engine.load_blend("blend@halves", ((joy, 0.5), (joy, 0.5)))
+    try:
+        for message in MESSAGES:
+            expected = await generate_greedy(runtime, Emotion.JOY, message)
+            prompt = runtime.encoder.prompt("Joy", [Turn("user", message)])
+            found = await generate_greedy_tokens(runtime, prompt, "blend@halves", 16)
+            assert is_same_output(expected, found), message
+    finally:
+        await engine.unload("blend@halves")
+
+
+async def test_blends_answer_in_one_batch_and_leave_the_versions_resident(
+    runtime: Runtime, engine: VllmEngine
+) -> None:
+    """More blends than slots: each answers, the last ones stay, and no version is evicted."""
+    generator = make_generator(runtime)
+    versions = engine.stats().adapters
+    mixes = [mix_of({"joy": share, "fear": 10 - share}, 1.2) for share in range(10)]
+
+    async def answer(mix: Mix) -> tuple[str, str | None]:
+        sampling = Sampling(12, temperature=0)
+        turns = (Turn("user", MESSAGES[0]),)
+        request = GenerationRequest(uuid4().hex, "joy", turns, sampling, mix=mix)
+        generation = await generator.generate(request)
+        text = "".join([chunk.text async for chunk in generation.chunks])
+        return text, generation.adapter
+
+    answers = await asyncio.gather(*map(answer, mixes))
+    assert len({adapter for _, adapter in answers}) == len(mixes) > CONFIG.blends.resident
+    assert len({text for text, _ in answers}) > 1
+    assert engine.stats().adapters == versions
+    assert len(engine.stats().blends) == CONFIG.blends.resident
+    for blend in engine.stats().blends:
+        await engine.unload(blend)
 
 
 async def test_two_versions_of_a_persona_can_be_resident(runtime: Runtime, tmp_path: Path) -> None:
