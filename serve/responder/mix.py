@@ -41,7 +41,8 @@ def mix_of(shares: Mapping[str, float], intensity: float = AS_TRAINED) -> Mix:
         return Mix(((heaviest(shares), 0.0),))
     exact = {persona: share / sum(shares.values()) * steps for persona, share in shares.items()}
     counts = {persona: int(value) for persona, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda persona: counts[persona] - exact[persona])
+    # Of equal remainders the first persona gets the step, whatever the errors of floating point.
+    by_remainder = sorted(exact, key=lambda persona: round(counts[persona] - exact[persona], 9))
     for persona in by_remainder[: steps - sum(counts.values())]:
         counts[persona] += 1
     return Mix(

@@ -242,6 +242,40 @@ def test_all_six_answer_on_a_phone(graph: Graph, browser: Browser) -> None:
         assert small == 0
 
 
+def test_a_blend_is_set_with_the_keyboard_and_told(graph: Graph, browser: Browser) -> None:
+    with page_of(browser, graph.url, color_scheme="dark") as page:
+        page.get_by_text("Mix", exact=True).click()
+        second = page.get_by_label("Together with")
+        expect(second).to_be_disabled()
+        page.locator("label.chip", has_text="Joy").click()
+        second.select_option("Surprise")
+        page.get_by_label("Its share").press("ArrowRight")
+        page.get_by_label("Intensity").press("End")
+        expect(page.locator("#intensity-value")).to_have_text("1.50, stronger")
+        expect(page.locator("#share-value")).to_have_text("35 %")
+        assert violations(page) == []
+        with page.expect_request(f"**/{RESPOND}") as sent:
+            turn = write(page, "They gave me the job!")
+        blend = {"joy": 0.65, "surprise": 0.35}
+        asked = {"text": "They gave me the job!", "blend": blend, "intensity": 1.5}
+        assert sent.value.post_data_json == asked | {"stream": True}
+        finished(turn)
+        expect(turn.locator(".reply-text")).to_contain_text("[blend@")
+        turn.get_by_role("button", name="Why").click()
+        expect(turn.locator(".facts")).to_contain_text("Joy 1.00 + Surprise 0.50")
+        turn.get_by_role("button", name="Code").click()
+        curl, python = page.locator("#code-dialog code").all_inner_texts()
+        assert json.dumps(blend, separators=(",", ":")) in curl
+        assert "extra_body=" in python
+        ast.parse(python)
+        page.keyboard.press("Escape")
+        page.locator("label.chip", has_text="Whoever fits").click()
+        expect(second).to_be_disabled()
+        with page.expect_request(f"**/{RESPOND}") as sent:
+            finished(write(page, "joy"))
+        assert sent.value.post_data_json == {"text": "joy", "intensity": 1.5, "stream": True}
+
+
 def test_operators_see_figures_and_change_releases(graph: Graph, browser: Browser) -> None:
     versions = [
         {"name": f"joy@{name}", "persona": "joy", "promoted": used, "resident": 2, "replicas": 2}

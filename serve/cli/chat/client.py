@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
@@ -10,6 +11,7 @@ from httpx_sse import ServerSentEvent, connect_sse
 AUTO = "auto"
 KEY_VARIABLE = "FYE_KEY"
 TIMEOUT_S = 120
+NO_MIX: Mapping[str, object] = MappingProxyType({})
 
 
 def open_client(host: str, port: int) -> httpx.Client:
@@ -20,14 +22,16 @@ def open_client(host: str, port: int) -> httpx.Client:
 
 
 def stream_events(
-    client: httpx.Client, text: str, emotion: str = AUTO
+    client: httpx.Client, text: str, emotion: str = AUTO, mix: Mapping[str, object] = NO_MIX
 ) -> Iterator[ServerSentEvent]:
     """Send a message and yield the server's events. An error reply becomes an `error` event.
+
+    `mix` has the fields `blend` and `intensity` of the request, or none of them.
 
     Raises:
         httpx.TransportError: the connection cannot be made, or it was lost.
     """
-    body = {"text": text, "emotion": emotion, "stream": True}
+    body = {"text": text, "emotion": emotion, "stream": True, **mix}
     with connect_sse(client, "POST", "/v1/respond", json=body) as source:
         if source.response.is_error:
             yield ServerSentEvent(event="error", data=_problem(source.response))

@@ -15,6 +15,8 @@ from serve.cli.chat.display import ReplyView, Said
 
 HELP = """\
 /all TEXT   the answers of all six personas; without TEXT, to the last message again
+/blend joy 0.7 surprise 0.3   these personas answer together; /blend alone ends it
+/intensity 1.2                how strongly, from 0 to 1.5; /intensity alone is 1
 /history    what was said in this chat
 /help       this list
 An empty line or Ctrl-D ends the chat. The arrow keys bring back what you typed."""
@@ -45,16 +47,24 @@ def chat(host: str, port: int) -> int:
 
 @dataclass
 class Session:
-    """One chat. `history` has each message with its replies, oldest first."""
+    """One chat.
+
+    Attributes:
+        history: each message with its replies, oldest first.
+        mix: fields `blend` and `intensity` of the next requests, as far as they are set.
+    """
 
     client: httpx.Client
     history: list[tuple[str, list[Said]]] = field(default_factory=list)
+    mix: dict[str, object] = field(default_factory=dict)
 
     def take(self, line: str) -> None:
         """Handle one line: a message or a command."""
         command, _, rest = line.partition(" ")
         if command == "/all":
             self._ask_all(rest.strip())
+        elif command in {"/blend", "/intensity"}:
+            self._set_mix(command[1:], rest.split())
         elif command == "/history":
             self._show_history()
         elif command == "/help":
@@ -64,8 +74,20 @@ class Session:
         else:
             self._ask(line)
 
+    def _set_mix(self, name: str, words: list[str]) -> None:
+        """Set a field of the mix, or remove it. The server says what is wrong with it."""
+        try:
+            value = blend_of(words) if name == "blend" else float(*words)
+        except (TypeError, ValueError):
+            console.print(f"/{name} is not understood; /help shows an example", markup=False)
+            return
+        self.mix.pop(name, None)
+        if words:
+            self.mix[name] = value
+        console.print(f"the next answers: {self.mix or 'as trained'}", markup=False)
+
     def _ask(self, text: str) -> None:
-        said = ReplyView(console).show(stream_events(self.client, text))
+        said = ReplyView(console).show(stream_events(self.client, text, mix=self.mix))
         self.history.append((text, [said]))
 
     def _ask_all(self, text: str) -> None:
@@ -75,8 +97,10 @@ class Session:
             console.print("there is no message yet; type /all and a message")
             return
 
+        alone = {name: value for name, value in self.mix.items() if name != "blend"}
+
         def whole(label: str) -> list[ServerSentEvent]:
-            return list(stream_events(self.client, text, label))
+            return list(stream_events(self.client, text, label, alone))
 
         with ThreadPoolExecutor(len(LABELS)) as pool:
             answers = pool.map(whole, LABELS)
@@ -89,3 +113,8 @@ class Session:
             for said in replies:
                 name = Text(f"{said.speaker or 'no answer'} > ", style="bold")
                 console.print(name.append(said.text.rstrip(), style="default not bold"))
+
+
+def blend_of(words: list[str]) -> dict[str, float]:
+    """Return the shares of words such as `joy 0.7 surprise 0.3`. Raises ValueError."""
+    return {persona: float(share) for persona, share in zip(words[::2], words[1::2], strict=True)}

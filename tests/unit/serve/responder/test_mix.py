@@ -21,6 +21,8 @@ shares_strategy = st.dictionaries(
         ({"joy": 1}, 1.23, {"joy": 1.25}),
         ({"joy": 0.99, "surprise": 0.01}, 1, {"joy": 1.0}),
         ({"joy": 1, "love": 1, "fear": 1}, 1, {"joy": 0.35, "love": 0.35, "fear": 0.3}),
+        ({"joy": 0.65, "surprise": 0.35}, 1.5, {"joy": 1.0, "surprise": 0.5}),
+        ({"joy": 0.35, "surprise": 0.65}, 1.5, {"joy": 0.55, "surprise": 0.95}),
         ({"joy": 0.4, "surprise": 0.6}, 0, {"surprise": 0.0}),
         ({"joy": 0.4, "surprise": 0.6}, 0.02, {"surprise": 0.0}),
     ],

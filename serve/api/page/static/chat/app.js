@@ -7,6 +7,7 @@ import { loadPersonas } from "../shared/personas.js";
 import { clearHistory, loadHistory, saveHistory } from "../shared/store.js";
 import { EmotionPanel } from "./bars.js";
 import { Composer } from "./composer.js";
+import { PLAIN } from "./mix.js";
 import { Turn } from "./turn.js";
 
 const FOLLOW_PX = 240; // a reader who has scrolled further up is left where they are
@@ -20,19 +21,19 @@ class Page {
   constructor() {
     this.panel = new EmotionPanel();
     this.keys = new KeyDialog("chat");
-    this.composer = new Composer({ send: (text, chosen) => this.ask(text, chosen), stop: () => this.#stop() });
+    this.composer = new Composer({ send: (...asked) => this.ask(...asked), stop: () => this.#stop() });
   }
 
   /** Show the kept conversation. */
   restore() {
     this.composer.showPersonas();
-    for (const kept of loadHistory()) this.#add({ chosen: "auto", answers: {}, ...kept }).restore();
+    for (const kept of loadHistory()) this.#add({ chosen: "auto", answers: {}, ...kept, mix: { ...PLAIN, ...kept.mix } }).restore();
     this.#list.lastElementChild?.scrollIntoView({ block: "end" });
   }
 
   /** Send a message, and show its replies. */
-  async ask(text, chosen) {
-    const view = this.#add({ text, chosen, answers: {} });
+  async ask(text, chosen, mix = PLAIN) {
+    const view = this.#add({ text, chosen, mix, answers: {} });
     this.changed();
     this.follow(true);
     await this.during(view, () => view.run());

@@ -5,16 +5,17 @@ import { byId, copy, el } from "../shared/dom.js";
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const base = () => new URL(".", document.baseURI).href.replace(/\/$/, "");
 
-/** Return the curl command that sends the message. */
-export const curlOf = (text, emotion, hasKey) => {
-  const body = JSON.stringify({ text, ...(emotion === "auto" ? {} : { emotion }), stream: true });
+/** Return the curl command that sends the message. `fields` choose who answers, and how strongly. */
+export const curlOf = (text, fields, hasKey) => {
+  const body = JSON.stringify({ text, ...fields, stream: true });
   const parts = [`curl -N ${base()}/v1/respond`, "-H 'content-type: application/json'"];
   if (hasKey) parts.push('-H "authorization: Bearer $FYE_KEY"');
   return [...parts, `-d ${quoted(body)}`].join(" \\\n  ");
 };
 
 /** Return Python code for the package `openai`. A JSON string is a Python string too. */
-export const pythonOf = (text, emotion, hasKey) => {
+export const pythonOf = (text, { emotion = "auto", ...mix }, hasKey) => {
+  const extra = Object.keys(mix).length ? `, extra_body=${JSON.stringify(mix)}` : "";
   const key = hasKey ? 'os.environ["FYE_KEY"]' : '"unused"';
   return [
     ...(hasKey ? ["import os", ""] : []),
@@ -22,7 +23,7 @@ export const pythonOf = (text, emotion, hasKey) => {
     "",
     `client = OpenAI(base_url="${base()}/v1", api_key=${key})`,
     `messages = [{"role": "user", "content": ${JSON.stringify(text)}}]`,
-    `for chunk in client.chat.completions.create(model="${emotion}", messages=messages, stream=True):`,
+    `for chunk in client.chat.completions.create(model="${emotion}", messages=messages, stream=True${extra}):`,
     "    for choice in chunk.choices:",
     '        print(choice.delta.content or "", end="", flush=True)',
   ].join("\n");
@@ -42,10 +43,10 @@ const block = (title, code) => {
 };
 
 /** Open the dialog with both. */
-export const showCode = (text, emotion, hasKey) => {
+export const showCode = (text, fields, hasKey) => {
   byId("code-blocks").replaceChildren(
-    block("curl", curlOf(text, emotion, hasKey)),
-    block("Python, with the package openai", pythonOf(text, emotion, hasKey)),
+    block("curl", curlOf(text, fields, hasKey)),
+    block("Python, with the package openai", pythonOf(text, fields, hasKey)),
   );
   byId("code-dialog").showModal();
 };

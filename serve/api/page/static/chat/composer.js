@@ -3,6 +3,7 @@
 import { byId, el, setVars } from "../shared/dom.js";
 import { faceOf } from "../shared/face.js";
 import { personaIds, personaOf } from "../shared/personas.js";
+import { MixControls } from "./mix.js";
 import { AUTO, SIX } from "./turn.js";
 
 const EXAMPLES = [
@@ -14,11 +15,12 @@ const EXAMPLES = [
   ["anger", "He read my diary out loud to everyone."],
 ];
 
-/** Form at the bottom of the page. Calls `send(text, chosen)` and `stop()`. */
+/** Form at the bottom of the page. Calls `send(text, chosen, mix)` and `stop()`. */
 export class Composer {
   #field = byId("message");
   #send = byId("send");
   #stop = byId("stop");
+  #mix = new MixControls();
 
   constructor({ send, stop }) {
     this.send = send;
@@ -39,6 +41,8 @@ export class Composer {
   showPersonas() {
     const options = [[AUTO, "Whoever fits"], ...personaIds().map((id) => [id, personaOf(id).name]), [SIX, "All six"]];
     byId("answerers").append(...options.map(([id, name]) => option(id, name)));
+    byId("answerers").addEventListener("change", () => this.#mix.follow(this.#chosen));
+    this.#mix.offer();
   }
 
   /** Show whether an answer streams. */
@@ -66,7 +70,11 @@ export class Composer {
     if (!text || !this.#stop.hidden) return;
     this.#field.value = "";
     this.#resize();
-    this.send(text, new FormData(byId("composer")).get("chosen") ?? AUTO);
+    this.send(text, this.#chosen, this.#mix.value);
+  }
+
+  get #chosen() {
+    return new FormData(byId("composer")).get("chosen") ?? AUTO;
   }
 
   #resize() {

@@ -4,6 +4,7 @@ import { respond } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { EMOTIONS } from "../shared/personas.js";
 import { showCode } from "./code.js";
+import { mixFields } from "./mix.js";
 import { noticeOf } from "./notice.js";
 import { Reply } from "./reply.js";
 import { whyOf } from "./why.js";
@@ -12,7 +13,7 @@ export const AUTO = "auto";
 export const SIX = "six";
 
 /**
- * View of a turn {text, chosen, answers}, which it fills and which the history keeps.
+ * View of a turn {text, chosen, mix, answers}, which it fills and which the history keeps.
  *
  * `page` gives {panel, key, changed, announce, askKey, ask}. `answers` are by requested emotion.
  */
@@ -51,6 +52,11 @@ export class Turn {
     }
   }
 
+  /** The turn's mix. Each of the six answers alone. */
+  get #mix() {
+    return this.isSix ? { ...this.turn.mix, second: "" } : this.turn.mix;
+  }
+
   #view(target) {
     return new Reply(target === AUTO ? null : target);
   }
@@ -80,7 +86,7 @@ export class Turn {
 
   /** Show the events while they arrive, and return the whole answer. */
   async #stream(target, reply, signal) {
-    const body = { text: this.turn.text, emotion: target };
+    const body = { text: this.turn.text, ...mixFields(target, this.#mix) };
     let text = "";
     for await (const [event, data] of respond(body, { key: this.page.key(), signal })) {
       if (event === "emotion") this.#heard(reply, target, data);
@@ -121,8 +127,8 @@ export class Turn {
     const chosen = target === AUTO ? null : target;
     const details = el("div", { class: "why", hidden: true }, ...whyOf(answer, chosen));
     const why = toggle("Why", details);
-    const code = el("button", { type: "button", class: "link", onclick: () => showCode(this.turn.text, target, this.page.key()) }, "Code");
-    const six = el("button", { type: "button", class: "link", onclick: () => this.page.ask(this.turn.text, SIX) }, "Ask all six");
+    const code = el("button", { type: "button", class: "link", onclick: () => showCode(this.turn.text, mixFields(target, this.#mix), this.page.key()) }, "Code");
+    const six = el("button", { type: "button", class: "link", onclick: () => this.page.ask(this.turn.text, SIX, this.turn.mix) }, "Ask all six");
     const tools = el("div", { class: "tools" }, why, code, this.isSix || answer.safety ? null : six);
     reply.finish(tools, details);
   }

@@ -3,6 +3,7 @@
 import { el, setVars } from "../shared/dom.js";
 import { personaOf } from "../shared/personas.js";
 import { safetyLine } from "../shared/words.js";
+import { mixLine } from "./mix.js";
 
 const STAGES = [
   ["queue", "Waiting for a place"],
@@ -43,7 +44,7 @@ const waterfall = (timings) => {
 };
 
 /** Return the content of "Why" for a finished answer. `chosen`: the client named the persona. */
-export const whyOf = ({ emotion, persona, adapter, safety, usage, timings_ms, finish_reason, id }, chosen) => {
+export const whyOf = ({ emotion, persona, adapter, blend, safety, usage, timings_ms, finish_reason, id }, chosen) => {
   const speed = timings_ms.generate > 0 && usage.completion_tokens > 1
     ? `, ${((1000 * (usage.completion_tokens - 1)) / timings_ms.generate).toFixed(0)} a second` : "";
   const facts = [
@@ -57,6 +58,8 @@ export const whyOf = ({ emotion, persona, adapter, safety, usage, timings_ms, fi
     ["Request", id],
   ];
   if (!persona) facts.splice(3, 1);
+  const mix = mixLine(blend);
+  if (mix) facts.splice(2, 0, ["Mixed", mix]);
   const rows = facts.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, String(value))));
   return [el("dl", { class: "facts" }, ...rows), waterfall(timings_ms)];
 };

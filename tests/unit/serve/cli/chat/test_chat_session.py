@@ -23,6 +23,11 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     return recording
 
 
+def _mix(body: dict[str, object]) -> str:
+    fields = {name: body[name] for name in ("blend", "intensity") if name in body}
+    return f" with {fields}" if fields else ""
+
+
 @pytest.fixture
 def chatting(console: Console) -> Session:
     """Session with a server that answers as the chosen emotion, or as joy."""
@@ -33,7 +38,7 @@ def chatting(console: Console) -> Session:
         scores = {name: float(name == label) for name in LABELS}
         events = [
             ("emotion", {"label": label, "score": 1.0, "scores": scores}),
-            ("delta", {"text": f"{label} hears [{body['text']}]"}),
+            ("delta", {"text": f"{label} hears [{body['text']}]{_mix(body)}"}),
             ("done", DONE),
         ]
         text = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events)
@@ -76,7 +81,7 @@ def test_history_shows_what_was_said(console: Console, chatting: Session) -> Non
     ]
 
 
-@pytest.mark.parametrize(("line", "shown"), [("/help", "/all TEXT"), ("/blend", "/help lists")])
+@pytest.mark.parametrize(("line", "shown"), [("/help", "/all TEXT"), ("/mix", "/help lists")])
 def test_other_commands_send_nothing(
     console: Console, chatting: Session, line: str, shown: str
 ) -> None:
@@ -95,7 +100,7 @@ def test_other_commands_send_nothing(
 def test_lost_server_ends_the_chat_with_status_1(
     console: Console, monkeypatch: pytest.MonkeyPatch, error: httpx.TransportError, phrase: str
 ) -> None:
-    def fail(client: httpx.Client, text: str) -> Iterator[ServerSentEvent]:
+    def fail(client: httpx.Client, text: str, **_: object) -> Iterator[ServerSentEvent]:
         raise error
 
     monkeypatch.setattr(session, "stream_events", fail)
@@ -115,3 +120,36 @@ def test_empty_line_or_end_of_input_ends_the_chat_with_status_0(
 
     monkeypatch.setattr(console, "input", read_line)
     assert session.chat("here", 81) == 0
+
+
+def test_a_mix_is_used_until_it_is_ended(console: Console, chatting: Session) -> None:
+    for line in ("/blend joy 0.7 fear 0.3", "/intensity 1.2", "one", "/blend", "two", "/intensity"):
+        chatting.take(line)
+    chatting.take("three")
+    lines = [line for line in console.export_text().splitlines() if "hears" in line]
+    assert [line.partition("]")[2] for line in lines] == [
+        " with {'blend': {'joy': 0.7, 'fear': 0.3}, 'intensity': 1.2}",
+        " with {'intensity': 1.2}",
+        "",
+    ]
+
+
+def test_each_of_the_six_answers_alone_at_the_intensity(
+    console: Console, chatting: Session
+) -> None:
+    for line in ("/blend joy 0.7 fear 0.3", "/intensity 0.5", "/all it rains"):
+        chatting.take(line)
+    text = console.export_text()
+    assert text.count("hears [it rains] with {'intensity': 0.5}") == len(LABELS)
+
+
+@pytest.mark.parametrize(
+    "line", ["/blend joy", "/blend joy much", "/intensity high", "/intensity 1 2"]
+)
+def test_a_mix_that_is_not_understood_changes_nothing(
+    console: Console, chatting: Session, line: str
+) -> None:
+    chatting.take("/intensity 0.5")
+    chatting.take(line)
+    assert "is not understood" in console.export_text()
+    assert chatting.mix == {"intensity": 0.5}
