@@ -133,6 +133,22 @@ async def test_replaces_every_version_within_the_slots(tmp_path: Path) -> None:
     assert replica.fallbacks == {}
 
 
+async def test_versions_leave_the_slots_of_blends_free(tmp_path: Path) -> None:
+    desired = replaced(tmp_path, Emotion.JOY)
+    engine = CountingEngine(("joy@scripted",))
+    limits = EngineLimits(8, 16, 4, 256, max_blends=6)  # one slot for a version, one that is empty
+    aliases: dict[str, str] = {Emotion.JOY: "joy@scripted"}
+    runtime = Runtime(engine, ScriptedEncoder(), aliases, limits)
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return desired.model_copy(
+            update={"promoted": {Emotion.JOY: ("joy@scripted", desired.versions[0].name)}}
+        )
+
+    await AdapterSync(runtime, "one", sync).step()
+    assert engine.stats().adapters == ("joy@scripted",)
+
+
 async def test_a_version_that_vanished_falls_back_and_is_tried_again(
     runtime: Runtime,
     tmp_path: Path,
