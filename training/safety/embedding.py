@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from models.prompt import Turn
 from models.safety.windows import Window, WindowEncoder
-from training.safety.data import Row
+from training.safety.data import Row, ordinary_row
 
 MAX_EMBEDDED_WORDS = 30  # a longer message leaves no room in a window
 WINDOW_WORDS = (30, 68)  # words of a window, about MAX_TOKENS tokens at most
+COMPOSED_CHARACTERS = (500, 4000)
 LONG_WINDOWS = 3  # windows of a harmless long text, at most
 
 
@@ -57,6 +58,24 @@ def _filler(fillers: Sequence[str], generator: random.Random) -> list[str]:
     while len(words) < WINDOW_WORDS[1]:
         words += generator.choice(fillers).split()
     return words
+
+
+def compose(fillers: Sequence[str], count: int, seed: int) -> list[Row]:
+    """Return `count` harmless long texts, each of many fillers one after the other."""
+    generator = random.Random(seed)
+    return [
+        ordinary_row(" ".join(_characters(fillers, generator)), "composed") for _ in range(count)
+    ]
+
+
+def _characters(fillers: Sequence[str], generator: random.Random) -> list[str]:
+    """Return fillers of COMPOSED_CHARACTERS together."""
+    room = generator.randint(*COMPOSED_CHARACTERS)
+    texts: list[str] = []
+    while room > 0:
+        texts.append(generator.choice(fillers))
+        room -= len(texts[-1]) + 1
+    return texts
 
 
 def training_windows(encoder: WindowEncoder, row: Row) -> list[Window]:

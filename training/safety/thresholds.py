@@ -14,8 +14,10 @@ from training.safety.data import Row
 ALLOWED = {  # share of harmless rows that may be flagged: as a crisis, at either level
     "ordinary": (0.01, 0.03),
     "lookalike": (0.03, 0.06),
+    "long": (0.03, 0.06),
 }
-ORDINARY_KINDS = frozenset({"short", "everyday", "emotional", "message", "long"})
+ORDINARY_KINDS = frozenset({"short", "everyday", "emotional", "strong", "message"})
+LONG_KINDS = frozenset({"long", "composed"})  # every one of their windows may be flagged
 LOWEST = 0.05  # no lower threshold, however few rows would be flagged
 
 
@@ -41,7 +43,7 @@ def score_rows(classifier: SafetyClassifier, rows: Sequence[Row]) -> list[Score]
 
 
 def choose_thresholds(rows: Sequence[Row], scores: Sequence[Score]) -> Thresholds:
-    """Return the lowest thresholds that keep to ALLOWED on both groups of harmless rows."""
+    """Return the lowest thresholds that keep to ALLOWED on every group of harmless rows."""
     groups: dict[str, list[Score]] = {name: [] for name in ALLOWED}
     for row, score in zip(rows, scores, strict=True):
         if row.finding is None:
@@ -58,8 +60,11 @@ def choose_thresholds(rows: Sequence[Row], scores: Sequence[Score]) -> Threshold
 
 
 def group_of(kind: str) -> str:
-    """Return the group of a harmless row: ordinary, or one that looks like harm."""
-    return "ordinary" if kind.removeprefix("embedded ") in ORDINARY_KINDS else "lookalike"
+    """Return the group of a harmless row: ordinary, long, or one that looks like harm."""
+    plain = kind.removeprefix("embedded ")
+    if plain in LONG_KINDS:
+        return "long"
+    return "ordinary" if plain in ORDINARY_KINDS else "lookalike"
 
 
 def lowest_threshold(scores: Sequence[float], allowed: float) -> float:

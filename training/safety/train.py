@@ -41,11 +41,12 @@ from training.safety.data import (
     split,
     without_near_duplicates,
 )
-from training.safety.embedding import embed, training_windows
+from training.safety.embedding import compose, embed, training_windows
 from training.safety.export import calibrate, export
 from training.safety.model import SafetyModel
 
 VALIDATION_EMBEDDED = 400
+VALIDATION_COMPOSED = 200
 
 
 class WindowRows(Dataset[dict[str, object]]):
@@ -114,15 +115,18 @@ def safety_rows(recipe: SafetyRecipe) -> tuple[list[Row], list[Row]]:
     training, validation = split(
         without_near_duplicates(rows, test), recipe.validation_share, recipe.seed
     )
+    fillers = _fillers(validation)
     return (
         training + embed(training, _fillers(training), recipe.embedded_rows, recipe.seed),
-        validation + embed(validation, _fillers(validation), VALIDATION_EMBEDDED, recipe.seed),
+        validation
+        + embed(validation, fillers, VALIDATION_EMBEDDED, recipe.seed)
+        + compose(fillers, VALIDATION_COMPOSED, recipe.seed),
     )
 
 
 def _fillers(rows: Sequence[Row]) -> list[str]:
     """Return harmless texts, among which others are embedded: everyday ones and long ones."""
-    kinds = {"everyday", "emotional", "long", "message"}
+    kinds = {"everyday", "emotional", "strong", "long", "message"}
     return [row.text for row in rows if row.kind in kinds and max(row.outcomes) == 0]
 
 

@@ -195,7 +195,7 @@ async def test_safety_reply_has_no_persona(recorded: Recorded) -> None:
 
 async def test_answer_to_a_concern_is_an_outcome_of_its_own(recorded: Recorded) -> None:
     await measured(FakeStages(concern=True), message("Hm."))
-    assert counted(recorded) == [("love", "concern")]
+    assert counted(recorded) == [("none", "concern")]
 
 
 async def test_one_line_is_logged_without_any_text(recorded: Recorded, logged: Logged) -> None:

@@ -56,14 +56,18 @@ def test_threshold_is_the_lowest_that_flags_no_more_than_allowed(
     assert lowest_threshold(scores, allowed) == pytest.approx(threshold)
 
 
-def test_thresholds_keep_to_the_goals_of_both_groups() -> None:
+def test_thresholds_keep_to_the_goals_of_every_group() -> None:
     rows = [ordinary_row("x", "short")] * 100 + [ordinary_row("x", "idiom")] * 100
     scores = [Score(0.1, 0.2)] * 100 + [Score(0.3, 0.4)] * 90 + [Score(0.6, 0.7)] * 10
     assert choose_thresholds(rows, scores) == Thresholds(crisis=0.6001, concern=0.6001)
+    rows += [ordinary_row("x", "composed")] * 10
+    scores += [Score(0.5, 0.6)] * 9 + [Score(0.8, 0.9)]
+    assert choose_thresholds(rows, scores) == Thresholds(crisis=0.8001, concern=0.8001)
 
 
 def test_embedded_rows_belong_to_the_group_of_their_message() -> None:
     assert group_of("embedded short") == group_of("message") == "ordinary"
+    assert group_of("long") == group_of("composed") == "long"
     assert group_of("embedded idiom") == group_of("negation") == group_of("harm") == "lookalike"
 
 
