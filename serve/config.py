@@ -152,6 +152,11 @@ class ResponderConfig(_Frozen):
     releases: Path | None = Field(
         default=None, description="file in which promoted versions survive a restart"
     )
+    store: Path | None = Field(
+        default=None,
+        description="folder of the copies of all adapters, the same on every node; default: "
+        "`adapter-store` beside `releases`, else in the cache",
+    )
     publish_roots: tuple[Path, ...] = Field(
         default=(Path("runs"),), description="adapters are published from below these folders only"
     )

@@ -6,6 +6,7 @@ from the reports of the replicas.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,9 @@ from models.errors import ArtifactError
 from models.lora_layout import base_layers
 from models.manifest import Adapter, AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
+from models.store.adapter_store import Check
 from models.weights.cache import Materialized, materialize
+from serve.adapters.configured import adapter_store, configured_adapters
 from serve.adapters.registry import (
     SYNC_INTERVAL_S,
     ControllerStatus,
@@ -25,11 +28,11 @@ from serve.adapters.registry import (
     Version,
 )
 from serve.adapters.replica_reports import ReplicaReports
-from serve.adapters.validation import find_adapters
 from serve.capacity import adapter_slots
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused
 
+log = logging.getLogger(__name__)
 # After a start, wait this long for replicas to report the previous controller's state.
 RECOVERY_WINDOW_S = 3 * SYNC_INTERVAL_S
 
@@ -43,11 +46,13 @@ class AdapterController:
         Otherwise start with the configured adapters.
 
         Raises:
-            ArtifactError: the base weights or a configured adapter are not what they should be.
+            ArtifactError: the base weights, a configured adapter or the state file are not what
+                they should be.
         """
         self._base = materialize(config.base) if config.kind == "vllm" else None
         self._state_file = config.releases
         self._roots = config.publish_roots
+        self._store = adapter_store(config)
         initial = configured_releases(config, self._base)
         # The engines were started with slots for the configured versions, not the restored ones.
         self._capacity = adapter_slots(len(initial.versions))
@@ -79,7 +84,8 @@ class AdapterController:
             NotReady: not every replica loaded it in time; the change was undone.
         """
         async with self._changing():
-            version = self._load_version(self._allowed(Path(folder)))
+            source = self._allowed(Path(folder))
+            version = await asyncio.to_thread(self._store_version, source)
             self._set(self._releases.publish(version, self._capacity))
             await self._reports.wait_until(
                 lambda report: version.name in report.resident, version.name
@@ -151,21 +157,43 @@ class AdapterController:
             )
         return found
 
-    def _load_version(self, folder: Path) -> Version:
-        """Check an adapter's files. Raises AdapterRefused if they do not fit the base weights."""
+    def _store_version(self, folder: Path) -> Version:
+        """Check an adapter and copy it into the store. Raises AdapterRefused if it is invalid."""
         try:
-            if self._base is None:  # a scripted engine accepts adapters of any base weights
-                base_hash = AdapterManifest.read(folder).base_hash
-                return _version(load_adapter(folder, base_hash, PROMPT_VERSION))
-            layers = base_layers(self._base.folder)
-            return _version(load_adapter(folder, self._base.sha256, PROMPT_VERSION, layers))
+            return _version(self._store.add(folder, self._check()))
         except ArtifactError as error:
             raise AdapterRefused(str(error)) from error
+
+    def _check(self) -> Check:
+        if self._base is None:  # a scripted engine accepts adapters of any base weights
+            return lambda folder: load_adapter(
+                folder, AdapterManifest.read(folder).base_hash, PROMPT_VERSION
+            )
+        base_hash, layers = self._base.sha256, base_layers(self._base.folder)
+        return lambda folder: load_adapter(folder, base_hash, PROMPT_VERSION, layers)
 
     def _restore(self) -> Releases | None:
         if self._state_file is None or not self._state_file.exists():
             return None
-        return Releases.model_validate_json(self._state_file.read_bytes())
+        try:
+            found = Releases.model_validate_json(self._state_file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"cannot read the state of the adapters in {self._state_file}"
+                f" ({type(error).__name__}); restore the file or delete it"
+            ) from error
+        return found.model_copy(update={"versions": tuple(map(self._in_store, found.versions))})
+
+    def _in_store(self, version: Version) -> Version:
+        """Copy a version of an earlier state that is not in the store. Leave it if that fails."""
+        if version.folder is None or version.folder.parent == self._store.folder:
+            return version
+        try:
+            copy = _version(self._store.add(version.folder, self._check()))
+        except ArtifactError as error:
+            log.error("%s cannot be copied into the store: %s", version.name, error)
+            return version
+        return copy if copy.name == version.name else version
 
     async def _save(self) -> ControllerStatus:
         """Write the state file, if one is configured. The file is replaced atomically."""
@@ -180,13 +208,12 @@ def configured_releases(config: ResponderConfig, base: Materialized | None) -> R
     """Return the initial state: the configured adapters, or the scripted ones without a base.
 
     Raises:
-        ArtifactError: a configured adapter is missing or not what its manifest says.
+        ArtifactError: a configured adapter is not what its manifest says.
     """
     if base is None:
         scripted = (Version(name=f"{label}@scripted", persona=label) for label in LABELS)
         return Releases.initial(scripted)
-    found = find_adapters(config.adapters, base) if config.adapters else []
-    return Releases.initial(map(_version, found))
+    return Releases.initial(map(_version, configured_adapters(config, base).adapters))
 
 
 def _version(adapter: Adapter) -> Version:

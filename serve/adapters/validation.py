@@ -27,8 +27,9 @@ def find_adapters(folder: Path, base: Materialized) -> list[Adapter]:
         ArtifactError: the folder holds no adapter, or two adapters of one persona.
     """
     layers = base_layers(base.folder)
-    folders = sorted(manifest.parent for manifest in folder.rglob(MANIFEST_FILE))
-    adapters = [load_adapter(path, base.sha256, PROMPT_VERSION, layers) for path in folders]
+    adapters = [
+        load_adapter(path, base.sha256, PROMPT_VERSION, layers) for path in _folders(folder)
+    ]
     if not adapters:
         raise ArtifactError(
             f"{folder} holds no adapter; train adapters, or set responder.adapters to null"
@@ -37,6 +38,15 @@ def find_adapters(folder: Path, base: Materialized) -> list[Adapter]:
     if len({adapter.manifest.persona for adapter in adapters}) != len(adapters):
         raise ArtifactError(f"{folder} holds two adapters of one persona; remove one of them")
     return adapters
+
+
+def has_adapters(folder: Path) -> bool:
+    """Return whether there is an adapter below a folder, valid or not."""
+    return bool(_folders(folder))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(manifest.parent for manifest in folder.rglob(MANIFEST_FILE))
 
 
 async def admit(engine: Engine, encoder: Encoder, adapter: Adapter, max_rank: int) -> None:

@@ -6,7 +6,8 @@ from models.emotions import LABELS
 from models.machine.memory import trim_heap
 from models.prompt import PromptEncoder
 from models.weights.cache import materialize
-from serve.adapters.validation import admit, find_adapters
+from serve.adapters.configured import AdapterSource, configured_adapters
+from serve.adapters.validation import admit
 from serve.capacity import EngineLimits, derive_limits
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine.protocol import Encoder, Engine
@@ -20,24 +21,27 @@ class Runtime:
 
     Attributes:
         aliases: versioned name of the adapter of each persona that has one.
+        adapter_source: origin of these adapters.
     """
 
     engine: Engine
     encoder: Encoder
     aliases: dict[str, str]
     limits: EngineLimits
+    adapter_source: AdapterSource = AdapterSource.CONFIGURED
 
 
 async def start_runtime(config: ResponderConfig, tracing: TracingConfig = NO_TRACES) -> Runtime:
     """Start the engine and make every adapter resident.
 
     Raises:
-        ArtifactError: an artefact is missing, was changed, or does not fit the base weights.
+        ArtifactError: an artefact was changed, or does not fit the base weights.
     """
     if config.kind == "scripted":
         return _scripted(config)
     base = materialize(config.base)
-    adapters = find_adapters(config.adapters, base) if config.adapters else []
+    found = configured_adapters(config, base)
+    adapters = found.adapters
     limits = derive_limits(config, [adapter.manifest for adapter in adapters])
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, limits, tracing)
@@ -46,7 +50,7 @@ async def start_runtime(config: ResponderConfig, tracing: TracingConfig = NO_TRA
         await admit(engine, encoder, adapter, limits.max_lora_rank)
     trim_heap()
     aliases = {one.manifest.persona: one.manifest.versioned_name for one in adapters}
-    return Runtime(engine, encoder, aliases, limits)
+    return Runtime(engine, encoder, aliases, limits, found.source)
 
 
 def _scripted(config: ResponderConfig) -> Runtime:

@@ -26,13 +26,15 @@ OPEN = ExitStack()
 
 
 @pytest.fixture(scope="session")
-def graph() -> Graph:
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     # Before the environment is set: then this process' own handles need no event loop.
     from ray import serve
 
     set_ray_environment()
     port = free_port()
-    OPEN.enter_context(serving(CONFIG, HOST, port))
+    responder_config = RESPONDER.model_copy(update={"store": tmp_path_factory.mktemp("store")})
+    config = CONFIG.model_copy(update={"responder": responder_config})
+    OPEN.enter_context(serving(config, HOST, port))
     wait_ready(HOST, port, threading.Event())
     responder = serve.get_deployment_handle("Responder", APP_NAME)
     url = f"http://{HOST}:{port}"

@@ -1,6 +1,7 @@
 """Adapter controller: changes reach every replica or are undone, and survive a restart."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from models.emotions import Emotion
+from models.errors import ArtifactError
 from models.manifest import AdapterManifest
 from models.weights.cache import Materialized
 from serve.adapters import controller as controller_module
 from serve.adapters import replica_reports
 from serve.adapters.controller import AdapterController
-from serve.adapters.registry import ReplicaReport
+from serve.adapters.registry import ReplicaReport, Version
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
 from serve.responder import adapter_sync
@@ -28,6 +30,11 @@ def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter_sync, "SYNC_INTERVAL_S", 0.01)
     monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 0.5)
     monkeypatch.setattr(controller_module, "RECOVERY_WINDOW_S", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -190,6 +197,53 @@ async def test_restarted_controller_recovers_from_the_replicas_reports(new_joy: 
         status = await fleet.controller.status()
         assert status.releases.aliases[Emotion.JOY] == name, "it waits for the reports"
         reconciling.cancel()
+
+
+async def test_published_folder_may_vanish(new_joy: Path, tmp_path: Path) -> None:
+    """A replica that starts later loads the version from the store."""
+    state = tmp_path / "releases.json"
+    async with running_fleet(1, state) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.promote(name)
+    shutil.rmtree(new_joy)
+    async with running_fleet(1, state) as fleet:
+        assert fleet.promoted(Emotion.JOY) == {name}
+        assert fleet.replicas[0].fallbacks == {}
+
+
+async def test_published_folder_may_change_to_another_version(new_joy: Path) -> None:
+    async with running_fleet(1) as fleet:
+        first = await fleet.publish(new_joy)
+        await fleet.controller.promote(first)
+        shutil.rmtree(new_joy)
+        write_adapter(new_joy, Emotion.JOY, rank=4)
+        second = await fleet.publish(new_joy)
+        late = await fleet.add_replica()
+        assert late.aliases[Emotion.JOY] == first
+        assert {first, second} <= set(fleet.engines[-1].stats().adapters)
+
+
+async def test_versions_of_an_earlier_state_are_copied_into_the_store(
+    new_joy: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "releases.json"
+    name = AdapterManifest.read(new_joy).versioned_name
+    version = Version(name=name, persona="joy", folder=new_joy)
+    promoted = INITIAL.promoted | {"joy": (name,)}
+    versions = (*INITIAL.versions, version)
+    old = INITIAL.model_copy(update={"versions": versions, "promoted": promoted})
+    state.write_text(old.model_dump_json())
+    fleet = Fleet(state)
+    shutil.rmtree(new_joy)
+    replica = await fleet.add_replica()
+    assert replica.aliases[Emotion.JOY] == name
+    Fleet(state)  # the folder of the state file is gone; a start does not depend on it
+
+
+async def test_damaged_state_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "releases.json").write_text('{"versions": [')
+    with pytest.raises(ArtifactError, match=r"releases\.json.*restore the file or delete it"):
+        Fleet(tmp_path / "releases.json")
 
 
 async def test_replicas_keep_the_promoted_version_during_a_restart(new_joy: Path) -> None:
