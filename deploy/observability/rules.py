@@ -89,6 +89,14 @@ def alerts() -> list[Alert]:
             "{{ $labels.persona }} is answered by the base model without an adapter; publish and"
             " promote one, or roll back.",
         ),
+        Alert(
+            "FyeAdapterFallback",
+            "max by (persona) (ray_fye_adapter_fallback) > 0",
+            "2m",
+            "ticket",
+            "{{ $labels.persona }} answers with an earlier version or its instruction, because a"
+            " replica cannot load the promoted one; see the replica's log and /readyz.",
+        ),
     ]
 
 

@@ -64,6 +64,7 @@ class Responder:
         """Connect the parts."""
         gates = derive_gates(config)
         self._runtime = runtime
+        self._sync = sync
         self._rules = Rules(config.detector.harm != "off", config.responder.blends.auto_below)
         self._tracing = Tracing(config.tracing, "responder")
         self._answers = Gate(gates.answers)
@@ -130,6 +131,12 @@ class Responder:
                 raise NotReady("no detector replica answers; retry later") from error
             self._detector_seen_s = time.monotonic()
         return self._runtime.engine.operators
+
+    @property
+    def adapters(self) -> dict[str, object]:
+        """Origin of the adapters, and what answers for each persona without its version."""
+        source = self._runtime.adapter_source.value
+        return {"source": source, "fallbacks": dict(self._sync.fallbacks)}
 
     async def metrics(self) -> str:
         """Return the metrics of this node in Prometheus' format. Raises NotReady."""

@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Set
 from contextlib import contextmanager
 
+from models.emotions import LABELS
 from models.errors import ArtifactError, FyeError
 from models.manifest import AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
+from serve.adapters.configured import AdapterSource
 from serve.adapters.registry import SYNC_INTERVAL_S, Releases, ReplicaReport, Version
 from serve.adapters.validation import admit
 from serve.capacity.limits import EMPTY_SLOT
@@ -22,6 +24,7 @@ from serve.responder.runtime import Runtime
 
 log = logging.getLogger(__name__)
 RETRY_REJECTED_S = 30.0
+INSTRUCTION = "its instruction"
 Sync = Callable[[ReplicaReport], Awaitable[Releases]]
 
 
@@ -106,17 +109,20 @@ class AdapterSync:
 
     def _note_fallbacks(self, desired: Releases) -> None:
         """Log and export which personas do not answer with their promoted version."""
+        expected: dict[str, str] = dict(desired.aliases)
+        if self._runtime.adapter_source is AdapterSource.MISSING:
+            expected = dict.fromkeys(map(str, LABELS), "its configured adapter") | expected
         used = {
-            persona: self.aliases.get(persona, "its instruction")
-            for persona, name in desired.aliases.items()
+            persona: self.aliases.get(persona, INSTRUCTION)
+            for persona, name in expected.items()
             if self.aliases.get(persona) != name
         }
         for persona in used.keys() | self.fallbacks.keys():
             self._fallback.set(float(persona in used), tags={"persona": persona})
         for persona, name in used.items():
             if self.fallbacks.get(persona) != name:
-                promoted = desired.aliases[persona]
-                reason = self._rejected.get(promoted, "it is not resident yet")
+                promoted = expected[persona]
+                reason = self._rejected.get(promoted, "it is not resident")
                 log.error("%s answers with %s, not %s: %s", persona, name, promoted, reason)
         self.fallbacks = used
 

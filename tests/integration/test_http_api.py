@@ -171,9 +171,15 @@ def test_lists_personas_without_instructions(client: httpx.Client) -> None:
     assert body[1] == joy.model_dump(mode="json", exclude={"instruction"})
 
 
+READY = {
+    "status": "ready",
+    "operators": {},
+    "adapters": {"source": "configured", "fallbacks": {}},
+}
+
+
 @pytest.mark.parametrize(
-    ("path", "status"),
-    [("/healthz", {"status": "alive"}), ("/readyz", {"status": "ready", "operators": {}})],
+    ("path", "status"), [("/healthz", {"status": "alive"}), ("/readyz", READY)]
 )
 def test_reports_liveness_and_readiness(
     client: httpx.Client, path: str, status: dict[str, Any]

@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import httpx
 from httpx_sse import EventSource
@@ -91,6 +91,8 @@ class FakeResponder(FakeStages):
         if self.error:
             raise self.error
         return {"lora": "active"}
+
+    adapters: ClassVar[dict[str, object]] = {"source": "configured", "fallbacks": {"joy": "joy@1"}}
 
     async def metrics(self) -> str:
         """Return one metric."""

@@ -26,8 +26,12 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz")
 async def ready(responder: ResponderDep) -> dict[str, Any]:
-    """Return that the engine and a detector have answered, and the engine's optional operators."""
-    return {"status": "ready", "operators": await responder.probe()}
+    """Return that the engine and a detector have answered, and the state of this replica.
+
+    A persona that answers by a fallback does not make a replica unready.
+    """
+    operators = await responder.probe()
+    return {"status": "ready", "operators": operators, "adapters": responder.adapters}
 
 
 @router.get("/version")

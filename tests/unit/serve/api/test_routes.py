@@ -154,6 +154,7 @@ async def test_detects_one_text_or_several(text: str | list[str]) -> None:
 async def test_is_ready_once_the_responder_is() -> None:
     reply = await http_client(FakeResponder()).get("/readyz")
     assert (reply.status_code, reply.json()["operators"]) == (200, {"lora": "active"})
+    assert reply.json()["adapters"] == {"source": "configured", "fallbacks": {"joy": "joy@1"}}
     client = http_client(FakeResponder(error=NotReady("no detector has answered")))
     reply = await client.get("/readyz")
     assert (reply.status_code, reply.json()["type"]) == (503, "urn:face-your-emotions:not-ready")

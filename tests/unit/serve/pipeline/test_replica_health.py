@@ -54,6 +54,15 @@ async def test_stays_ready_once_a_detector_has_answered(parts: Parts) -> None:
     assert await parts.responder.probe() == {"lora": "active"}
 
 
+async def test_tells_which_personas_answer_by_a_fallback(parts: Parts) -> None:
+    assert parts.responder.adapters == {"source": "configured", "fallbacks": {}}
+    await parts.engine.unload("joy@scripted")
+    await parts.responder._sync.step()
+    fallbacks = {"joy": "its instruction"}
+    assert parts.responder.adapters == {"source": "configured", "fallbacks": fallbacks}
+    assert (await parts.answer()).adapter == "fear@scripted"
+
+
 async def test_adapters_are_those_of_the_controller(parts: Parts) -> None:
     responder = parts.responder
     assert (await responder.adapter_status()).releases is INITIAL

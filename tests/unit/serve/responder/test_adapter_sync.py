@@ -7,6 +7,7 @@ import pytest
 
 from models.emotions import LABELS, Emotion
 from models.manifest import Adapter, AdapterManifest
+from serve.adapters.configured import AdapterSource
 from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.capacity.limits import EngineLimits
 from serve.config import ResponderConfig
@@ -172,6 +173,24 @@ async def test_a_version_that_vanished_falls_back_and_is_tried_again(
     await replica.step()
     assert replica.aliases[Emotion.JOY] == desired.aliases[Emotion.JOY]
     assert replica.fallbacks == {}
+
+
+async def test_missing_adapters_are_fallbacks_of_all_built_in_personas(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limits = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=4, max_model_len=256)
+    source = AdapterSource.MISSING
+    runtime = Runtime(ScriptedEngine(()), ScriptedEncoder(), {}, limits, source)
+
+    async def sync(report: ReplicaReport) -> Releases:
+        return Releases()
+
+    replica = AdapterSync(runtime, "one", sync)
+    await replica.step()
+    await replica.step()
+    assert replica.fallbacks == dict.fromkeys(LABELS, "its instruction")
+    assert len(caplog.records) == len(LABELS), "each is logged once"
+    assert "joy answers with its instruction, not its configured adapter" in caplog.text
 
 
 async def test_a_replica_without_any_version_answers_by_instruction(
