@@ -19,8 +19,7 @@ from transformers import (
 )
 
 from models.errors import ManifestError
-from models.hashing import file_sha256
-from models.manifest import DETECTOR_WEIGHTS, CriticManifest
+from models.manifest import CriticManifest
 from models.prompt import Turn, one_line
 from models.weights.cache import Materialized, materialize
 
@@ -55,11 +54,7 @@ class Critic:
     def __init__(self, folder: Path) -> None:
         """Load the model. Raises ManifestError if the artifact does not match its manifest."""
         self.manifest = CriticManifest.read(folder)
-        weights = folder / DETECTOR_WEIGHTS
-        if file_sha256(weights) != self.manifest.content_hash:
-            raise ManifestError(
-                f"{folder.name}: {DETECTOR_WEIGHTS} does not match the manifest; train it again"
-            )
+        weights = self.manifest.check_weights(folder)
         base = _base_of(self.manifest, folder)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         self.model = blank_critic(base.folder).eval()

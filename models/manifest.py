@@ -55,6 +55,20 @@ class _Manifest(FrozenModel):
         text = self.model_dump_json(indent=2)
         (folder / MANIFEST_FILE).write_text(text + "\n", "utf-8")
 
+    def check_weights(self, folder: Path) -> Path:
+        """Return the file of the weights. Raises ManifestError if it is not the manifest's."""
+        file = folder / DETECTOR_WEIGHTS
+        if not file.is_file():
+            raise ManifestError(
+                f"{folder.name}: {file.name} is missing; publish the artifact again"
+            )
+        if file_sha256(file) != self.content_hash:
+            raise ManifestError(
+                f"{folder.name}: {file.name} is damaged or of another training: its sha256 does not"
+                " match the manifest; publish the artifact again"
+            )
+        return file
+
 
 class DetectorManifest(_Manifest):
     """Manifest of a detector."""

@@ -16,8 +16,7 @@ import torch
 
 from models.emotions import LABELS
 from models.errors import ManifestError
-from models.hashing import file_sha256
-from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
+from models.manifest import DetectorManifest
 from models.weights.cache import materialize
 
 BATCH_SIZE = 64
@@ -46,10 +45,7 @@ class TextClassifier(ABC):
         Raises ManifestError if the artifact does not match its manifest.
         """
         self.manifest = DetectorManifest.read(folder)
-        if file_sha256(folder / DETECTOR_WEIGHTS) != self.manifest.content_hash:
-            raise ManifestError(
-                f"{folder.name}: {DETECTOR_WEIGHTS} does not match the manifest; export it again"
-            )
+        self.manifest.check_weights(folder)
         self.base = materialize(self.manifest.base)
         if self.base.sha256 != self.manifest.base_hash:
             raise ManifestError(

