@@ -35,8 +35,11 @@ def supervise(command: Callable[[], int]) -> int:
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     supervisor = os.getpid()
+    # A signal that arrives before its handler is set waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != supervisor:  # it ended before the line above
@@ -44,6 +47,7 @@ def supervise(command: Callable[[], int]) -> int:
         return command()
     for number, passed_on in PASSED_ON.items():
         signal.signal(number, lambda *_, passed_on=passed_on: _send(child, passed_on))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     try:
         return _wait_for(child)
     finally:
