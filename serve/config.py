@@ -155,7 +155,7 @@ class ResponderConfig(_Frozen):
     store: Path | None = Field(
         default=None,
         description="folder of the copies of all adapters, the same on every node; default: "
-        "`adapter-store` beside `releases`, else in the cache",
+        "`adapter-store` next to `releases`, else in the cache",
     )
     publish_roots: tuple[Path, ...] = Field(
         default=(Path("runs"),), description="adapters are published from below these folders only"

@@ -39,7 +39,7 @@ def verify(folders: Sequence[Path] = ()) -> Iterator[Finding]:
     """Check everything, and yield a finding for each artifact.
 
     Args:
-        folders: further folders of artifacts or stores, beside the shipped and the cached ones.
+        folders: further folders of artifacts or stores, in addition to the shipped and cached ones.
     """
     for root in (ARTIFACTS, default_store(), *folders):
         yield from verify_folder(root)

@@ -45,11 +45,11 @@ class ConfiguredAdapters:
 
 
 def adapter_store(config: ResponderConfig) -> AdapterStore:
-    """Return the store: the configured one, else one beside the state file, else in the cache."""
+    """Return the store: the configured one, else one next to the state file, else in the cache."""
     if config.store:
         return AdapterStore(config.store)
-    beside = config.releases
-    return AdapterStore(beside.parent / "adapter-store" if beside else default_store())
+    state = config.releases
+    return AdapterStore(state.parent / "adapter-store" if state else default_store())
 
 
 def configured_adapters(config: ResponderConfig, base: Materialized) -> ConfiguredAdapters:

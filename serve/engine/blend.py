@@ -2,7 +2,7 @@
 
 W = W0 + sum of w_i * s_i * B_i A_i, with s_i = alpha_i / rank_i, is one product of concatenated
 matrices: B = [w_1 s_1 B_1, w_2 s_2 B_2, ..] and A = [A_1; A_2; ..]. The sums of A and of B apart
-would be another adapter, with products B_i A_j that nobody trained.
+would be another adapter, with products B_i A_j that were never trained.
 """
 
 import json

@@ -59,7 +59,7 @@ class BlendCache:
     def _loaded(self, name: str, task: asyncio.Task[None]) -> None:
         del self._loading[name]
         if not task.cancelled():
-            task.exception()  # nobody else reads it if every request has left
+            task.exception()  # no one else reads it if every request has left
 
     async def _load(self, name: str, parts: BlendParts) -> None:
         async with self._changing:

@@ -44,7 +44,7 @@ def supports_int8(folder: Path) -> bool:
 def int8_weights(folder: Path, report: ProgressCallback = log.info) -> Path:
     """Return the file of an artifact's int8 tensors, converted first if it is not in the cache.
 
-    A file that differs from the digest beside it is damaged, and is converted again.
+    A file that differs from the digest next to it is damaged, and is converted again.
     """
     manifest = DetectorManifest.read(folder)
     cache = cache_folder()

@@ -39,9 +39,9 @@ def test_store_is_beside_the_state_or_in_the_cache(
     monkeypatch.setenv("FYE_CACHE", str(tmp_path / "cache"))
     plain = ResponderConfig()
     assert adapter_store(plain).folder == tmp_path / "cache" / "adapter-store"
-    beside = plain.model_copy(update={"releases": tmp_path / "state.json"})
-    assert adapter_store(beside).folder == tmp_path / "adapter-store"
-    chosen = beside.model_copy(update={"store": tmp_path / "own"})
+    with_state = plain.model_copy(update={"releases": tmp_path / "state.json"})
+    assert adapter_store(with_state).folder == tmp_path / "adapter-store"
+    chosen = with_state.model_copy(update={"store": tmp_path / "own"})
     assert adapter_store(chosen).folder == tmp_path / "own"
 
 
