@@ -16,7 +16,21 @@ from training.datasets.dedup import NearDuplicateIndex
 from training.datasets.persona_pairs import DATA
 from training.datasets.sources import load_ordinary
 
-FILES = ("explicit", "implicit", "ordinary", "lookalike", "long")
+FILES = (
+    "explicit",
+    "statements",
+    "implicit",
+    "hints",
+    "signals",
+    "threats",
+    "ordinary",
+    "feelings",
+    "harmless",
+    "lookalike",
+    "contrasts",
+    "long",
+    "talks",
+)
 LEAK_JACCARD = 0.8
 # An ordinary message with one of these words may be none: it is left out.
 RISK_WORDS = re.compile(
