@@ -210,6 +210,9 @@ class HttpConfig(_Frozen):
     send_timeout_s: int = Field(
         default=10, ge=1, description="for a client to read a part of its answer"
     )
+    drain_s: float = Field(
+        default=20, ge=0, description="for running requests to end when `serve run` is stopped"
+    )
     region: str | None = Field(
         default=None, pattern="^[A-Z]{2}$", description="ISO 3166; helplines without an x-region"
     )

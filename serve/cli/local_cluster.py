@@ -27,8 +27,10 @@ QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 
 @contextmanager
-def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
+def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
     """Start Ray and deploy the application; stop both at the end of the block.
+
+    The block gets the folder of HAProxy's files, see `serve.proxy.drain`.
 
     The block is entered while the replicas are still starting, see `wait_ready`.
     """
@@ -53,7 +55,7 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[None]:
         serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
         target = RunTarget(build(config), APP_NAME, logging_config=QUIET)
         serve.run_many([target], wait_for_applications_running=False)
-        yield
+        yield Path(folder)
     finally:
         try:
             serve.shutdown()  # type: ignore[no-untyped-call]

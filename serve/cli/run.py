@@ -1,10 +1,9 @@
 """Runs the graph on this machine until Ctrl-C: the command `python -m serve run`.
 
-config file -> weights -> Ray on loopback -> Serve application -> ready line -> wait -> shut down
+config file -> weights -> Ray on loopback -> Serve application -> ready line -> wait -> drain
 """
 
-import signal
-import threading
+import os
 import time
 from pathlib import Path
 
@@ -12,9 +11,11 @@ from models.errors import FyeError
 from serve.api.auth import open_keys
 from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
+from serve.cli.drain import drain
 from serve.cli.keys import admin_key_file, with_admin_key
 from serve.cli.local_cluster import serving, wait_ready
 from serve.cli.processes.port import check_port, claim_port
+from serve.cli.processes.stop import Stop
 from serve.cli.weights import fetch_weights
 from serve.config import SCRIPTED, ServeConfig
 from serve.ray_compat import set_ray_environment
@@ -40,7 +41,7 @@ def start(config_file: Path, scripted: bool, host: str, port: int) -> int:
 
 
 def run(config: ServeConfig, host: str, port: int) -> None:
-    """Run the graph until SIGINT or SIGTERM.
+    """Run the graph until SIGINT or SIGTERM, then let running requests end.
 
     Raises:
         FyeError: the configuration is invalid, or the graph cannot start.
@@ -54,26 +55,24 @@ def run(config: ServeConfig, host: str, port: int) -> None:
 def _serve(config: ServeConfig, host: str, port: int) -> None:
     keyed = with_admin_key(config)
     fetch_weights(config)  # a signal ends the command at once until here
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    parent = os.getppid()
+    stop = Stop()
+    stop.listen()
     started_at_s = time.monotonic()
-    with serving(keyed, host, port):
-        _stop_on_signals(stop)  # again, because Ray's own SIGTERM handler leaves processes behind
-        wait_ready(host, port, stop)
-        if not stop.is_set():
+    with serving(keyed, host, port) as folder:
+        stop.listen()  # again, because Ray's own SIGTERM handler leaves processes behind
+        wait_ready(host, port, stop.asked)
+        if not stop.asked.is_set():
             _print_ready(host, port, time.monotonic() - started_at_s)
             if keyed is not config:
                 console.print(f"Administration needs the key in {admin_key_file()}.")
-        stop.wait()
+        stop.asked.wait()
         console.print("Stopping ...")
+        if os.getppid() == parent:  # without its supervisor, the command ends at once
+            drain(folder, config.http.drain_s, stop.hurried)
 
 
 def _print_ready(host: str, port: int, elapsed_s: float) -> None:
     url = f"http://{host}:{port}"
     console.print(f"[green]Ready[/] after {elapsed_s:.0f} s on {url} (API at /docs). Try:")
     print(EXAMPLE.format(host=host, port=port), flush=True)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())

@@ -12,6 +12,7 @@ Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this on
 - HTTP/1.1 without Host: rejected;
 - /healthz and /readyz while no replica is up: answered here, since a request would wait for one;
 - large requests while no replica is up: rejected, since Serve's proxy would hold them in memory;
+- requests on kept connections while the server stops: rejected, see `drain`;
 - repeated requests: never under /v1/admin, and with a unique id for all attempts of one request.
 
 A section that a correction expects and does not find is an error, so a new Ray is noticed.
@@ -26,6 +27,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from serve.proxy.drain import DRAINING
 
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
@@ -46,6 +49,7 @@ SERVE_HEADERS = (
     "serve-multiplexed-model-id",
 )
 UPGRADE_HEADERS = ("upgrade", "http2-settings")
+ALIVE_PATHS = "/healthz /health"
 ADMIN = "{ path_beg /v1/admin }"
 CLIENT_TIMEOUT = "req.hdr(x-request-timeout-ms)"
 TIMEOUTS = (
@@ -208,8 +212,10 @@ def _correct_frontend(section: Section, servers: list[str], folder: Path) -> Non
     ]
     none_up = "if { path PATH } !replica_up" if servers else "if { path PATH }"
     alive = f"status 200 content-type application/json file {folder / 'alive.json'}"
-    for path, reply in (("/healthz", alive), ("/health", alive), ("/readyz", not_ready)):
+    for path, reply in (*((path, alive) for path in ALIVE_PATHS.split()), ("/readyz", not_ready)):
         added.append(f"http-request return {reply} {none_up.replace('PATH', path)}")
+    draining = f"{{ var({DRAINING}) -m bool }}"
+    added.append(f"http-request return {not_ready} if {draining} !{{ path {ALIVE_PATHS} }}")
     if servers:
         large = (f"req.body_size gt {HELD_BYTES}", "req.hdr(transfer-encoding) -m found")
         added += [f"http-request return {not_ready} if !replica_up {{ {one} }}" for one in large]

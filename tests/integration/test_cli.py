@@ -15,24 +15,57 @@ import pytest
 from load.harness.ports import free_port
 from support.server_process import ROOT, start_server
 
-STOP_S = 30
+STOP_S = 60
+SLOW = """
+applications:
+  - name: face-your-emotions
+    route_prefix: /
+    import_path: serve.app:build
+    args:
+      detector: {kind: scripted}
+      responder: {kind: scripted, scripted: {token_s: 1}}
+      http: {drain_s: 60, max_timeout_ms: 300000}
+"""
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)
 DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_stopping_leaves_no_process_behind(ask: signal.Signals, tmp_path: Path) -> None:
-    server = start_server(tmp_path / "log.txt", "--scripted")
+def test_stopping_drains_and_leaves_no_process_behind(ask: signal.Signals, tmp_path: Path) -> None:
+    """A stream of several seconds finishes; after a second signal it is cut."""
+    config = tmp_path / "slow.yaml"
+    config.write_text(SLOW)
+    server = start_server(tmp_path / "log.txt", "--config", str(config))
     children = psutil.Process(server.process.pid).children(recursive=True)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
     assert len(children) > 5, "Ray's processes and the replicas"
     check_loopback([psutil.Process(server.process.pid), *children])
-    server.process.send_signal(ask)
+    is_cut = ask is signal.SIGINT
+    body = {"text": "such sadness", "stream": True} | ({} if is_cut else {"max_tokens": 8})
+    with httpx.stream("POST", f"{server.url}/v1/respond", json=body, timeout=STOP_S) as reply:
+        lines = reply.iter_lines()
+        assert next(lines) == "event: emotion"
+        server.process.send_signal(ask)
+        wait_for_text(server.log, "1 running requests")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/healthz")
+        if is_cut:
+            server.process.send_signal(ask)
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+        else:
+            assert "event: done" in list(lines)
     assert server.process.wait(timeout=STOP_S) == 0, server.log.read_text()
+    assert ("Cutting 1 running requests" in server.log.read_text()) == is_cut
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.url}/healthz")
+
+
+def wait_for_text(file: Path, text: str) -> None:
+    deadline_s = time.monotonic() + STOP_S
+    while text not in file.read_text():
+        assert time.monotonic() < deadline_s, file.read_text()
+        time.sleep(0.1)
 
 
 def check_loopback(processes: list[psutil.Process]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serve.proxy.drain import running_requests, stop_accepting
 from support.haproxy import (
     Behaviour,
     Generated,
@@ -34,6 +35,41 @@ def slug(response: httpx.Response) -> str:
     """Return the slug of problem details."""
     assert response.headers["content-type"] == "application/problem+json"
     return str(response.json()["type"]).rpartition(":")[2]
+
+
+async def wait_for_running(folder: Path, expected: int) -> None:
+    """Wait until HAProxy has that many requests."""
+    for _ in range(1000):
+        if running_requests(folder) == expected:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{running_requests(folder)} requests run, expected {expected}")
+
+
+async def test_draining_ends_new_requests_and_lets_running_ones_finish(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    release = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        await good(reader, writer)
+
+    async with replicas.client() as kept:
+        assert (await kept.get("/v1/models")).text == "good"
+        assert running_requests(tmp_path) == 0, "a kept connection is no request"
+        replicas.script = [slow]
+        running = asyncio.create_task(replicas.post())
+        await wait_for_running(tmp_path, 1)
+        await asyncio.to_thread(stop_accepting, tmp_path)
+        with pytest.raises(httpx.ConnectError):
+            await replicas.get("/v1/models")
+        assert slug(await kept.get("/v1/models")) == "not-ready"
+        assert (await kept.get("/healthz")).text == "good"
+        assert running_requests(tmp_path) == 1
+        release.set()
+        assert (await running).text == "good"
+    await wait_for_running(tmp_path, 0)
 
 
 async def test_balances_over_the_replicas(replicas: Replicas) -> None:
