@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from serve.cli.address import url_of
 from serve.cli.console import console
 from serve.config import ServeConfig
 from serve.errors import ServingError
@@ -101,7 +102,7 @@ def wait_ready(host: str, port: int, stop: threading.Event) -> None:
 
 def _is_ready(host: str, port: int) -> bool:
     try:
-        return httpx.get(f"http://{host}:{port}/readyz", timeout=10).status_code == 200
+        return httpx.get(f"{url_of(host, port)}/readyz", timeout=10).status_code == 200
     except httpx.TransportError:
         return False  # the proxy does not listen yet
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.errors import FyeError
 from serve.api.auth import open_keys
+from serve.cli.address import url_of
 from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
 from serve.cli.drain import drain
@@ -22,7 +23,7 @@ from serve.ray_compat import set_ray_environment
 
 INTERRUPTED = 130  # status of a command that Ctrl-C has ended
 EXAMPLE = (
-    "curl -s http://{host}:{port}/v1/respond -H 'content-type: application/json'"
+    "curl -s{option} {url}/v1/respond -H 'content-type: application/json'"
     """ -d '{{"text": "The weather is perfect today!"}}'"""
 )
 
@@ -73,6 +74,7 @@ def _serve(config: ServeConfig, host: str, port: int) -> None:
 
 
 def _print_ready(host: str, port: int, elapsed_s: float) -> None:
-    url = f"http://{host}:{port}"
+    url = url_of(host, port)
     console.print(f"[green]Ready[/] after {elapsed_s:.0f} s on {url} (API at /docs). Try:")
-    print(EXAMPLE.format(host=host, port=port), flush=True)
+    option = "g" if "[" in url else ""  # brackets are a pattern for curl
+    print(EXAMPLE.format(option=option, url=url), flush=True)

@@ -10,6 +10,7 @@ Ray starts the command that RAY_SERVE_HAPROXY_BINARY_PATH names; that is this on
 - the time in which a replica must answer: the request's own timeout;
 - upgrades to HTTP/2 or WebSocket, which clients offer and replicas do not have: removed;
 - HTTP/1.1 without Host: rejected;
+- replicas of this machine: reached at the address on which they listen, also if it is `::1`;
 - /healthz and /readyz while no replica is up: answered here, since a request would wait for one;
 - large requests while no replica is up: rejected, since Serve's proxy would hold them in memory;
 - requests on kept connections while the server stops: rejected, see `drain`;
@@ -37,6 +38,8 @@ UNIQUE_ID = "x-fye-unique-id"
 ADMIN_TIMEOUT_S = 120
 MARGIN_MS = 2000  # a replica ends a request that timed out itself, in its API's own words
 REQUEST_TIMEOUT_S = 10
+LOOPBACK = "127.0.0.1"
+ANY_ADDRESS = {"", "*", "0.0.0.0", "::", "[::]"}  # noqa: S104 (it includes loopback)
 REMOVED = ("frontend prometheus", "listen stats")
 FRONTEND = "frontend http_frontend"
 NO_REPLICA = "no replica can answer; retry after the time in the Retry-After header"
@@ -124,9 +127,11 @@ def correct(text: str, folder: Path) -> str:
     kept = [section for section in sections if section.header not in REMOVED]
     write_errors(folder)
     servers = list(_replica_servers(kept))
+    host = _bound_host(kept)
     for section in kept:
         section.drop(r"log |option (httplog|log-health-checks)")
         _correct_section(section, servers, folder)
+        section.lines = [_reachable(line, host) for line in section.lines]
     blocks = ["\n".join([section.header, *section.lines]) for section in kept]
     return "\n".join([MARK, *blocks]) + "\n"
 
@@ -150,6 +155,21 @@ def _bounded(line: str) -> str:
     words = line.split()
     is_fallback = words[0] == "server" and "backup" in words
     return f"{line} maxconn {HELD_REQUESTS}" if is_fallback else line
+
+
+def _bound_host(sections: list[Section]) -> str:
+    """Return the address on which HAProxy and the replicas of this machine listen."""
+    lines = [line.split() for one in sections if one.header == FRONTEND for line in one.lines]
+    return next((words[1].rpartition(":")[0] for words in lines if words[0] == "bind"), "")
+
+
+def _reachable(line: str, host: str) -> str:
+    """Let HAProxy reach a replica where it listens: Ray names 127.0.0.1 whatever the host is."""
+    words = line.split()
+    if words[0] != "server" or host in ANY_ADDRESS or not words[2].startswith(f"{LOOPBACK}:"):
+        return line
+    address = f"[{host.strip('[]')}]" if ":" in host else host
+    return line.replace(f" {LOOPBACK}:", f" {address}:", 1)
 
 
 def _sections(text: str) -> Iterator[Section]:

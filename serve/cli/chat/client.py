@@ -8,6 +8,8 @@ from types import MappingProxyType
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from serve.cli.address import url_of
+
 AUTO = "auto"
 KEY_VARIABLE = "FYE_KEY"
 TIMEOUT_S = 120
@@ -18,7 +20,7 @@ def open_client(host: str, port: int) -> httpx.Client:
     """Return a client of the server, with the API key of FYE_KEY if it is set."""
     key = os.environ.get(KEY_VARIABLE)
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=f"http://{host}:{port}", timeout=TIMEOUT_S, headers=headers)
+    return httpx.Client(base_url=url_of(host, port), timeout=TIMEOUT_S, headers=headers)
 
 
 def stream_events(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from models.emotions import LABELS
+from serve.cli.address import authority
 from serve.cli.chat.client import open_client, stream_events
 from serve.cli.chat.display import ReplyView, Said
 
@@ -35,12 +36,15 @@ def chat(host: str, port: int) -> int:
             pass
         except httpx.ConnectError:
             console.print(
-                f"Cannot connect to {host}:{port}. Start the server first: make serve", style="red"
+                f"Cannot connect to {authority(host, port)}. Start the server first: make serve",
+                style="red",
             )
             return 1
         except httpx.TransportError as error:
             reason = type(error).__name__
-            console.print(f"\nLost the connection to {host}:{port}: {reason}", style="red")
+            console.print(
+                f"\nLost the connection to {authority(host, port)}: {reason}", style="red"
+            )
             return 1
     return 0
 

@@ -6,6 +6,7 @@ HAProxy binds with SO_REUSEPORT, for its reloads, so the kernel would let a seco
 import socket
 import sys
 
+from serve.cli.address import authority
 from serve.errors import ServingError
 
 
@@ -21,7 +22,7 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise ServingError(
-            f"cannot listen on {host}:{port}: {reason}; choose another port with --port"
+            f"cannot listen on {authority(host, port)}: {reason}; choose another port with --port"
         ) from error
 
 

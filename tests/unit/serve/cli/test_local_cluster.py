@@ -37,7 +37,10 @@ def test_ray_gets_enough_cpus_for_every_replica(maximum: int, cpus: float) -> No
     assert cpus_for_ray(config) >= max(os.cpu_count() or 1, needed)
 
 
-def test_waits_through_refused_connections_until_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("host", "named"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_waits_through_refused_connections_until_ready(
+    monkeypatch: pytest.MonkeyPatch, host: str, named: str
+) -> None:
     replies: list[Exception | httpx.Response] = [
         httpx.ConnectError("refused"),
         httpx.Response(503),
@@ -45,14 +48,14 @@ def test_waits_through_refused_connections_until_ready(monkeypatch: pytest.Monke
     ]
 
     def get(url: str, timeout: float) -> httpx.Response:
-        assert url.endswith("/readyz")
+        assert url == f"http://{named}:8000/readyz"
         reply = replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     monkeypatch.setattr(httpx, "get", get)
-    wait_ready("127.0.0.1", 8000, threading.Event())
+    wait_ready(host, 8000, threading.Event())
     assert replies == []
 
 

@@ -49,6 +49,18 @@ def test_taken_port_is_printed_before_anything_starts(console: Console, tmp_path
     assert "Starting" not in text
 
 
+@pytest.mark.parametrize(
+    ("host", "command"),
+    [("127.0.0.1", "curl -s http://127.0.0.1:8000/"), ("::1", "curl -sg http://[::1]:8000/")],
+)
+def test_prints_an_example_that_works(
+    host: str, command: str, console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run._print_ready(host, 8000, 1)
+    assert capsys.readouterr().out.startswith(f"{command}v1/respond -H ")
+    assert command.split()[2].rstrip("/") in console.export_text()
+
+
 def test_released_port_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

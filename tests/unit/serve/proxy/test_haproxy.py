@@ -265,3 +265,29 @@ def test_ray_starts_this_command() -> None:
 @pytest.mark.parametrize("name", haproxy.SERVE_HEADERS)
 def test_headers_that_steer_serve_are_removed(corrected: str, name: str) -> None:
     assert f"    http-request del-header {name}\n" in corrected
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104
+        ("::", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_replicas_are_reached_where_they_listen(
+    generated: Generated, tmp_path: Path, host: str, address: str
+) -> None:
+    text = generated.deployed.replace(str(FOLDER), str(tmp_path))
+    remote = "server other 192.0.2.9:30000 check"
+    lines = correct(
+        text.replace(f"bind {FRONTEND}", f"bind {host}:10000").replace(
+            "server r1 127.0.0.1:10001", f"{remote}\n    server r1 127.0.0.1:10001"
+        ),
+        tmp_path,
+    ).splitlines()
+    servers = [line.split()[2] for line in lines if line.split()[0] == "server"]
+    ports = (10001, 10002, 10003)
+    assert servers == ["192.0.2.9:30000", *(f"{address}:{port}" for port in ports)]

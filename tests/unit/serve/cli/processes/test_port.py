@@ -1,10 +1,12 @@
 """Claim of a port: one server at a time, on IPv4 and IPv6."""
 
+import re
 import socket
 
 import pytest
 
 from load.harness.ports import free_port
+from serve.cli.address import authority
 from serve.cli.processes.port import check_port, claim_port
 from serve.errors import ServingError
 
@@ -21,6 +23,6 @@ def test_a_taken_address_is_named(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServingError, match="--port"):
+        with pytest.raises(ServingError, match=rf"{re.escape(authority(host, port))}: .*--port"):
             check_port(host, port)
     check_port(host, port)
