@@ -18,11 +18,17 @@ from serve.cli.console import console
 from serve.config import ServeConfig
 from serve.errors import ServingError
 from serve.ray_compat import set_http_environment
+from serve.sockets import short_folder
 
 APP_NAME = "face-your-emotions"
 START_TIMEOUT_S = 900
 POLL_INTERVAL_S = 0.5
-SERVE_LOGS = "/tmp/ray/session_latest/logs/serve"  # noqa: S108 (Ray's own path, only printed)
+SERVE_LOGS = "ray/session_latest/logs/serve"  # below RAY_TMPDIR
+PREFIX = "fye-"
+# Longest paths of sockets below the folder of temporary files, with eight random characters after
+# the prefix. HAProxy binds to a name with its process id, and renames it.
+HAPROXY_SOCKET_BYTES = len(f"/{PREFIX}12345678/{'0' * 56}/admin.sock.1234567.tmp")
+RAY_SOCKET_BYTES = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1")
 # The graph writes one log line per request itself.
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
@@ -41,7 +47,9 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
 
     from serve.app import build
 
-    folder = tempfile.mkdtemp(prefix="fye-")  # only this user may enter it
+    os.environ["RAY_TMPDIR"] = str(short_folder(RAY_SOCKET_BYTES, "RAY_TMPDIR"))
+    # Only this user may enter the folder.
+    folder = tempfile.mkdtemp(prefix=PREFIX, dir=short_folder(HAPROXY_SOCKET_BYTES))
     set_http_environment(config.http, Path(folder), _free_port())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: detector, responder ...")
@@ -96,7 +104,7 @@ def wait_ready(host: str, port: int, stop: threading.Event) -> None:
             if time.monotonic() > deadline_s:
                 raise ServingError(
                     f"timed out after {START_TIMEOUT_S} s: the graph is not ready;"
-                    f" see Serve's logs in {SERVE_LOGS}"
+                    f" see Serve's logs in {Path(os.environ.get('RAY_TMPDIR', ''), SERVE_LOGS)}"
                 )
 
 

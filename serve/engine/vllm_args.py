@@ -13,19 +13,27 @@ from serve.capacity import EngineLimits
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling
 from serve.errors import ConfigError, InvalidRequest
+from serve.sockets import short_folder
 
 # vLLM's default of 128 is longer than most conversations, and only whole blocks are cached.
 CPU_BLOCK_TOKENS = 32
 GIB = 2**30
+ZEROMQ_SOCKET_BYTES = 1 + 36  # a slash and a UUID
 BF16_CAPABILITY = 80  # compute capability 8.0: Ampere
 
 
 def set_environment(hardware: HardwareProfile, tracing: TracingConfig = NO_TRACES) -> None:
-    """Set the environment variables that vLLM reads. Variables that are set already stay."""
+    """Set the environment variables that vLLM reads. Variables that are set already stay.
+
+    Raises:
+        ConfigError: the folder of temporary files is too long for sockets, and so are the others.
+    """
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     # An engine runs on one machine. Gloo would listen on the address of the machine's host name.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    path = short_folder(ZEROMQ_SOCKET_BYTES, "VLLM_RPC_BASE_PATH")
+    os.environ["VLLM_RPC_BASE_PATH"] = str(path)
     if tracing.endpoint:
         # vLLM's default is gRPC.
         os.environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")

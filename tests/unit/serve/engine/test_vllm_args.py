@@ -17,6 +17,7 @@ SHAPE = {"max_num_seqs": 7, "max_model_len": 512}
 NO_ADAPTERS = EngineLimits(max_loras=0, max_lora_rank=8, **SHAPE)
 ADAPTERS = EngineLimits(max_loras=7, max_lora_rank=16, **SHAPE)
 BASE = Path("weights")
+TEMPORARY = Path("/short")
 
 
 def set_cores(monkeypatch: pytest.MonkeyPatch, ids: list[int], usable: int) -> None:
@@ -29,6 +30,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """An empty environment, cores 3 to 5, and no vLLM to import."""
     environment: dict[str, str] = {}
     monkeypatch.setattr("serve.engine.vllm_args.os", SimpleNamespace(environ=environment))
+    monkeypatch.setattr("serve.engine.vllm_args.short_folder", lambda *_: TEMPORARY)
     set_cores(monkeypatch, [3, 4, 5], 3)
     monkeypatch.setitem(sys.modules, "vllm", None)
     return environment
@@ -68,6 +70,7 @@ def test_a_cpu_engine_gets_its_cache_size_and_every_usable_core(
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
         "GLOO_SOCKET_IFNAME": "lo",
+        "VLLM_RPC_BASE_PATH": str(TEMPORARY),
         "VLLM_CPU_OMP_THREADS_BIND": "3,4,5",
     }
 
@@ -87,6 +90,7 @@ def test_a_gpu_engine_gets_no_cpu_variables(environment: dict[str, str]) -> None
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
         "GLOO_SOCKET_IFNAME": "lo",
+        "VLLM_RPC_BASE_PATH": str(TEMPORARY),
     }
 
 
@@ -115,7 +119,7 @@ def test_variables_that_are_already_set_stay(environment: dict[str, str]) -> Non
     }
     environment.update(own)
     set_environment(CPU)
-    assert environment == own
+    assert environment == own | {"VLLM_RPC_BASE_PATH": str(TEMPORARY)}
 
 
 @pytest.mark.parametrize(("name", "capability"), [("Tesla T4", 75), ("Tesla V100", 70)])
