@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,9 +14,9 @@ import psutil
 import pytest
 
 from load.harness.ports import free_port
-from support.server_process import ROOT, start_server
+from support.server_process import ROOT, Server, start_server
 
-STOP_S = 60
+STOP_S = 120
 SLOW = """
 applications:
   - name: face-your-emotions
@@ -23,8 +24,8 @@ applications:
     import_path: serve.app:build
     args:
       detector: {kind: scripted}
-      responder: {kind: scripted, scripted: {token_s: 1}}
-      http: {drain_s: 60, max_timeout_ms: 300000}
+      responder: {kind: scripted, scripted: {token_s: TOKEN_S}}
+      http: {drain_s: 300, default_timeout_ms: 300000, max_timeout_ms: 300000}
 """
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (it is refused)
 DEPLOYMENTS = 3  # Detector, Responder, AdapterController
@@ -34,37 +35,55 @@ DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 def test_stopping_drains_and_leaves_no_process_behind(ask: signal.Signals, tmp_path: Path) -> None:
     """A stream of several seconds finishes; after a second signal it is cut."""
     config = tmp_path / "slow.yaml"
-    config.write_text(SLOW)
+    is_cut = ask is signal.SIGINT
+    config.write_text(SLOW.replace("TOKEN_S", "30" if is_cut else "1"))
     server = start_server(tmp_path / "log.txt", "--config", str(config))
     children = psutil.Process(server.process.pid).children(recursive=True)
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
-    assert len(children) > 5, "Ray's processes and the replicas"
-    check_loopback([psutil.Process(server.process.pid), *children])
-    is_cut = ask is signal.SIGINT
-    body = {"text": "such sadness", "stream": True} | ({} if is_cut else {"max_tokens": 8})
+    try:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert len(children) > 5, "Ray's processes and the replicas"
+        check_loopback([psutil.Process(server.process.pid), *children])
+        check_drain(server, ask, is_cut)
+        assert server.process.wait(timeout=STOP_S) == 0, server.log.read_text()
+        assert ("Cutting 1 running requests" in server.log.read_text()) == is_cut
+        _, alive = psutil.wait_procs(children, timeout=5)
+        assert alive == []
+    finally:
+        server.process.kill()
+
+
+def check_drain(server: Server, ask: signal.Signals, is_cut: bool) -> None:
+    """Stop the server while it streams: without a second signal, the stream finishes."""
+    body = {"text": "such sadness", "stream": True, "max_tokens": 8}
     with httpx.stream("POST", f"{server.url}/v1/respond", json=body, timeout=STOP_S) as reply:
         lines = reply.iter_lines()
         assert next(lines) == "event: emotion"
         server.process.send_signal(ask)
-        wait_for_text(server.log, "1 running requests")
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{server.url}/healthz")
+        wait_for(lambda: is_refused(server.url), server.log)
         if is_cut:
+            wait_for(lambda: "1 running requests" in server.log.read_text(), server.log)
             server.process.send_signal(ask)
             with pytest.raises(httpx.RemoteProtocolError):
                 list(lines)
         else:
             assert "event: done" in list(lines)
-    assert server.process.wait(timeout=STOP_S) == 0, server.log.read_text()
-    assert ("Cutting 1 running requests" in server.log.read_text()) == is_cut
-    _, alive = psutil.wait_procs(children, timeout=5)
-    assert alive == []
 
 
-def wait_for_text(file: Path, text: str) -> None:
+def is_refused(url: str) -> bool:
+    """Return whether the server's port is closed."""
+    try:
+        httpx.get(f"{url}/healthz", timeout=STOP_S)
+    except httpx.ConnectError:
+        return True
+    except httpx.TransportError:
+        pass  # it has just been closed
+    return False
+
+
+def wait_for(condition: Callable[[], bool], log: Path) -> None:
     deadline_s = time.monotonic() + STOP_S
-    while text not in file.read_text():
-        assert time.monotonic() < deadline_s, file.read_text()
+    while not condition():
+        assert time.monotonic() < deadline_s, log.read_text()
         time.sleep(0.1)
 
 

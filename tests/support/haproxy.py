@@ -117,8 +117,9 @@ class Replicas:
         return [name for name, _ in self.requests]
 
     def client(self) -> httpx.AsyncClient:
-        """Return a client of HAProxy."""
-        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=10)
+        """Return a client of HAProxy that keeps its connections, however slow the machine is."""
+        kept = httpx.Limits(keepalive_expiry=None)
+        return httpx.AsyncClient(base_url=f"http://{self.address}", timeout=60, limits=kept)
 
     async def post(self, path: str = "/v1/respond", **headers: str) -> httpx.Response:
         """Send one request on a new connection."""
