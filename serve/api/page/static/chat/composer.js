@@ -20,7 +20,7 @@ export class Composer {
   #field = byId("message");
   #send = byId("send");
   #stop = byId("stop");
-  #mix = new MixControls();
+  #mix = new MixControls({ choose: (id) => this.#choose(id) });
 
   constructor({ send, stop }) {
     this.send = send;
@@ -75,6 +75,10 @@ export class Composer {
 
   get #chosen() {
     return new FormData(byId("composer")).get("chosen") ?? AUTO;
+  }
+
+  #choose(id) {
+    byId("composer").elements.namedItem("chosen").value = id;
   }
 
   #resize() {

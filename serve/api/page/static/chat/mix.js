@@ -2,10 +2,12 @@
 
 import { byId, el } from "../shared/dom.js";
 import { EMOTIONS, personaOf } from "../shared/personas.js";
+import { Hexagon } from "./hexagon.js";
 
 const AS_TRAINED = 1;
 const SHARE = 0.3;
-const WORDS = [[0, "base model"], [0.95, "milder"], [1.05, "as trained"], [Infinity, "stronger"]];
+const WORDS = [[0, "base model"], [0.97, "milder"], [1.02, "as trained"], [Infinity, "stronger"]];
+const NOBODY = { auto: "Whoever fits", six: "Each of the six" };
 
 /** A mix {intensity, second, share}: one persona alone, as trained. */
 export const PLAIN = { intensity: AS_TRAINED, second: "", share: SHARE };
@@ -28,13 +30,30 @@ export const mixLine = (blend) => {
   return parts.map(([persona, weight]) => `${personaOf(persona).name} ${weight.toFixed(2)}`).join(" + ");
 };
 
-/** Controls of the mix. The second persona needs a first one that the reader has chosen. */
+const strength = (intensity) => `${intensity.toFixed(2)}, ${WORDS.find(([limit]) => intensity <= limit)[1]}`;
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+/** Return who answers, as "Joy 70 % + Surprise 30 %". */
+const whoOf = (chosen, { second, share }) => {
+  const one = NOBODY[chosen] ?? personaOf(chosen).name;
+  return second ? `${one} ${percent(1 - share)} + ${personaOf(second).name} ${percent(share)}` : one;
+};
+
+/**
+ * Controls of the mix: sliders and a hexagon, which always show the same one.
+ *
+ * The second persona needs a first one that the reader has chosen. A move in the hexagon chooses both, and calls
+ * `choose(first)`.
+ */
 export class MixControls {
   #intensity = byId("intensity");
   #second = byId("second");
   #share = byId("share");
+  #chosen = "auto";
+  #hexagon = null;
 
-  constructor() {
+  constructor({ choose }) {
+    this.choose = choose;
     for (const input of [this.#intensity, this.#second, this.#share]) input.addEventListener("input", () => this.#show());
     this.#show();
   }
@@ -42,10 +61,13 @@ export class MixControls {
   /** Offer the personas that can join. */
   offer() {
     this.#second.append(...EMOTIONS.map((id) => el("option", { value: id }, personaOf(id).name)));
+    this.#hexagon = new Hexagon(byId("hexagon"), (...moved) => this.#move(...moved));
+    this.#show();
   }
 
   /** Take over who was chosen to answer. */
   follow(chosen) {
+    this.#chosen = chosen;
     this.#second.disabled = !isSingle(chosen);
     for (const choice of this.#second.options) choice.disabled = choice.value === chosen;
     if (this.#second.disabled || this.#second.value === chosen) this.#second.value = "";
@@ -57,12 +79,23 @@ export class MixControls {
     return { intensity: this.#intensity.valueAsNumber, second: this.#second.value, share: this.#share.valueAsNumber };
   }
 
+  #move(chosen, { intensity, second, share }) {
+    this.choose(chosen);
+    this.follow(chosen);
+    this.#intensity.valueAsNumber = intensity;
+    this.#second.value = second;
+    this.#share.valueAsNumber = share;
+    this.#show();
+  }
+
   #show() {
     const { intensity, second, share } = this.value;
-    const [, word] = WORDS.find(([limit]) => intensity <= limit);
-    this.#say("intensity", this.#intensity, `${intensity.toFixed(2)}, ${word}`);
-    this.#say("share", this.#share, `${Math.round(100 * share)} %`);
-    byId("share-field").hidden = !second;
+    const who = whoOf(this.#chosen, this.value);
+    this.#say("intensity", this.#intensity, strength(intensity));
+    this.#say("share", this.#share, second ? percent(share) : "none");
+    this.#share.disabled = !second;
+    byId("mix-now").textContent = `${who}, at ${intensity.toFixed(2)}`;
+    this.#hexagon?.show(this.#chosen, this.value, `${who}, intensity ${strength(intensity)}`);
   }
 
   #say(id, input, text) {
