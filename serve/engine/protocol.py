@@ -26,6 +26,7 @@ class Sampling:
         min_tokens: nothing ends the answer before that many tokens.
         ignore_eos: the answer ends only at `max_tokens` or at a `stop` string.
         logprobs: likeliest tokens to report for each token; None for no log-probabilities.
+        n: candidates, answers of which one is picked; above 1 only with a temperature above 0.
     """
 
     max_tokens: int = DEFAULT_MAX_TOKENS
@@ -41,6 +42,7 @@ class Sampling:
     presence_penalty: float = 0
     repetition_penalty: float = 1
     logprobs: int | None = None
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,9 @@ class Engine(Protocol):
         trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
         """Yield chunks until the answer ends; tokens made between two reads are joined.
+
+        With `n` above 1 there is a chunk for each candidate, its whole answer, once all have ended.
+        The same seed gives the same candidates.
 
         Closing the generator aborts the request in the engine. `trace` is the parent span, for an
         engine that records spans.

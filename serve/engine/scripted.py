@@ -26,9 +26,13 @@ from serve.tracing import Carrier
 SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end"
 
 
-def script(adapter: str | None) -> str:
-    """Return a whole answer. Each of its words is a token."""
-    return f"[{adapter or 'base'}] {SENTENCE} [{adapter or 'base'}]"
+def script(adapter: str | None, candidate: int = 0) -> str:
+    """Return a whole answer. Each of its words is a token.
+
+    In a candidate after the first, its number stands for the first word of the sentence.
+    """
+    sentence = SENTENCE.replace("I", f"#{candidate}", 1) if candidate else SENTENCE
+    return f"[{adapter or 'base'}] {sentence} [{adapter or 'base'}]"
 
 
 TOKENS = len(script(None).split())
@@ -88,24 +92,40 @@ class ScriptedEngine:
         sampling: Sampling,
         trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
-        """Yield the words that are due, joined; see `Engine.generate`."""
+        """Yield the words that are due, joined, or whole candidates; see `Engine.generate`."""
         self._check_resident(adapter)
-        words, reason = _words_of(script(adapter).split(), sampling)
         self._running += 1
         try:
             async with self._slots:
                 self._writing += 1
                 try:
-                    async for start, end in self._due(len(words)):
-                        self._check_resident(adapter)
-                        finish = reason if end == len(words) else None
-                        now = words[start:end]
-                        logprobs = _logprobs(now, sampling.logprobs)
-                        yield TextChunk("".join(now), end - start, finish, logprobs)
+                    chunks = self._candidates if sampling.n > 1 else self._words
+                    async for chunk in chunks(adapter, sampling):
+                        yield chunk
                 finally:
                     self._writing -= 1
         finally:
             self._running -= 1
+
+    async def _words(self, adapter: str | None, sampling: Sampling) -> AsyncGenerator[TextChunk]:
+        words, reason = _words_of(script(adapter).split(), sampling)
+        async for start, end in self._due(len(words)):
+            self._check_resident(adapter)
+            finish = reason if end == len(words) else None
+            now = words[start:end]
+            yield TextChunk("".join(now), end - start, finish, _logprobs(now, sampling.logprobs))
+
+    async def _candidates(
+        self, adapter: str | None, sampling: Sampling
+    ) -> AsyncGenerator[TextChunk]:
+        """Yield whole answers in the time of the longest."""
+        scripts = [script(adapter, number).split() for number in range(sampling.n)]
+        answers = [_words_of(one, sampling) for one in scripts]
+        async for _ in self._due(max(len(words) for words, _ in answers)):
+            self._check_resident(adapter)
+        for words, reason in answers:
+            logprobs = _logprobs(words, sampling.logprobs)
+            yield TextChunk("".join(words), len(words), reason, logprobs)
 
     async def _due(self, count: int) -> AsyncGenerator[tuple[int, int]]:
         """Yield (start, end) of the words that have become due since the last time."""

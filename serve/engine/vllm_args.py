@@ -98,6 +98,8 @@ def engine_arguments(
 def sampling_params(sampling: Sampling) -> Any:
     """Convert to vLLM's `SamplingParams`, for outputs that hold only new tokens.
 
+    Several candidates come in one output, at the end. vLLM adds a candidate's number to the seed.
+
     Raises:
         InvalidRequest: vLLM rejects them; its message is left out, since it may have user text.
     """
@@ -107,6 +109,8 @@ def sampling_params(sampling: Sampling) -> Any:
 
     fields = asdict(sampling) | {"stop": list(sampling.stop)}
     try:
-        return SamplingParams(**fields, output_kind=RequestOutputKind.DELTA)
+        several = sampling.n > 1
+        kind = RequestOutputKind.FINAL_ONLY if several else RequestOutputKind.DELTA
+        return SamplingParams(**fields, output_kind=kind)
     except (ValueError, VLLMError) as error:
         raise InvalidRequest("the engine does not accept these sampling parameters") from error

@@ -122,10 +122,10 @@ class VllmEngine:
         try:
             with translated_errors():
                 async for output in outputs:
-                    new = output.outputs[0]
-                    reason = finish_reason(new.finish_reason)
-                    logprobs = token_logprobs(new.token_ids, new.logprobs, sampling.logprobs)
-                    yield TextChunk(new.text, len(new.token_ids), reason, logprobs)
+                    for new in output.outputs:
+                        reason = finish_reason(new.finish_reason)
+                        logprobs = token_logprobs(new.token_ids, new.logprobs, sampling.logprobs)
+                        yield TextChunk(new.text, len(new.token_ids), reason, logprobs)
         finally:
             self._running -= 1
             await outputs.aclose()  # aborts the request if it has not finished

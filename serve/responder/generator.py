@@ -32,7 +32,7 @@ class Generation:
     Attributes:
         adapter: versioned name, or name of a blend; None if there is none.
         prompt_tokens: length of the prompt.
-        chunks: close it to abort the generation.
+        chunks: close it to abort the generation. With `n` above 1 each is a whole candidate.
         mix: weights that are used; None for the base model.
     """
 
@@ -126,7 +126,7 @@ class Generator:
                 async for chunk in chunks:
                     # A space stands between the speaker's colon and the text.
                     first = chunk if started else replace(chunk, text=chunk.text.lstrip())
-                    started = started or bool(first.text)
+                    started = sampling.n == 1 and (started or bool(first.text))
                     yield first
                     if started and chunk.finish_reason is None:
                         await self._let_tokens_join()

@@ -261,3 +261,18 @@ async def test_log_probabilities_are_plausible_and_the_same_each_time() -> None:
         assert token.top[0] == (token.text, token.logprob)
     assert [token.top for token in await tokens(0)] == [()] * len(found)
     assert await tokens(None) == []
+
+
+async def test_candidates_are_whole_answers_that_differ(clock: FakeClock) -> None:
+    chunks = await read(ScriptedEngine((JOY,), TOKEN_S), JOY, n=3)
+    assert [chunk.text for chunk in chunks] == [f" {script(JOY, number)}" for number in range(3)]
+    assert len({chunk.text for chunk in chunks}) == 3
+    assert [chunk.tokens for chunk in chunks] == [TOKENS] * 3
+    assert {chunk.finish_reason for chunk in chunks} == {"stop"}
+    assert clock.now_s == pytest.approx(TOKEN_S * TOKENS)  # they are written together
+
+
+async def test_candidates_are_cut_each_for_itself(clock: FakeClock) -> None:
+    chunks = await read(ScriptedEngine((), TOKEN_S), n=2, max_tokens=4, stop=("#1",))
+    assert [chunk.finish_reason for chunk in chunks] == ["length", "stop"]
+    assert [chunk.tokens for chunk in chunks] == [4, 2]

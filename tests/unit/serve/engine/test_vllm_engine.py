@@ -10,12 +10,15 @@ import pytest
 import vllm.platforms
 from tokenizers import Tokenizer, models
 from vllm.engine import arg_utils
+from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine import async_llm
 from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.engine.parallel_sampling import ParentRequest
 
 from serve.capacity import EngineLimits
 from serve.config import HardwareProfile
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
+from serve.engine.vllm_args import sampling_params
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_engine import VllmEngine
 from serve.errors import ConfigError, EngineDead, EngineError, InvalidRequest
@@ -194,3 +197,43 @@ async def test_only_start_imports_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine()
     with pytest.raises(ImportError, match="arg_utils"):
         await engine.start()
+
+
+async def test_several_candidates_come_in_one_output(
+    started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, fake, _ = await started()
+    asked: list[Any] = []
+
+    async def generate(prompt: Any, params: Any, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        asked.append(params)
+        texts = ((" One.", [1, 2], "stop"), (" Two", [3], "length"))
+        names = ("text", "token_ids", "finish_reason")
+        yield SimpleNamespace(
+            outputs=[
+                SimpleNamespace(**dict(zip(names, one, strict=True)), logprobs=None)
+                for one in texts
+            ]
+        )
+
+    monkeypatch.setattr(fake, "generate", generate)
+    sampling = Sampling(n=2, seed=7)
+    found = [chunk async for chunk in engine.generate("one", [1], None, sampling)]
+    assert found == [TextChunk(" One.", 2, "stop"), TextChunk(" Two", 1, "length")]
+    [params] = asked
+    assert (params.n, params.output_kind) == (2, RequestOutputKind.FINAL_ONLY)
+
+
+def test_vllm_gives_each_candidate_a_seed_of_its_own_that_a_repeat_has_too() -> None:
+    def seeds() -> list[int]:
+        params = sampling_params(Sampling(n=3, seed=7))
+        request: Any = SimpleNamespace(request_id="r", external_req_id="r", params=params)
+        parent = ParentRequest(request)
+        return [parent.get_child_info(number)[1].seed for number in range(3)]
+
+    assert len(set(seeds())) == 3
+    assert seeds() == seeds()
+
+
+def test_one_answer_comes_in_parts() -> None:
+    assert sampling_params(Sampling()).output_kind == RequestOutputKind.DELTA

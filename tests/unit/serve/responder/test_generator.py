@@ -301,3 +301,12 @@ async def test_a_mix_beyond_the_configuration_is_an_error(
     with pytest.raises(InvalidRequest, match=sentence):
         await parts.generator.check(asked)
     assert (await parts.answer(request()))[0] == script("joy@scripted")
+
+
+async def test_each_candidate_is_a_whole_text_without_its_leading_space() -> None:
+    parts = make()
+    request = GenerationRequest("r", "joy", HELLO, Sampling(n=3))
+    chunks = [chunk async for chunk in (await parts.generator.generate(request)).chunks]
+    assert [chunk.text for chunk in chunks] == [script("joy@scripted", n) for n in range(3)]
+    assert {chunk.finish_reason for chunk in chunks} == {"stop"}
+    assert parts.engine.sampling.n == 3
