@@ -78,7 +78,7 @@ def build(config: ServeConfig) -> Application:
     )
     bound: Application = responder.bind(
         config,
-        detector.bind(config.detector, config.tracing),
+        detector.bind(config.detector, config.tracing, config.responder.critic_folder),
         controller.bind(config.responder),
     )
     return bound

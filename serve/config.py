@@ -162,6 +162,14 @@ class ResponderConfig(_Frozen):
     )
     blends: BlendConfig = BlendConfig()
     hardware: HardwareProfile = HardwareProfile()
+    candidates: int = Field(
+        default=1, ge=1, le=16, description="answers written at once, of which the critic picks one"
+    )
+    critic: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a name in models/artifacts, or a folder; it runs in the detector's process",
+    )
     coalesce_from: int = Field(
         default=8, ge=1, description="running requests from which chunks are joined"
     )
@@ -172,6 +180,29 @@ class ResponderConfig(_Frozen):
     queue: int = Field(default=64, ge=0, description="requests that wait for a slot of the batch")
     scripted: ScriptedConfig = ScriptedConfig()
     replicas: Replicas = Replicas(cpus=1)
+
+    @model_validator(mode="after")
+    def _check_candidates(self) -> Self:
+        """Refuse candidates of which nothing can pick one, and more than the batch can hold."""
+        if self.candidates > 1 and self.critic is None:
+            raise ValueError(
+                f"candidates {self.candidates} needs a critic that picks one of the answers: set "
+                "critic to the folder of one (see docs/training.md), or candidates to 1"
+            )
+        if self.candidates > self.hardware.max_num_seqs:
+            raise ValueError(
+                f"candidates {self.candidates} is more than hardware.max_num_seqs "
+                f"{self.hardware.max_num_seqs}: lower candidates"
+            )
+        return self
+
+    @property
+    def critic_folder(self) -> Path | None:
+        """Folder of the critic that detectors load; None with one candidate."""
+        if self.critic is None or self.candidates == 1:
+            return None
+        shipped = ARTIFACTS / self.critic
+        return shipped if shipped.is_dir() else Path(self.critic)
 
 
 class KeysConfig(_Frozen):

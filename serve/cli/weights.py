@@ -1,19 +1,22 @@
 """Downloads and converts weights before the graph starts, where the operator sees the progress."""
 
 from models.detector.int8.cache import int8_weights, supports_int8
-from models.manifest import SAFETY_ARTIFACT, DetectorManifest, SafetyManifest
+from models.manifest import SAFETY_ARTIFACT, CriticManifest, DetectorManifest, SafetyManifest
 from models.weights.cache import materialize
 from serve.cli.console import print_step
 from serve.config import DetectorConfig, ServeConfig
 
 
 def fetch_weights(config: ServeConfig) -> None:
-    """Fetch the base weights of the detector and of the responder into the cache.
+    """Fetch the base weights of detector, critic and responder into the cache.
 
     Raises:
         ArtifactError: weights are unknown, cannot be downloaded, or differ from their checksum.
     """
     fetch_detector(config.detector)
+    critic = config.responder.critic_folder
+    if critic is not None and config.detector.kind != "scripted":
+        materialize(CriticManifest.read(critic).base, print_step)
     if config.responder.kind == "vllm":
         materialize(config.responder.base, print_step)
 

@@ -87,6 +87,14 @@ class Classifier(Protocol):
         ...
 
 
+class Critic(Protocol):
+    """Judge of answers: whether they make sense for their conversation."""
+
+    def score(self, turns: Sequence[Turn], answers: Sequence[str]) -> list[float]:
+        """Return a logit of each answer; above 0 it makes sense. This call blocks."""
+        ...
+
+
 def turns_of(given: Input) -> tuple[Turn, ...]:
     """Return the turns of a conversation; a text is one turn of the user."""
     return (Turn("user", given),) if isinstance(given, str) else given

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from models.machine.memory import trim_heap
+from models.prompt import Turn
 from serve.capacity.meters import DetectorMeter
 from serve.config import FEWEST_TOKENS, NO_TRACES, DetectorConfig, TracingConfig
 from serve.detector.batcher import ContinuousBatcher
 from serve.detector.classifiers import load_classifier
+from serve.detector.critic import load_critic
 from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
+from serve.errors import NotReady
 from serve.metrics import counter, histogram
 from serve.tracing import Carrier, Tracing
 
@@ -34,11 +38,16 @@ class _QueuedInput:
 class Detector:
     """Replica of the detector. It runs one batch at a time, of up to `batch_size` texts."""
 
-    def __init__(self, config: DetectorConfig, tracing: TracingConfig = NO_TRACES) -> None:
-        """Load the classifier.
+    def __init__(
+        self,
+        config: DetectorConfig,
+        tracing: TracingConfig = NO_TRACES,
+        critic: Path | None = None,
+    ) -> None:
+        """Load the classifier, and the critic of a folder if there is one.
 
         Raises:
-            ArtifactError: the classifier's weights are missing or not what they should be.
+            ArtifactError: their weights are missing or not what they should be.
         """
         self._tracing = Tracing(tracing, "detector")
         self._batch_sizes = histogram(
@@ -47,6 +56,7 @@ class Detector:
         self._errors = counter("fye_detect_errors", "Detector batches that failed")
         self._meter = DetectorMeter()
         self._classifier = load_classifier(config)
+        self._critic = load_critic(critic, config) if critic else None
         trim_heap()
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._batcher = ContinuousBatcher(
@@ -63,6 +73,22 @@ class Detector:
         queued = (_QueuedInput(given, trace) for given in inputs)
         detections = await self._batcher.submit(queued, priority)
         return [replace(found, model=self._classifier.name) for found in detections]
+
+    async def score(
+        self, turns: tuple[Turn, ...], answers: Sequence[str], trace: Carrier
+    ) -> list[float]:
+        """Return the critic's logit of each answer to a conversation.
+
+        It waits for the batch that runs, and for no other: a person waits for it.
+        Raises NotReady if this replica has no critic.
+        """
+        if self._critic is None:
+            raise NotReady("this detector replica has no critic; set responder.critic")
+        loop = asyncio.get_running_loop()
+        with self._tracing.span("score", trace, "SERVER") as span:
+            span.set(answers=len(answers))
+            with self._meter.batch(len(answers)):
+                return await loop.run_in_executor(self._thread, self._critic.score, turns, answers)
 
     async def ping(self) -> None:
         """Return at once. A reply shows that the replica is up."""

@@ -1,14 +1,16 @@
-"""Deterministic classifier without weights, for tests and for trying out the API."""
+"""Deterministic classifier and critic without weights, for tests and for trying out the API."""
 
 import hashlib
 from collections.abc import Sequence
 
 from models.emotions import LABELS
+from models.prompt import Turn
 from models.safety.levels import CONCERN, CRISES, Category, Finding, Level
 from serve.detector.protocol import Detection, Input, last_text, turns_of
 
 LIKELY = 0.9
 UNLIKELY = 0.02
+NAMED = 3.0  # logit of an answer that the conversation names
 
 
 class ScriptedClassifier:
@@ -19,6 +21,26 @@ class ScriptedClassifier:
     def classify(self, inputs: Sequence[Input]) -> list[Detection]:
         """Detect the first emotion named in each text, or else one chosen by the text's hash."""
         return [_detect(given) for given in inputs]
+
+
+class ScriptedCritic:
+    """Critic that likes an answer with a number that the conversation names, such as `#3`.
+
+    Its opinion of any other answer follows from the hash of both, and is lower.
+    """
+
+    def score(self, turns: Sequence[Turn], answers: Sequence[str]) -> list[float]:
+        """Return 3 for a named answer, and a value from -2 to 2 for others."""
+        conversation = " ".join(turn.text for turn in turns)
+        return [_opinion(conversation, answer) for answer in answers]
+
+
+def _opinion(conversation: str, answer: str) -> float:
+    named = {word for word in conversation.split() if word.startswith("#")}
+    if named.intersection(answer.split()):
+        return NAMED
+    digest = hashlib.sha256(f"{conversation}\n{answer}".encode()).digest()
+    return digest[0] / 64 - 2
 
 
 def _detect(given: Input) -> Detection:

@@ -19,6 +19,7 @@ from ray.serve.exceptions import (
 )
 from ray.serve.handle import DeploymentHandle
 
+from models.prompt import Turn
 from serve.config import FEWEST_TOKENS
 from serve.detector.protocol import (
     SMALL_TEXTS,
@@ -95,6 +96,23 @@ class DetectorClient:
                         ) from error
                     self._retries.inc(tags={"stage": "detector"})
                 await asyncio.sleep(RETRY_DELAY_S)
+
+    async def score(
+        self, turns: tuple[Turn, ...], answers: Sequence[str], trace: Carrier
+    ) -> list[float]:
+        """Return the critic's logit of each answer. The call is neither repeated nor hedged.
+
+        Raises:
+            Overloaded: the detectors are full.
+            NotReady: the detector deployment has failed.
+            RayError: the replica died, or its critic failed.
+        """
+        with self._tracing.span("critic", trace, "CLIENT") as span, self._rejections():
+            span.set(answers=len(answers))
+            result: Awaitable[list[float]] = self._detector.score.remote(
+                turns, answers, span.carrier
+            )
+            return await result
 
     async def ping(self) -> None:
         """Return once a replica has answered."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve import Application, Deployment
 from ray.serve.schema import ServeDeploySchema
 
+from models.manifest import ARTIFACTS
 from serve.app import build
 from serve.capacity import derive_gates
 from serve.cli.config_file import read_config
@@ -40,6 +41,8 @@ INVALID_VALUES = [
     {"detector": {"batch_size": 0}},
     {"responder": {"kind": "llama"}},
     {"responder": {"queue": -1}},
+    {"responder": {"candidates": 0}},
+    {"responder": {"candidates": 17, "critic": "critic"}},
     {"responder": {"hardware": {"gpu_memory_utilization": 1}}},
     {"responder": {"replicas": {"minimum": -1}}},
 ]
@@ -242,3 +245,30 @@ def test_rejects_missing_file_by_name(tmp_path: Path) -> None:
 def test_rejects_fewer_replicas_at_most_than_at_least() -> None:
     with pytest.raises(ValidationError, match="less than minimum"):
         Replicas(minimum=3)
+
+
+def test_candidates_need_a_critic() -> None:
+    with pytest.raises(ValidationError, match="candidates 4 needs a critic"):
+        ResponderConfig(candidates=4)
+    assert ResponderConfig(candidates=4, critic="runs/critic/artifact").critic_folder == Path(
+        "runs/critic/artifact"
+    )
+
+
+def test_candidates_fit_into_the_batch() -> None:
+    with pytest.raises(ValidationError, match="lower candidates"):
+        ResponderConfig(candidates=4, critic="critic", hardware=HardwareProfile(max_num_seqs=3))
+
+
+def test_critic_is_found_among_the_shipped_artifacts() -> None:
+    assert ResponderConfig(candidates=2, critic="safety").critic_folder == ARTIFACTS / "safety"
+
+
+def test_detector_loads_the_critic_only_if_there_are_candidates() -> None:
+    def critic(number: int) -> object:
+        responder = ResponderConfig(kind="scripted", candidates=number, critic="runs/critic")
+        config = SCRIPTED.model_copy(update={"responder": responder})
+        arguments: tuple[object, ...] = deployments(build(config))["Detector"].init_args
+        return arguments[2]
+
+    assert (critic(1), critic(2)) == (None, Path("runs/critic"))

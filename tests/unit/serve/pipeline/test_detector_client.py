@@ -14,6 +14,7 @@ from ray.serve.exceptions import (
     ReplicaUnavailableError,
 )
 
+from models.prompt import Turn
 from serve.capacity import GateLimits
 from serve.config import NO_TRACES
 from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
@@ -251,3 +252,39 @@ async def test_the_pieces_of_a_cancelled_call_are_cancelled() -> None:
         await call
     await asyncio.sleep(0)
     assert (detectors.calls, detectors.cancelled) == (PIECES_AT_ONCE, PIECES_AT_ONCE)
+
+
+class Scorers:
+    """Detector deployment with a critic."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.calls = 0
+
+    async def score(
+        self, turns: tuple[Turn, ...], answers: Sequence[str], trace: Carrier
+    ) -> list[float]:
+        self.calls += 1
+        if self.error:
+            raise self.error
+        return [float(len(turns) + len(answer)) for answer in answers]
+
+
+async def test_critic_scores_each_answer() -> None:
+    scorers: Any = Scorers()
+    turns = (Turn("user", "Hm."),)
+    assert await client_of(scorers).score(turns, ["a", "bcd"], {}) == [2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(FULL, Overloaded), (DIED, RayActorError), (DeploymentUnavailableError(DEPLOYMENT), NotReady)],
+    ids=str,
+)
+async def test_a_call_of_the_critic_is_not_repeated(
+    retries: list[str], error: Exception, expected: type[Exception]
+) -> None:
+    scorers: Any = Scorers(error)
+    with pytest.raises(expected):
+        await client_of(scorers).score((Turn("user", "Hm."),), ["a"], {})
+    assert (scorers.calls, retries) == (1, [])
