@@ -158,17 +158,27 @@ class SafetyOut(BaseModel):
     action: Literal["calm-answer", "gentle-answer"]
 
 
-class MixOut(BaseModel):
-    """Personas that answered, and how strongly."""
+class CandidatesOut(BaseModel):
+    """How an answer was picked."""
+
+    n: int = Field(description="answers that were written")
+    score: float | None = Field(
+        description="the critic's probability that the picked one makes sense; null if it failed"
+    )
+
+
+class WrittenOut(BaseModel):
+    """Personas that answered, how strongly, and how the answer was picked."""
 
     blend: dict[str, float] | None = Field(
         description="weight of each persona's adapter; they sum up to the intensity; null if no "
         "persona answered"
     )
     intensity: float | None = Field(description="as used; 0 without an adapter; null as above")
+    candidates: CandidatesOut | None = Field(description="null if only one answer was written")
 
 
-class DoneOut(MixOut):
+class DoneOut(WrittenOut):
     """Everything of an answer but its text: the `done` event of a stream."""
 
     id: str
@@ -231,11 +241,13 @@ def safety_out(answer: Answer) -> SafetyOut | None:
     )
 
 
-def mix_out(answer: Answer) -> MixOut:
-    """Return the weights that were used."""
-    mix = answer.mix
-    return MixOut(
-        blend=dict(mix.weights) if mix else None, intensity=mix.intensity if mix else None
+def written_out(answer: Answer) -> WrittenOut:
+    """Return the weights that were used, and how the answer was picked."""
+    mix, picked = answer.mix, answer.candidates
+    return WrittenOut(
+        blend=dict(mix.weights) if mix else None,
+        intensity=mix.intensity if mix else None,
+        candidates=CandidatesOut(n=picked.n, score=picked.score) if picked else None,
     )
 
 
@@ -252,7 +264,7 @@ def done_out(answer: Answer) -> DoneOut:
         emotion=emotion_out(answer.emotion),
         persona=answer.persona,
         adapter=answer.adapter,
-        **mix_out(answer).model_dump(),
+        **written_out(answer).model_dump(),
         safety=safety_out(answer),
         complete=answer.complete,
         finish_reason=answer.finish_reason,

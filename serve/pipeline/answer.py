@@ -54,6 +54,21 @@ def chosen_emotion(label: Emotion) -> EmotionScores:
     return EmotionScores(label, 1.0, {other: float(other is label) for other in LABELS})
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """How an answer was picked.
+
+    Attributes:
+        n: answers that were written.
+        score: the critic's probability that the picked one makes sense; None if the critic failed.
+        discarded_tokens: tokens of the others.
+    """
+
+    n: int
+    score: float | None
+    discarded_tokens: int
+
+
 class Timer:
     """Milliseconds of each part since the request's first byte; they sum up to the total.
 
@@ -90,6 +105,7 @@ class Answer:
         adapter: versioned name of the adapter that answers, or name of a blend; None if there is
             none.
         mix: weights of the personas' adapters; None if no persona answers.
+        candidates: how the answer was picked; None if it was the only one.
         prompt_tokens: length of the prompt.
         completion_tokens: tokens generated so far.
         first_text_s: time of the first text.
@@ -109,6 +125,7 @@ class Answer:
         self.complete = True
         self.adapter: str | None = None
         self.mix: Mix | None = None
+        self.candidates: Candidates | None = None
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.first_text_s: float | None = None

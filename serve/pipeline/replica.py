@@ -32,11 +32,12 @@ from serve.errors import EngineDead, NotReady
 from serve.metrics import gauge
 from serve.pipeline.admission import Gate
 from serve.pipeline.answer import Answer, AnswerWriter
+from serve.pipeline.candidates import CandidateSlots, Picker, PickingGenerator
 from serve.pipeline.detector_client import DetectorClient
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.quota import Quota
 from serve.pipeline.request_metrics import RequestMetrics, ttft_ms
-from serve.pipeline.respond import Rules, respond
+from serve.pipeline.respond import Rules, TextGenerator, respond
 from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
@@ -72,6 +73,7 @@ class Responder:
         self._texts_limit = gates.texts.admitted
         self._detector = DetectorClient(detector, self._texts, self._tracing)
         self._generator = Generator(config.responder, runtime, sync, self._tracing)
+        self._picker = self._make_picker(config.responder.candidates)
         self._metrics = RequestMetrics()
         self._meter = ResponderMeter()
         self._quota = Quota()
@@ -97,9 +99,18 @@ class Responder:
         ):
             answer.trace = span.carrier
             async with deadline(context.deadline_s):
-                classify = self._detector.classify
-                await respond(answer, writer, classify, self._generator, self._rules)
+                generator = self._generator_of(answer)
+                await respond(answer, writer, self._detector.classify, generator, self._rules)
         return answer
+
+    def _make_picker(self, candidates: int) -> Picker | None:
+        if candidates == 1:
+            return None
+        slots = CandidateSlots(candidates, self._runtime.limits.max_num_seqs, self._answers)
+        return Picker(slots, self._generator, self._detector.score)
+
+    def _generator_of(self, answer: Answer) -> TextGenerator:
+        return PickingGenerator(self._picker, answer) if self._picker else self._generator
 
     async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:
         """Return a detection of each text. Raises RetryLater or DeadlineExceeded."""

@@ -116,7 +116,12 @@ class RequestMetrics:
             self._ttft_ms.observe(took_ms, tags=persona)
         if answer.finish_reason is None:
             return
-        counts = {"prompt": answer.prompt_tokens, "completion": answer.completion_tokens}
+        picked = answer.candidates
+        counts = {
+            "prompt": answer.prompt_tokens,
+            "completion": answer.completion_tokens,
+            "discarded": picked.discarded_tokens if picked else 0,
+        }
         for kind, count in counts.items():
             if count:  # Ray's counters refuse 0
                 self._tokens.inc(count, tags=persona | {"kind": kind})
@@ -125,7 +130,7 @@ class RequestMetrics:
             if timings_ms[part]:  # a part that did not happen is not a measurement
                 meter.observe(timings_ms[part], tags=persona)
         self._total_ms.observe(timings_ms["total"], tags=persona)
-        if answer.completion_tokens > 1:
+        if answer.completion_tokens > 1 and not picked:  # a picked answer is sent at once
             tpot_ms = timings_ms["generate"] / (answer.completion_tokens - 1)
             self._tpot_ms.observe(tpot_ms, tags=persona)
 
@@ -163,9 +168,12 @@ def _figures(answer: Answer) -> dict[str, Any]:
     line: dict[str, Any] = {"request_id": answer.message.context.request_id}
     if answer.finish_reason is None:
         return line
+    picked = answer.candidates
+    chosen = {"candidates": picked.n, "critic_score": picked.score} if picked else {}
     return line | {
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
+        **chosen,
         "timings_ms": answer.timer.timings_ms(),
     }
 

@@ -9,6 +9,7 @@ emotion (before any text) -> text, text, ... -> done
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from models.emotions import LABELS, Emotion
 from models.safety.levels import Level
@@ -17,12 +18,24 @@ from serve.engine.protocol import Sampling, TextChunk
 from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message
 from serve.pipeline.safety import concern_line, concern_reply, crisis_reply, policy
-from serve.responder.generator import Generation, Generator
+from serve.responder.generator import Generation
 from serve.responder.mix import AS_TRAINED, Mix, mix_of
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
 
 Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
+
+
+class TextGenerator(Protocol):
+    """What writes the text of an answer."""
+
+    async def check(self, request: GenerationRequest) -> None:
+        """Start nothing, and raise what `generate` would raise."""
+        ...
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Start a text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,7 @@ class Rules:
 
 
 async def respond(
-    answer: Answer, writer: AnswerWriter, classify: Classify, generator: Generator, rules: Rules
+    answer: Answer, writer: AnswerWriter, classify: Classify, generator: TextGenerator, rules: Rules
 ) -> None:
     """Answer a message. Cancelling it ends the generation in the engine.
 

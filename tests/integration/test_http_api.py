@@ -46,6 +46,7 @@ def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
         "adapter": "joy@scripted",
         "blend": {"joy": 1.0},
         "intensity": 1.0,
+        "candidates": None,
         "emotion": {
             "label": "joy",
             "score": 0.9,
@@ -110,6 +111,7 @@ def test_stream_has_emotion_then_text_then_done(client: httpx.Client) -> None:
         "adapter",
         "blend",
         "intensity",
+        "candidates",
         "safety",
         "complete",
         "finish_reason",

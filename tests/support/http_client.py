@@ -77,7 +77,7 @@ class FakeResponder(FakeStages):
         self.contexts.append(message.context)
         answer = Answer(message)
         async with deadline(message.context.deadline_s):
-            await respond(answer, writer, self.classify, self, Rules())  # type: ignore[arg-type]
+            await respond(answer, writer, self.classify, self, Rules())
         return answer
 
     async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:

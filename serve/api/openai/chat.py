@@ -5,7 +5,7 @@ from typing import Any
 
 from serve.api.openai.logprobs import chat_logprobs
 from serve.api.openai.requests import ChatRequest
-from serve.api.openai.shared import emotion, head, mix, safety, usage
+from serve.api.openai.shared import emotion, head, safety, usage, written
 from serve.api.problem_details import Problem, openai_error
 from serve.api.sse import EventStream
 from serve.pipeline.answer import Answer
@@ -26,7 +26,7 @@ def chat_reply(answer: Answer, body: ChatRequest) -> dict[str, Any]:
         "usage": usage(answer),
         "system_fingerprint": answer.adapter,
         **emotion(answer),
-        **mix(answer),
+        **written(answer),
         **safety(answer),
     }
 
@@ -64,8 +64,8 @@ class ChunkWriter:
     async def done(self, answer: Answer) -> None:
         """Write the finish reason, the usage if asked for, and the end."""
         choice = {"finish_reason": answer.finish_reason} | self._new_logprobs(answer)
-        last = {"system_fingerprint": answer.adapter, "complete": answer.complete, **mix(answer)}
-        await self._chunk({}, choice, last)
+        last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
+        await self._chunk({}, choice, last | written(answer))
         if self._usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})

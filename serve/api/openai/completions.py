@@ -5,7 +5,7 @@ from typing import Any
 
 from serve.api.openai.logprobs import completion_logprobs
 from serve.api.openai.requests import CompletionRequest
-from serve.api.openai.shared import emotion, head, mix, safety, usage
+from serve.api.openai.shared import emotion, head, safety, usage, written
 from serve.api.problem_details import Problem, openai_error
 from serve.api.sse import EventStream
 from serve.pipeline.answer import Answer
@@ -28,7 +28,7 @@ def completion_reply(answer: Answer, body: CompletionRequest) -> dict[str, Any]:
         "usage": usage(answer),
         "system_fingerprint": answer.adapter,
         **emotion(answer),
-        **mix(answer),
+        **written(answer),
         **safety(answer),
     }
 
@@ -66,8 +66,8 @@ class CompletionWriter:
             "finish_reason": answer.finish_reason,
             "logprobs": self._new_logprobs(answer),
         }
-        last = {"system_fingerprint": answer.adapter, "complete": answer.complete, **mix(answer)}
-        await self._chunk("", choice, last)
+        last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
+        await self._chunk("", choice, last | written(answer))
         if self._usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})

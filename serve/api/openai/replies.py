@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from serve.api.schemas import EmotionOut, MixOut, SafetyOut, Usage
+from serve.api.schemas import EmotionOut, SafetyOut, Usage, WrittenOut
 from serve.engine.protocol import FinishReason
 
 FINGERPRINT = "adapter version; null for the base model"
@@ -55,7 +55,7 @@ class ChatChoice(BaseModel):
     logprobs: ChatLogprobs | None
 
 
-class _Completion(MixOut):
+class _Completion(WrittenOut):
     id: str
     created: int
     model: str
@@ -98,7 +98,7 @@ class CompletionReply(_Completion):
     choices: list[CompletionChoice]
 
 
-class ResponseReply(MixOut):
+class ResponseReply(WrittenOut):
     """A response of the Responses API; the fields that depend on the request."""
 
     id: str

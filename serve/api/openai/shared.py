@@ -8,7 +8,7 @@ from models.prompt import Turn
 from serve.api.choice import invalid_field, speaker_of
 from serve.api.openai.fields import AnswerFields
 from serve.api.requests import EMOTION
-from serve.api.schemas import emotion_out, mix_out, safety_out, usage_of
+from serve.api.schemas import emotion_out, safety_out, usage_of, written_out
 from serve.errors import UnknownModel
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
@@ -88,9 +88,9 @@ def emotion(answer: Answer) -> dict[str, Any]:
     return {"emotion": emotion_out(found).model_dump(mode="json") if found else None}
 
 
-def mix(answer: Answer) -> dict[str, Any]:
-    """Return the additional fields `blend` and `intensity`, as used."""
-    return mix_out(answer).model_dump()
+def written(answer: Answer) -> dict[str, Any]:
+    """Return the additional fields `blend`, `intensity` and `candidates`, as used."""
+    return written_out(answer).model_dump()
 
 
 def safety(answer: Answer) -> dict[str, Any]:

@@ -18,8 +18,7 @@ import typer
 from load.bench import goals
 from load.bench.graph_vs_vllm import compare_with_vllm
 from load.bench.lora import measure_adapters
-from load.harness.graph import LOCAL, console
-from serve.cli.config_file import read_config
+from load.harness.graph import console, local_config
 
 ARMS = ("base", "ours", "untouched")
 
@@ -33,7 +32,7 @@ def main(
     out.parent.mkdir(parents=True, exist_ok=True)
     found = measure_adapters(rounds, ARMS)
     goals.write(found, out)  # keeps these results if the rest fails
-    config = read_config(LOCAL)
+    config = local_config()
     found += compare_with_vllm(config, rounds, measure_s, out.parent / "vllm.log")
     goals.write(found, out)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

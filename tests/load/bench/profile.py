@@ -18,9 +18,8 @@ from rich.table import Table
 
 from load.bench.answer_cpu import CLIENT, Length, Times, measure
 from load.harness.deployments import DETECTOR
-from load.harness.graph import LOCAL, PORT, console, running_graph
+from load.harness.graph import PORT, console, local_config, running_graph
 from load.harness.process_stats import ENGINE, OTHER, REPLICA_KINDS, VLLM_SERVER
-from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, ScriptedConfig, ServeConfig
 
 LENGTHS = (8, 32, 64)  # tokens of an answer
@@ -145,7 +144,7 @@ def config_of(engine: str, detector: bool, token_s: float) -> ServeConfig:
 
     Without a detector no message is screened for harm.
     """
-    config = read_config(LOCAL) if engine == "real" else SCRIPTED
+    config = local_config() if engine == "real" else SCRIPTED
     screening = {} if detector else {"harm": "off"}
     scripted = {"scripted": ScriptedConfig(token_s=token_s)}
     parts = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from load.harness.deployments import RESPONDER
+from serve.cli.config_file import read_config
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
 from serve.cli.weights import fetch_weights
 from serve.config import ServeConfig
@@ -27,6 +28,13 @@ class RunningGraph:
 
     url: str
     count_running: Callable[[], int]  # replies that its responder generates at the moment
+
+
+def local_config() -> ServeConfig:
+    """Return the configuration of `make serve` with one candidate, as the peers have one."""
+    config = read_config(LOCAL)
+    responder = config.responder.model_copy(update={"candidates": 1})
+    return config.model_copy(update={"responder": responder})
 
 
 @contextmanager

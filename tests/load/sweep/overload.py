@@ -17,13 +17,12 @@ import typer
 
 from load.harness.arrivals import Send, client_session, closed_loop, open_loop
 from load.harness.client import send_request
-from load.harness.graph import LOCAL, RunningGraph, console, running_graph
+from load.harness.graph import RunningGraph, console, local_config, running_graph
 from load.harness.outcomes import Outcome, count_ends, goodput, percentile
 from load.harness.reply_checks import accept_any, check_scripted_reply
 from load.harness.workload import Request, synthetic_requests
 from load.sweep.overload_result import OverloadResult, Step
 from serve.capacity import derive_gates
-from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, ResponderConfig, ScriptedConfig, ServeConfig
 
 RATES = (0.5, 0.75, 1.0, 1.25, 2.0, 4.0)  # as shares of the capacity
@@ -108,7 +107,7 @@ async def _run_step(send: Send, rate_per_s: float, bound_s: float, times: Times)
 def config_of(engine: str) -> ServeConfig:
     """Return the configuration for this machine, or a scripted graph that is easy to overload."""
     if engine == "vllm":
-        return read_config(LOCAL)
+        return local_config()
     scripted = ScriptedConfig(token_s=SCRIPTED_TOKEN_S)
     responder = ResponderConfig(kind="scripted", scripted=scripted)
     return SCRIPTED.model_copy(update={"responder": responder})

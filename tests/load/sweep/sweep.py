@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import typer
 
 from load.harness.arrivals import client_session
-from load.harness.graph import LOCAL, PORT, console
+from load.harness.graph import PORT, console, local_config
 from load.harness.metrics import is_saturated
 from load.harness.runs import Objective
 from load.harness.sampler import Sample, Sampler, no_replicas, running_replicas
@@ -40,7 +40,6 @@ from load.sweep.measure import SEED, Measurement, measure_arm
 from load.sweep.plan import FULL, SHORT, Plan
 from load.sweep.report import write_page
 from load.sweep.result import ArmResult, LoadResult, Settings
-from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, ServeConfig
 
 OUT = Path(__file__).parents[3] / ".bench" / "load.json"
@@ -149,7 +148,7 @@ def main(
     plan = replace(plan, repeats=repeats or plan.repeats, measure_s=measure_s or plan.measure_s)
     names = _parse_arms(arms, engine)
     out.parent.mkdir(parents=True, exist_ok=True)
-    config = read_config(LOCAL) if engine == "vllm" else SCRIPTED
+    config = local_config() if engine == "vllm" else SCRIPTED
     result = run(config, names, plan, out.with_suffix(".log"), port)
     result.write(out)
     console.print(f"{result.summary()}\n{write_page(result, out.with_suffix('.html'))}")

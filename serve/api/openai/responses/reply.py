@@ -5,7 +5,7 @@ from typing import Any
 
 from serve.api.openai.logprobs import response_logprobs
 from serve.api.openai.responses.request import ResponseRequest
-from serve.api.openai.shared import emotion, mix, safety
+from serve.api.openai.shared import emotion, safety, written
 from serve.pipeline.answer import Answer
 
 INCOMPLETE = {"length": "max_output_tokens"}
@@ -51,7 +51,7 @@ def response_head(answer: Answer, body: ResponseRequest, status: str) -> dict[st
         "user": body.user,
         "metadata": body.metadata,
         **emotion(answer),
-        **mix(answer),
+        **written(answer),
         **safety(answer),
     }
 

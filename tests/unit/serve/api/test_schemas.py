@@ -161,6 +161,7 @@ def test_done_holds_everything_but_the_text(harm: Finding | None) -> None:
         "adapter": None if harm else "love@abc",
         "blend": None if harm else {"love": 1.0},
         "intensity": None if harm else 1.0,
+        "candidates": None,
         "safety": SAFETY if harm else None,
         "complete": True,
         "finish_reason": "stop",

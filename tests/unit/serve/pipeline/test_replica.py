@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ray.serve import metrics
 
 from models.emotions import Emotion
+from models.prompt import Turn
 from models.safety.levels import Category, Finding, Level
-from serve.config import (
-    DetectorConfig,
-)
+from serve.config import DetectorConfig, HardwareProfile
 from serve.detector.protocol import Detection, Input, Priority
+from serve.detector.scripted import ScriptedCritic
+from serve.engine.protocol import Sampling
 from serve.engine.scripted import TOKENS, script
 from serve.errors import (
     DeadlineExceeded,
@@ -22,7 +24,7 @@ from serve.errors import (
 from serve.pipeline.answer import Collector
 from serve.pipeline.quota import KeyLimits
 from serve.tracing import Carrier
-from support.fakes import RecordingWriter, message
+from support.fakes import FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, Parts, make_responder
 
 TEXTS = 32 + 1024  # that the gate admits
@@ -198,3 +200,75 @@ async def test_reports_its_load_to_the_scaling_policy(parts: Parts) -> None:
     assert load["slots"] == CONFIG.responder.hardware.max_num_seqs
     assert load["arrivals_per_s"] > 0
     assert load["ttft_ms"] > 0
+
+
+def picking(candidates: int, token_s: float = 0) -> Parts:
+    """Responder with a scripted critic on a batch of 32 slots."""
+    hardware = HardwareProfile(max_num_seqs=32)
+    update = {"candidates": candidates, "critic": "critic", "hardware": hardware}
+    responder = CONFIG.responder.model_copy(update=update)
+    config = CONFIG.model_copy(update={"responder": responder})
+    return make_responder(config, ScoringStages(), token_s)
+
+
+class ScoringStages(FakeStages):
+    """Fake detector with a scripted critic."""
+
+    scored = 0
+
+    async def score(
+        self, turns: tuple[Turn, ...], answers: Sequence[str], trace: Carrier
+    ) -> list[float]:
+        self.scored += 1
+        return ScriptedCritic().score(turns, answers)
+
+
+async def test_critic_picks_one_of_the_candidates() -> None:
+    parts = picking(8)
+    answer = await parts.answer(texts="I like #5")
+    assert answer.text.startswith("[fear@scripted] #5 hear you")
+    assert answer.candidates is not None
+    # Each of the seven others has the tokens of the one that was sent.
+    assert (answer.candidates.n, answer.candidates.score) == (8, 0.9526)
+    assert answer.candidates.discarded_tokens == 7 * answer.completion_tokens == 7 * TOKENS
+
+
+async def test_with_one_candidate_the_critic_is_not_asked() -> None:
+    parts = picking(1)
+    answer = await parts.answer(texts="I like #5")
+    assert answer.text == script("fear@scripted")
+    assert answer.candidates is None
+    assert isinstance(parts.detector, ScoringStages)
+    assert parts.detector.scored == 0
+
+
+async def test_crisis_has_no_candidates() -> None:
+    parts = picking(8)
+    parts.detector.harm = Category.SELF_HARM
+    answer = await parts.answer(texts="I like #5")
+    assert (answer.candidates, answer.completion_tokens) == (None, 0)
+
+
+async def test_candidates_are_not_used_where_a_client_asks_for_log_probabilities() -> None:
+    parts = picking(8)
+    asked = replace(message("I like #5"), sampling=Sampling(max_tokens=TOKENS, logprobs=1))
+    answer = await parts.responder.answer(asked, Collector())
+    assert (answer.candidates, len(answer.logprobs)) == (None, TOKENS)
+
+
+async def test_deadline_ends_the_candidates() -> None:
+    parts = picking(8, token_s=60)
+    with pytest.raises(DeadlineExceeded):
+        await parts.answer(timeout_s=0.05)
+    assert parts.engine.stats().running == 0
+    assert isinstance(parts.detector, ScoringStages)
+    assert parts.detector.scored == 0
+
+
+async def test_a_full_gate_has_one_candidate_each_before_anyone_is_rejected() -> None:
+    parts = picking(8)
+    answers = await asyncio.gather(*(parts.answer() for _ in range(32)))
+    assert [answer.candidates for answer in answers] == [None] * 32
+    alone = await parts.answer()
+    assert alone.candidates is not None
+    assert alone.candidates.n == 8

@@ -21,10 +21,12 @@ from serve.errors import (
     RateLimited,
     ReplicaLost,
 )
-from serve.pipeline.answer import Answer, AnswerWriter, Collector
+from serve.pipeline.answer import Answer, AnswerWriter, Candidates, Collector
 from serve.pipeline.messages import Message
 from serve.pipeline.request_metrics import RequestLog, RequestMetrics, outcome_of
 from serve.pipeline.respond import Rules, respond
+from serve.responder.generator import Generation
+from serve.responder.protocol import GenerationRequest
 from serve.responder.voice import blend_name
 from serve.tracing import OFF
 from support.fakes import FakeStages, RecordingWriter, context, message
@@ -98,6 +100,25 @@ async def test_answer_is_counted_with_its_persona_tokens_and_times(recorded: Rec
     names = {name for name, _, _ in recorded}
     assert names == {"fye_requests", "fye_tokens", *(f"fye_{part}_ms" for part in parts)}
     assert {tags["persona"] for _, _, tags in recorded} == {"love"}
+
+
+async def test_tokens_of_answers_that_were_not_picked_are_discarded(
+    recorded: Recorded, logged: Logged
+) -> None:
+    class Picking(FakeStages):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            answer.candidates = Candidates(8, 0.75, discarded_tokens=100)
+            return await super().generate(request)
+
+    answer = Answer(message("Hm."))
+    stages: Any = Picking()
+    with RequestMetrics().answer(answer, OFF):
+        await respond(answer, Collector(), stages.classify, stages, Rules())
+    tokens = [(value, tags["kind"]) for name, value, tags in recorded if name == "fye_tokens"]
+    assert tokens == [(5, "prompt"), (2, "completion"), (100, "discarded")]
+    assert "fye_tpot_ms" not in {name for name, _, _ in recorded}
+    line = logged()
+    assert (line["completion_tokens"], line["candidates"], line["critic_score"]) == (2, 8, 0.75)
 
 
 async def test_chosen_persona_is_counted_under_its_name(recorded: Recorded) -> None:

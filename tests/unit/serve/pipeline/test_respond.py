@@ -42,7 +42,7 @@ async def run(
         answer,
         writer or Collector(),
         stages.classify,
-        stages,  # type: ignore[arg-type]
+        stages,
         rules,
     )
     return answer
@@ -149,7 +149,7 @@ async def test_answer_knows_the_language_and_whether_everything_was_read() -> No
 
     answer = Answer(message("one", "answer", "two"))
     generator = FakeStages()
-    await respond(answer, Collector(), classify, generator, Rules())  # type: ignore[arg-type]
+    await respond(answer, Collector(), classify, generator, Rules())
     assert answer.emotion is not None
     assert (answer.emotion.language, answer.emotion.reliable) == ("ja", False)
     assert not answer.complete
