@@ -4,12 +4,13 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.manifest import DetectorManifest
+from serve.batch.background import BackgroundItems
 from serve.batch.file_run import FileRun, Task
 from serve.batch.formats.records import Source
 from serve.batch.formats.registry import ReadOptions, open_source
@@ -44,10 +45,8 @@ class RunOptions:
     restart: bool = False
 
 
-def label_files(
-    jobs: list[Job], options: RunOptions, progress: Progress
-) -> Generator[Report, None, None]:
-    """Label all files, and report each one when it is done.
+def label_files(jobs: list[Job], options: RunOptions, progress: Progress) -> list[Report]:
+    """Label all files, and tell `progress` of each one when it is done.
 
     A file that cannot be used is reported and does not stop the others.
 
@@ -55,20 +54,27 @@ def label_files(
         InputFileError: a row has a problem and the run stops there.
         ServingError: the detector failed.
     """
+    reports: list[Report] = []
+
+    def done(report: Report) -> None:
+        reports.append(report)
+        progress.finish(report)
+
     with ExitStack() as stack:
         tasks: list[Task] = []
         for job in jobs:
             try:
                 tasks.append(_open_task(job, options, stack))
             except InputFileError as error:
-                yield Report(job.name, job.out, error=str(error))
+                done(Report(job.name, job.out, error=str(error)))
         if tasks:
-            yield from _label_tasks(tasks, options, progress)
+            _label_tasks(tasks, options, progress, done)
+    return reports
 
 
 def _label_tasks(
-    tasks: list[Task], options: RunOptions, progress: Progress
-) -> Generator[Report, None, None]:
+    tasks: list[Task], options: RunOptions, progress: Progress, done: Callable[[Report], None]
+) -> None:
     total = 0
     for task in tasks:
         task.offset = total
@@ -78,17 +84,17 @@ def _label_tasks(
     # Ray Data must end before Ray does, or its threads print tracebacks.
     with (
         local_ray(options.workers),
-        closing(stream_labels(sources, options.detector, options.workers)) as labels,
+        BackgroundItems(stream_labels(sources, options.detector, options.workers)) as labels,
     ):
         stream = LabelStream(labels)
         for index, task in enumerate(tasks):
             run = FileRun(task, stream, progress, stop_at_problem=options.stop_at_problem)
             try:
-                yield run.run(index)
+                done(run.run(index))
             except InputFileError as error:
                 if options.stop_at_problem:
                     raise
-                yield Report(task.job.name, task.job.out, error=str(error))
+                done(Report(task.job.name, task.job.out, error=str(error)))
 
 
 def _open_task(job: Job, options: RunOptions, stack: ExitStack) -> Task:

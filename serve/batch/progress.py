@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from serve.batch.report import Report
+
 
 class Progress(Protocol):
     """Listener to the progress of a run."""
@@ -12,4 +14,8 @@ class Progress(Protocol):
 
     def update(self, rows: int, position: int, *, resumed: bool) -> None:
         """Count rows that are done, and move to a position in the bytes of all files."""
+        ...
+
+    def finish(self, report: Report) -> None:
+        """Take the report of a file that is done."""
         ...

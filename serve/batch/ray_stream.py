@@ -26,7 +26,10 @@ Labels = list[Label | None]
 
 @contextmanager
 def local_ray(workers: int) -> Iterator[None]:
-    """Run a Ray of its own on this machine, with a CPU per detector and one for the reader."""
+    """Run a Ray of its own on this machine, with a CPU per detector and one for the reader.
+
+    It is shut down at the end and after an `Exception`, not if the process is about to end.
+    """
     import ray
 
     # Ray Data's own way to start a worker makes Ray print complaints that mean nothing here.
@@ -44,8 +47,12 @@ def local_ray(workers: int) -> Iterator[None]:
     with redirect_stdout(sys.stderr):
         try:
             yield
-        finally:
+        except Exception:
             ray.shutdown()
+            raise
+        # A run that a signal stops leaves Ray to its reaper. Ray's C++ ends the whole process with
+        # status 1 if it talks to a raylet that has just been ended.
+        ray.shutdown()
 
 
 @contextmanager

@@ -69,21 +69,20 @@ class ProgressDisplay:
             self._line_s = now_s
             console.print(self._line(position, rate, now_s - self._began_s))
 
+    def finish(self, report: Report) -> None:
+        """Print what became of one file."""
+        name = escape(report.name)
+        if report.error is not None:
+            console.print(f"[red]failed:[/] {escape(report.error)}", soft_wrap=True)
+            return
+        out = escape(str(report.out or "stdout"))
+        console.print(f"{name}: {report.rows:,} rows in {out}{_details(report)}", soft_wrap=True)
+
     def _line(self, position: int, rate: float, elapsed_s: float) -> str:
         done = max(position - self._resumed_bytes, 1)
         left_s = elapsed_s * (self._total - position) / done
         share = position / max(self._total, 1)
         return f"{self._rows:,} rows, {rate:,.0f} rows/s, {share:.0%}, {_duration(left_s)} left"
-
-
-def print_report(report: Report) -> None:
-    """Print what became of one file."""
-    name = escape(report.name)
-    if report.error is not None:
-        console.print(f"[red]failed:[/] {escape(report.error)}", soft_wrap=True)
-        return
-    out = escape(str(report.out or "stdout"))
-    console.print(f"{name}: {report.rows:,} rows in {out}{_details(report)}", soft_wrap=True)
 
 
 def print_total(reports: list[Report], elapsed_s: float) -> None:

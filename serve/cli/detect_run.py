@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,9 @@ from models.errors import FyeError
 from serve.batch.formats.registry import ReadOptions
 from serve.batch.job import RunOptions, label_files
 from serve.batch.plan import plan_jobs
-from serve.batch.report import Report
 from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
-from serve.cli.detect_progress import ProgressDisplay, print_report, print_total
+from serve.cli.detect_progress import ProgressDisplay, print_total
 from serve.cli.weights import fetch_detector
 from serve.config import SCRIPTED, DetectorConfig
 from serve.ray_compat import set_ray_environment
@@ -93,11 +92,11 @@ def run_detect(given: Arguments) -> int:
         with stop.raised():
             return _label(given)
     except BaseException as error:  # noqa: BLE001 (raised again if there was no signal)
-        # Ray may have turned `Stopped` into an exception of its own.
+        # Ray may have turned `Stopped` into an exception of its own while it started.
         if stop.status is None:
             return _failure_status(error)
         console.print("Stopped. Run the same command again to continue.")
-        # Ray, stopped while it starts, can crash when Python ends. Its reaper ends its processes.
+        # Ray is still there, and can crash when Python ends. Its reaper ends its processes.
         os._exit(stop.status)
 
 
@@ -120,11 +119,8 @@ def _label(given: Arguments) -> int:
     detector = _detector(given.config_file)
     options = RunOptions(given.read, detector, given.workers, given.stop_at_problem, given.restart)
     began_s = time.monotonic()
-    reports: list[Report] = []
-    with ProgressDisplay() as display, closing(label_files(jobs, options, display)) as done:
-        for report in done:
-            print_report(report)
-            reports.append(report)
+    with ProgressDisplay() as display:
+        reports = label_files(jobs, options, display)
     print_total(reports, time.monotonic() - began_s)
     if any(report.error for report in reports):
         return FAILED

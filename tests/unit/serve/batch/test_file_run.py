@@ -32,6 +32,8 @@ class Recorder:
     def update(self, rows: int, position: int, *, resumed: bool) -> None:
         self.updates.append((rows, resumed))
 
+    def finish(self, report: Report) -> None: ...
+
 
 def labels_of(source: Source, known: int = 0) -> Iterator[tuple[int, Labels]]:
     for number, texts in enumerate(source.texts()):
