@@ -10,7 +10,7 @@ TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos overload bench profile load lock lock-check train-gpu clean
+.PHONY: serve chat test check chaos overload bench profile load pictures lock lock-check train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -46,6 +46,10 @@ profile: $(VENV)/.dev
 # Rates and numbers of users over the graph, its parts and bare vLLM, and whether the answers were right; .bench/load.json and load.html.
 load: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.sweep.sweep
+
+# The pictures of the page in docs/, in Chromium and without a graph.
+pictures: $(VENV)/.dev
+	PYTHONPATH=tests $(PY) -m support.page_pictures docs/serving/images
 
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile
