@@ -2,7 +2,8 @@
 
 (conversation, answer) -> tokens of both in one row -> logit; above 0 it makes sense
 
-The artifact holds the tensors that differ from the base weights. It needs transformers.
+The artifact holds the tensors that differ from the base weights, matrices in 8-bit rows. It needs
+transformers.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from transformers import (
 from models.errors import ManifestError
 from models.manifest import CriticManifest
 from models.prompt import Turn, one_line
+from models.safety.rows import restore_rows
 from models.weights.cache import Materialized, materialize
 
 BATCH_SIZE = 32
@@ -58,7 +60,7 @@ class Critic:
         base = _base_of(self.manifest, folder)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         self.model = blank_critic(base.folder).eval()
-        tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
+        tensors = restore_rows(load_file(weights), torch.float32)
         missing, unexpected = self.model.load_state_dict(tensors, strict=False)
         if unexpected or any("classifier" in name for name in missing):
             raise ManifestError(f"{folder.name}: the tensors do not fit {self.manifest.base}")

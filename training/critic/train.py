@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch.utils.data import Dataset
 from transformers import (
@@ -25,6 +24,7 @@ from models.critic import blank_critic, encode
 from models.hashing import file_sha256, json_sha256
 from models.machine.precision import has_gpu
 from models.manifest import DETECTOR_WEIGHTS, CriticManifest
+from models.safety.rows import quantize_rows
 from models.weights.cache import Materialized, materialize
 from training.critic.evaluate import critic_metrics
 from training.critic.rows import Row, read_rows, written_rows
@@ -94,14 +94,12 @@ def training_rows(recipe: CriticRecipe) -> list[Row]:
 def export(
     model: PreTrainedModel, base: Materialized, recipe: CriticRecipe, data_hash: str, out: Path
 ) -> CriticManifest:
-    """Write the trained tensors in bf16, and their manifest without metrics."""
+    """Write the trained tensors in 8-bit rows, and their manifest without metrics."""
     out.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: parameter.detach().to(torch.bfloat16).contiguous().cpu()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
     }
-    save_file(tensors, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
+    save_file(quantize_rows(tensors), out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
     manifest = CriticManifest(
         content_hash=file_sha256(out / DETECTOR_WEIGHTS),
         base=base.name,

@@ -18,6 +18,7 @@ from models.manifest import (
     DETECTOR_WEIGHTS,
     MANIFEST_FILE,
     AdapterManifest,
+    CriticManifest,
     DetectorManifest,
     SafetyManifest,
 )
@@ -27,6 +28,7 @@ from training.runs.folder import RECIPE_FILE
 from training.runs.publish_checks import check_pinned, check_size
 
 CARDS = Path(__file__).parent / "cards"
+Carded = AdapterManifest | CriticManifest | DetectorManifest  # a template in `cards/` has the card
 PUBLISHED_FILES = (
     MANIFEST_FILE,
     "model.safetensors",
@@ -41,7 +43,7 @@ def publish_run(
     """Publish the artefacts of a run, and return the published folders.
 
     Args:
-        run: folder that holds an `artifact`, a detector, the judge or the
+        run: folder that holds an `artifact`, a detector, the judge, the critic or the
             safety classifier, or an `adapter` for each persona.
         artifacts: folder to publish to.
         large: allow artefacts of any size in the repository.
@@ -52,10 +54,8 @@ def publish_run(
     """
     _check(run, artifacts, large, unpinned)
     recipe = json.loads((run / RECIPE_FILE).read_text("utf-8"))["recipe"]
-    if "part" not in recipe and (run / "artifact" / MANIFEST_FILE).exists():
-        return [_publish_safety(run / "artifact", artifacts / "safety")]
     if (run / "artifact" / MANIFEST_FILE).exists():
-        return [_publish_detector(run / "artifact", recipe, artifacts)]
+        return [_publish_artifact(run / "artifact", recipe, artifacts)]
     manifests = sorted(run.glob(f"*/adapter/{MANIFEST_FILE}"))
     return [_publish_adapter(manifest.parent, recipe, artifacts) for manifest in manifests]
 
@@ -87,6 +87,17 @@ def _check(run: Path, artifacts: Path, large: bool, unpinned: bool) -> None:
     bases = {json.loads(file.read_text("utf-8"))["base"] for file in manifests}
     for base in [] if unpinned else sorted(bases):
         check_pinned(base)
+
+
+def _publish_artifact(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+    """Publish the only artefact of a run by the kind that its manifest states."""
+    kind = json.loads((source / MANIFEST_FILE).read_text("utf-8")).get("kind")
+    if kind == "safety":
+        return _publish_safety(source, artifacts / "safety")
+    if kind == "critic":
+        facts = _facts(CriticManifest.read(source), recipe)
+        return _publish(source, artifacts / "critic", "critic.md", facts)
+    return _publish_detector(source, recipe, artifacts)
 
 
 def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
@@ -128,9 +139,7 @@ def _fill_in(card: str, facts: dict[str, str]) -> str:
     return Template((CARDS / card).read_text("utf-8")).substitute(facts)
 
 
-def _facts(
-    manifest: DetectorManifest | AdapterManifest, recipe: dict[str, object]
-) -> dict[str, str]:
+def _facts(manifest: Carded, recipe: dict[str, object]) -> dict[str, str]:
     """Return the placeholders of a card: manifest fields, recipe, and licence of the base."""
     settings = {name: value for name, value in recipe.items() if value is not None}
     return _manifest_facts(manifest) | {
@@ -139,7 +148,7 @@ def _facts(
     }
 
 
-def _manifest_facts(manifest: DetectorManifest | AdapterManifest) -> dict[str, str]:
+def _manifest_facts(manifest: Carded) -> dict[str, str]:
     facts = {name: str(value) for name, value in manifest.model_dump(mode="json").items()}
     facts["metrics"] = "\n".join(
         f"| {name} | {value:g} |" for name, value in manifest.metrics.items()

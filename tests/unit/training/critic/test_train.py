@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from models.critic import Critic
 from models.emotions import Emotion
 from models.errors import ManifestError
 from models.manifest import DETECTOR_WEIGHTS
+from models.safety.rows import SCALE
 from support.tiny_models import tiny_bert
 from training.critic import evaluate
 from training.critic.evaluate import critic_metrics
@@ -72,6 +75,15 @@ def test_artifact_is_what_the_run_measured(run: Path) -> None:
     assert metrics["pick_messages"] * 2 == metrics["read_answers"]
     assert metrics["pick_chance"] == 0.5
     assert critic_metrics(run / "artifact", LABELLED) == metrics
+
+
+def test_artifact_has_the_trained_matrices_in_one_byte_a_value(run: Path) -> None:
+    tensors = load_file(run / "artifact" / DETECTOR_WEIGHTS)
+    assert "bert.embeddings.word_embeddings.weight" not in tensors
+    matrices = [name for name in tensors if name.endswith("query.weight")]
+    assert matrices
+    assert {tensors[name].dtype for name in matrices} == {torch.int8}
+    assert all(name + SCALE in tensors for name in matrices)
 
 
 def test_scores_do_not_depend_on_the_batch(run: Path) -> None:

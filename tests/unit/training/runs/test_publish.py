@@ -9,7 +9,7 @@ import pytest
 
 from models.manifest import ARTIFACTS, MANIFEST_FILE
 from training.errors import PublishError
-from training.recipe import RECIPES, DetectorRecipe, PersonaRecipe, SafetyRecipe
+from training.recipe import RECIPES, CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
 from training.runs import publish
 from training.runs.publish import publish_run, publish_to_hub
 from training.runs.publish_checks import TREE_BYTES
@@ -33,6 +33,13 @@ SAFETY: dict[str, object] = {
     "metrics": {},
     **HASHES,
 }
+CRITIC: dict[str, object] = {
+    "kind": "critic",
+    "base": "minilm-l6",
+    "max_tokens": 96,
+    "metrics": {"pick_p1": 0.87},
+    **HASHES,
+}
 PREFIXES = ("critic-", "detector-", "judge-", "personas-", "safety-")
 ADAPTER = {
     "base": "gemma-3-270m",
@@ -54,7 +61,9 @@ def write_artifact(folder: Path, manifest: dict[str, object], weights: str) -> N
     (folder / "optimizer.pt").write_bytes(b"not to be shipped")
 
 
-def write_recipe(run: Path, recipe: DetectorRecipe | PersonaRecipe | SafetyRecipe) -> None:
+def write_recipe(
+    run: Path, recipe: CriticRecipe | DetectorRecipe | PersonaRecipe | SafetyRecipe
+) -> None:
     record = {"recipe": recipe.model_dump(mode="json"), "data_sha256": {}}
     (run / "recipe.json").write_text(json.dumps(record))
 
@@ -75,6 +84,19 @@ def test_detector_and_judge_are_published_to_their_folders(
     card = (out / "README.md").read_text()
     assert "| emotion_val_accuracy | 0.91 |" in card
     assert f"unsplit_rows = {DetectorRecipe.read(recipe).unsplit_rows}" in card
+
+
+def test_critic_is_published_with_a_card(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "run" / "artifact", CRITIC, "model.safetensors")
+    write_recipe(tmp_path / "run", CriticRecipe.read("critic-minilm-l6"))
+    out = tmp_path / "out" / "critic"
+    assert publish_run(tmp_path / "run", tmp_path / "out") == [out]
+    published = {path.name for path in out.iterdir()}
+    assert published == {MANIFEST_FILE, "model.safetensors", "README.md"}
+    card = (out / "README.md").read_text()
+    assert "| pick_p1 | 0.87 |" in card
+    assert "wrong_answers = 2" in card
+    assert re.search(r"\$[a-z_{]", card) is None
 
 
 def test_safety_classifier_is_published_with_the_card_of_its_evaluation(tmp_path: Path) -> None:
