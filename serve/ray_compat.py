@@ -4,6 +4,7 @@ Everything that a new Ray release may break is in this file. Nothing here import
 level, because `set_ray_environment` must run before Ray is imported.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.config import HttpConfig
+from serve.errors import ServingError
 
 PROXY_MARGIN_S = 2  # a replica ends a request that timed out itself
 RAY_VARIABLES = {
@@ -49,6 +51,9 @@ RAY_VARIABLES = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
+START_TRIES = 3
+TOO_SLOW = "timed out during startup"  # Ray gives its processes 30 s, which cannot be set
+
 ONE_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}  # it keeps Ray on loopback
 CLUSTER_VARIABLES = {"RAY_SERVE_HAPROXY_BINARY_PATH": "/opt/venv/bin/fye-haproxy"}  # of the image
 CLUSTER_HAPROXY_FOLDER = "/run/fye-haproxy"
@@ -59,6 +64,30 @@ def set_ray_environment() -> None:
     """Set the variables that Ray reads when it is first imported. Existing values are kept."""
     for name, value in RAY_VARIABLES.items():
         os.environ.setdefault(name, value)
+
+
+def start_local_ray(cpus: int, **settings: Any) -> None:
+    """Start a Ray of its own on this machine, on a busy one at the second or third try.
+
+    Raises:
+        ServingError: Ray does not start.
+    """
+    import ray
+
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            ray.init(
+                "local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **settings,
+            )
+            return
+        except Exception as error:
+            if TOO_SLOW not in str(error) or not tries_left:
+                raise ServingError(f"Ray did not start: {error}") from error
 
 
 def set_http_environment(config: HttpConfig, folder: Path, fallback_port: int) -> None:

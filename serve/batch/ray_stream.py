@@ -14,6 +14,7 @@ from serve.batch.classify import ChunkClassifier
 from serve.batch.formats.records import Label, Source
 from serve.config import DetectorConfig
 from serve.errors import InputFileError, ServingError
+from serve.ray_compat import start_local_ray
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -35,14 +36,7 @@ def local_ray(workers: int) -> Iterator[None]:
     # Ray Data's own way to start a worker makes Ray print complaints that mean nothing here.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with _kept_sigterm_handler():
-        ray.init(
-            "local",
-            num_cpus=workers + 1,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        start_local_ray(workers + 1, object_store_memory=OBJECT_STORE_BYTES)
     # Ray prints its warnings to stdout, which may be the output.
     with redirect_stdout(sys.stderr):
         try:

@@ -17,7 +17,7 @@ from serve.cli.address import url_of
 from serve.cli.console import console
 from serve.config import ServeConfig
 from serve.errors import ServingError
-from serve.ray_compat import set_http_environment
+from serve.ray_compat import set_http_environment, start_local_ray
 from serve.sockets import short_folder
 
 APP_NAME = "face-your-emotions"
@@ -54,13 +54,7 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: detector, responder ...")
     try:
-        ray.init(
-            "local",
-            num_cpus=cpus_for_ray(config),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        start_local_ray(cpus_for_ray(config))
         serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
         target = RunTarget(build(config), APP_NAME, logging_config=QUIET)
         serve.run_many([target], wait_for_applications_running=False)
