@@ -31,7 +31,7 @@ from serve.engine.protocol import EngineStats
 from serve.errors import EngineDead, NotReady
 from serve.metrics import gauge
 from serve.pipeline.admission import Gate
-from serve.pipeline.answer import Answer, AnswerWriter
+from serve.pipeline.answer import Answer, AnswerWriter, Collector
 from serve.pipeline.candidates import CandidateSlots, Picker, PickingGenerator
 from serve.pipeline.detector_client import DetectorClient
 from serve.pipeline.messages import Message, RequestContext
@@ -49,6 +49,7 @@ PROBE_TIMEOUT_S = 5.0
 PROBE_TTL_S = 10.0  # a detector that has answered is not asked again for that long
 LARGEST_SHARE = 4  # a call of /v1/detect takes at most this part of the gate
 ENGINE_CHECK_INTERVAL_S = 0.5
+EXIT_DELAY_S = 0.5  # for started streams to end with an error event
 
 
 class Responder:
@@ -201,6 +202,8 @@ class Responder:
 class ResponderReplica(Responder):
     """Responder as Serve starts it: the constructor loads weights and promoted adapters."""
 
+    _exits = False
+
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         config: ServeConfig,
@@ -220,11 +223,17 @@ class ResponderReplica(Responder):
         ]
 
     async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
-        """Answer a message. If the engine is dead, exit, so that HAProxy repeats the request."""
+        """Answer a message. If the engine is dead, the process exits.
+
+        A stream has started by then, so it ends with an error event. A whole answer gets no
+        response, so that HAProxy repeats its request.
+        """
         try:
             return await super().answer(message, writer)
         except EngineDead:
-            _exit_for_replacement()
+            self._exit_soon()
+            if isinstance(writer, Collector):
+                await asyncio.Event().wait()
             raise
 
     async def _exit_when_engine_dies(self) -> None:
@@ -234,7 +243,14 @@ class ResponderReplica(Responder):
             try:
                 await self.check_health()
             except EngineDead:
-                _exit_for_replacement()
+                self._exit_soon()
+
+    def _exit_soon(self) -> None:
+        """End the process: a clean exit would wait for streams that cannot go on."""
+        if not self._exits:
+            self._exits = True
+            log.error("the engine died; this replica exits to be replaced")
+            asyncio.get_running_loop().call_later(EXIT_DELAY_S, os._exit, 1)
 
     async def __del__(self) -> None:
         """Stop the tasks and the engine. Serve awaits it before it ends a replica."""
@@ -242,12 +258,6 @@ class ResponderReplica(Responder):
             task.cancel()
         if hasattr(self, "_runtime"):
             await self.close()
-
-
-def _exit_for_replacement() -> None:
-    """End the process at once: a clean exit would wait for streams that cannot go on."""
-    log.error("the engine died; this replica exits to be replaced")
-    os._exit(1)
 
 
 def _record_operators(runtime: Runtime) -> None:

@@ -15,6 +15,7 @@ from models.emotions import LABELS, Emotion
 from models.safety.levels import Level
 from serve.detector.protocol import Detection, Input
 from serve.engine.protocol import Sampling, TextChunk
+from serve.errors import EngineError
 from serve.pipeline.answer import Answer, AnswerWriter, chosen_emotion, detected_emotion
 from serve.pipeline.messages import Message
 from serve.pipeline.safety import concern_line, concern_reply, crisis_reply, policy
@@ -62,6 +63,9 @@ async def respond(
         classify: returns a detection of each conversation.
         generator: generates the text.
         rules: settings.
+
+    Raises:
+        EngineError: the generation failed, or ended without a finish reason.
     """
     message = answer.message
     answer.timer.mark("queue")
@@ -83,6 +87,8 @@ async def respond(
         await _write_words(answer, writer, words)
     else:
         await _generate(answer, writer, await generator.generate(request))
+    if answer.finish_reason is None:  # never a clean end for half an answer
+        raise EngineError("the engine ended the answer without a reason")
     await writer.done(answer)
 
 

@@ -12,13 +12,15 @@ from models.emotions import Emotion
 from serve.api import sse
 from serve.api.sse import EventStream
 from serve.engine.protocol import TextChunk
-from serve.errors import EngineError, NotReady
+from serve.errors import EngineDead, EngineError, NotReady
 from serve.pipeline.answer import Answer, emotion_scores
 from support.fakes import CHUNKS, message, scores
 from support.http_client import (
     BODIES,
     CHAT,
+    COMPLETIONS,
     RESPOND,
+    RESPONSES,
     Connection,
     FakeResponder,
     http_app,
@@ -226,6 +228,29 @@ async def test_a_stream_ends_at_its_deadline_with_an_error(path: str) -> None:
     reply = await post(responder, path, **{"x-request-timeout-ms": "50"})
     assert (reply.status_code, "deadline-exceeded" in reply.text) == (200, True)
     assert responder.closed
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        (RESPOND, "event: done"),
+        (CHAT, '"finish_reason": "'),
+        (COMPLETIONS, '"finish_reason": "'),
+        (RESPONSES, "event: response.completed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "error", [EngineDead("the engine is dead"), None], ids=["engine-dead", "no finish reason"]
+)
+async def test_half_an_answer_has_an_error_and_no_clean_end(
+    path: str, clean: str, error: Exception | None
+) -> None:
+    assert clean in (await post(FakeResponder(CHUNKS), path)).text
+    reply = await post(FakeResponder(CHUNKS[:1], error=error), path)
+    assert reply.status_code == 200
+    assert clean not in reply.text
+    text = "the engine is dead" if error else "without a reason"
+    assert any(text in data and "error" in name + data for name, data in sse_events(reply)[-2:])
 
 
 async def test_a_client_that_does_not_read_its_error_is_not_waited_for(

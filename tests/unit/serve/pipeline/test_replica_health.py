@@ -1,6 +1,7 @@
 """Responder replica: readiness, health, start and end, and its adapter controller."""
 
 import asyncio
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ from serve.pipeline import replica as replica_module
 from serve.pipeline.answer import Collector
 from serve.pipeline.replica import Responder, ResponderReplica, new_request_id
 from support.adapter_fleet import INITIAL
-from support.fakes import FakeHandle, FakeStages, message
+from support.fakes import FakeHandle, FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, FakeController, Parts, make_responder
 
 
@@ -116,39 +117,63 @@ async def test_replica_that_failed_to_start_can_be_deleted() -> None:
     replica.__class__ = Responder  # it has been deleted once
 
 
-class Exited(Exception):
-    """The process would have ended."""
+@pytest.fixture
+def exits(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[int]:
+    """Exit statuses of the process, which goes on."""
+    statuses = asyncio.Queue[int]()
+    leave = SimpleNamespace(_exit=statuses.put_nowait)
+    monkeypatch.setattr("serve.pipeline.replica.os", leave)
+    monkeypatch.setattr(replica_module, "EXIT_DELAY_S", 0)
+    return statuses
 
 
-async def test_process_exits_with_its_engine(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(status: int) -> None:
-        raise Exited(status)
+@pytest.fixture
+def replica() -> Iterator[Any]:
+    """Replica that has not been started."""
+    replica: Any = ResponderReplica.__new__(ResponderReplica)
+    yield replica
+    replica.__class__ = Responder  # so that it has no asynchronous finalizer
 
+
+async def test_process_exits_once_with_its_engine(
+    parts: Parts, replica: Any, exits: asyncio.Queue[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(replica_module, "ENGINE_CHECK_INTERVAL_S", 0.001)
-    monkeypatch.setattr("serve.pipeline.replica.os", SimpleNamespace(_exit=leave))
     parts.engine.dies_at_check = 3
-    replica: Any = parts.responder
-    with pytest.raises(Exited, match="1"):
-        await ResponderReplica._exit_when_engine_dies(replica)
-    assert parts.engine.checks == 3
+    monkeypatch.setattr(replica, "check_health", parts.responder.check_health)
+    watch = asyncio.create_task(replica._exit_when_engine_dies())
+    assert await exits.get() == 1
+    assert parts.engine.checks >= 3
+    checks = parts.engine.checks
+    while parts.engine.checks < checks + 2:  # noqa: ASYNC110 (it has no event for it)
+        await asyncio.sleep(0.001)
+    assert exits.empty()
+    watch.cancel()
 
 
-async def test_process_exits_before_it_answers_with_a_dead_engine(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_whole_answers_get_no_response_when_the_engine_dies(
+    replica: Any, exits: asyncio.Queue[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """HAProxy repeats a request whose connection is closed, but not one that got an error."""
-    statuses: list[int] = []
+    monkeypatch.setattr(Responder, "answer", fail_with_a_dead_engine)
+    answering = asyncio.create_task(replica.answer(message("hello"), Collector()))
+    assert await exits.get() == 1
+    assert not answering.done()
+    answering.cancel()
 
-    async def fail(*_: object) -> None:
-        raise EngineDead("dead")
 
-    monkeypatch.setattr("serve.pipeline.replica.os", SimpleNamespace(_exit=statuses.append))
-    monkeypatch.setattr(Responder, "answer", fail)
-    replica: Any = ResponderReplica.__new__(ResponderReplica)
+async def test_streams_end_with_an_error_before_the_process_exits(
+    replica: Any, exits: asyncio.Queue[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Responder, "answer", fail_with_a_dead_engine)
     with pytest.raises(EngineDead):
-        await replica.answer(message("hello"), Collector())
-    assert statuses == [1]
-    replica.__class__ = Responder  # so that it has no asynchronous finalizer
+        await replica.answer(message("hello"), RecordingWriter())
+    assert exits.empty()
+    assert await exits.get() == 1
+
+
+async def fail_with_a_dead_engine(*_: object) -> None:
+    raise EngineDead("dead")
 
 
 def test_request_ids_are_unique_and_named_by_their_call() -> None:

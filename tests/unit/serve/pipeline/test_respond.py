@@ -95,6 +95,13 @@ async def test_answer_is_complete_before_its_last_text_is_written() -> None:
     assert writer.steps[1:3] == [("Oh", None), (" no", "stop")]
 
 
+async def test_half_an_answer_is_an_error_and_never_done() -> None:
+    writer = RecordingWriter()
+    with pytest.raises(EngineError, match="without a reason"):
+        await run(FakeStages((TextChunk("Oh", 1),)), message("Hm."), writer)
+    assert writer.steps[1:] == [("text", "Oh")]
+
+
 async def test_detected_emotion_chooses_the_persona() -> None:
     stages = FakeStages(emotion=Emotion.ANGER)
     asked = message("You again!")
