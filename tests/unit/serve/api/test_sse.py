@@ -47,6 +47,8 @@ class SlowResponder(FakeResponder):
                 self.generated += 1
                 yield chunk
             await self.released.wait()
+            if self.error:
+                raise self.error
         finally:
             self.closed = True
 
@@ -72,7 +74,7 @@ def call(
 
 
 async def until_text(connection: Connection, text: bytes) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while text not in connection.body:  # noqa: ASYNC110 (the client has no event for it)
             await asyncio.sleep(0.001)
 
@@ -257,12 +259,13 @@ async def test_a_client_that_does_not_read_its_error_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sse, "ERROR_TIMEOUT_S", 0.02)
-    responder = SlowResponder(CHUNKS[:2])
+    responder = SlowResponder(CHUNKS[:2], error=EngineError("the engine failed"))
     connection = Connection(streamed(RESPOND))
-    task = call(responder, connection, x_request_timeout_ms="60")
+    task = call(responder, connection)
     await until_text(connection, b" no")
     connection.reading.clear()
-    async with asyncio.timeout(2):
+    responder.released.set()
+    async with asyncio.timeout(60):
         await task
     assert responder.closed
     assert not connection.ended
