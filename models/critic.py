@@ -50,20 +50,31 @@ def encode(
     return tokenizer(conversations, answers, truncation="longest_first", max_length=max_tokens)
 
 
+def load_critic(manifest: CriticManifest, folder: Path, base: Materialized) -> PreTrainedModel:
+    """Load a critic. Raises ManifestError if the artifact does not match its manifest."""
+    weights = manifest.check_weights(folder)
+    if base.sha256 != manifest.base_hash:
+        raise ManifestError(
+            f"{folder.name}: base weights {base.name} have sha256 {base.sha256[:12]}, "
+            f"expected {manifest.base_hash[:12]}"
+        )
+    model = blank_critic(base.folder)
+    tensors = restore_rows(load_file(weights), torch.float32)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    if unexpected or any("classifier" in name for name in missing):
+        raise ManifestError(f"{folder.name}: the tensors do not fit {base.name}")
+    return model
+
+
 class Critic:
     """A critic artifact on a CPU, in float32."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model. Raises ManifestError if the artifact does not match its manifest."""
         self.manifest = CriticManifest.read(folder)
-        weights = self.manifest.check_weights(folder)
-        base = _base_of(self.manifest, folder)
+        base = materialize(self.manifest.base)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
-        self.model = blank_critic(base.folder).eval()
-        tensors = restore_rows(load_file(weights), torch.float32)
-        missing, unexpected = self.model.load_state_dict(tensors, strict=False)
-        if unexpected or any("classifier" in name for name in missing):
-            raise ManifestError(f"{folder.name}: the tensors do not fit {self.manifest.base}")
+        self.model = load_critic(self.manifest, folder, base).eval()
 
     @torch.inference_mode()
     def logits(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -83,13 +94,3 @@ class Critic:
         """Return the number of the answer that makes most sense; the first of equals."""
         logits = self.logits([(conversation, answer) for answer in answers])
         return logits.index(max(logits))
-
-
-def _base_of(manifest: CriticManifest, folder: Path) -> Materialized:
-    base = materialize(manifest.base)
-    if base.sha256 != manifest.base_hash:
-        raise ManifestError(
-            f"{folder.name}: base weights {base.name} have sha256 {base.sha256[:12]}, "
-            f"expected {manifest.base_hash[:12]}"
-        )
-    return base

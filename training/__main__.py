@@ -200,6 +200,9 @@ def critic(
         list[Path] | None,
         typer.Option(help="file that `reading merge --labels` wrote; repeatable", exists=True),
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="critic to go on from, the artifact of a run", exists=True)
+    ] = None,
     run: Run = Path("runs/critic"),
     overrides: Overrides = None,
 ) -> None:
@@ -207,7 +210,8 @@ def critic(
     from training.critic.train import train_critic
     from training.recipe import CriticRecipe
 
-    typer.echo(train_critic(CriticRecipe.read(recipe, overrides or ()), labels or [], run))
+    settings = CriticRecipe.read(recipe, overrides or ())
+    typer.echo(train_critic(settings, labels or [], run, start))
 
 
 @app.command()

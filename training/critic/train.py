@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from models.critic import blank_critic, encode
+from models.critic import blank_critic, encode, load_critic
 from models.hashing import file_sha256, json_sha256
 from models.machine.precision import has_gpu
 from models.manifest import DETECTOR_WEIGHTS, CriticManifest
@@ -53,15 +53,19 @@ class CriticRows(Dataset[dict[str, object]]):
         return {**row, "labels": [self.targets[index]], "length": len(row["input_ids"])}
 
 
-def train_critic(recipe: CriticRecipe, labels: Sequence[Path], run: Path) -> Path:
+def train_critic(
+    recipe: CriticRecipe, labels: Sequence[Path], run: Path, start: Path | None = None
+) -> Path:
     """Train a critic, or resume an interrupted run, and return the artefact's folder.
 
     Args:
         recipe: settings of the run.
         labels: files of answers that readers marked; a third of the messages is held out.
         run: folder of the run; it gets checkpoints, results and the artefact.
+        start: critic from which training goes on; None: the base weights with a new head.
 
     Raises:
+        ManifestError: `start` does not match its manifest or has other base weights.
         ReadingError: a file of labels cannot be read.
         RecipeError: the run was started with another recipe or other data.
     """
@@ -69,11 +73,12 @@ def train_critic(recipe: CriticRecipe, labels: Sequence[Path], run: Path) -> Pat
     labelled = read_labels(labels)
     rows = training_rows(recipe) + read_rows(labelled, recipe.label_repeats)
     data_hash = json_sha256([[row.conversation, row.answer, row.target] for row in rows])
-    open_run(run, recipe, {"training": data_hash})
+    first = CriticManifest.read(start) if start else None
+    open_run(run, recipe, {"training": data_hash, "start": first.content_hash if first else ""})
     set_seed(recipe.seed)
     prepare_machine(recipe.threads)
     base = materialize(recipe.base, console.print)
-    model = blank_critic(base.folder)
+    model = load_critic(first, start, base) if first and start else blank_critic(base.folder)
     model.get_input_embeddings().weight.requires_grad_(False)
     trainer = _make_trainer(model, CriticRows(rows, base.folder, recipe.max_tokens), recipe, run)
     console.print(f"{len(rows)} training rows, base {base.name}")

@@ -113,6 +113,22 @@ def test_finished_run_is_not_trained_again(recipe: CriticRecipe, labels: Path, r
         train_critic(recipe, [], run)
 
 
+def weights(critic: Critic) -> dict[str, torch.Tensor]:
+    return critic.model.state_dict()
+
+
+def test_training_goes_on_from_an_earlier_critic(
+    recipe: CriticRecipe, labels: Path, run: Path, tmp_path: Path
+) -> None:
+    still = recipe.model_copy(update={"learning_rate": 1e-9, "warmup_steps": 0})
+    earlier = Critic(run / "artifact")
+    went_on = Critic(train_critic(still, [labels], tmp_path / "next", start=run / "artifact"))
+    afresh = Critic(train_critic(still, [labels], tmp_path / "new"))
+    name = "classifier.weight"
+    assert torch.allclose(weights(went_on)[name], weights(earlier)[name], atol=1e-4)
+    assert not torch.allclose(weights(afresh)[name], weights(earlier)[name], atol=1e-4)
+
+
 def test_rejects_weights_that_are_not_those_of_the_manifest(run: Path, tmp_path: Path) -> None:
     for file in (run / "artifact").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
