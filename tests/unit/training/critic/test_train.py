@@ -114,7 +114,8 @@ def test_finished_run_is_not_trained_again(recipe: CriticRecipe, labels: Path, r
 
 
 def weights(critic: Critic) -> dict[str, torch.Tensor]:
-    return critic.model.state_dict()
+    tensors: dict[str, torch.Tensor] = critic.model.state_dict()
+    return tensors
 
 
 def test_training_goes_on_from_an_earlier_critic(
