@@ -226,7 +226,7 @@ class VllmEngine:
 
 def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path, max_rank: int) -> None:
     """Write the sum of adapters whose folders still hold the versions that were loaded."""
-    from serve.engine.blend import write_blend
+    from models.blend import write_blend
 
     for version, source, _ in parts:
         if not version.endswith(adapter_hash(source)[:12]):

@@ -13,6 +13,7 @@ import models
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
 NEED_TORCH = {
     "models.attention",
+    "models.blend",
     "models.critic",
     "models.detector.base",
     "models.detector.factory",
