@@ -15,6 +15,8 @@ from typing import Any
 from serve.config import HttpConfig
 from serve.errors import ServingError
 
+LOG_BYTES = 32 * 2**20  # of a log file before it is rotated
+LOG_BACKUPS = 4  # rotated files that are kept
 PROXY_MARGIN_S = 2  # a replica ends a request that timed out itself
 RAY_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -42,6 +44,9 @@ RAY_VARIABLES = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     # Otherwise a replica's output waits in Serve's log until there are a thousand lines.
     "RAY_SERVE_LOG_TO_STDERR": "1",
+    # Without the first one, Ray does not rotate the output of a replica, where the request log is.
+    "RAY_ROTATION_MAX_BYTES": str(LOG_BYTES),
+    "RAY_ROTATION_BACKUP_COUNT": str(LOG_BACKUPS),
     # A hung replica does not react to a graceful stop.
     "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
