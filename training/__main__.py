@@ -167,6 +167,35 @@ def evaluate(
 
 
 @app.command()
+def intensity(
+    adapters: Adapters = ARTIFACTS / "adapters",
+    base: Annotated[str, typer.Option(help="base weights of the adapters")] = "gemma-3-270m",
+    judge: Annotated[Path, typer.Option(help="folder of the judge")] = ARTIFACTS / "judge",
+    out: Annotated[Path, typer.Option(help="folder of page, plot and answers")] = Path(
+        "runs/intensity"
+    ),
+    per_persona: Annotated[
+        int | None, typer.Option(min=1, help="messages of each persona; default: all 40")
+    ] = None,
+) -> None:
+    """Measure the answers of all personas at intensities of 0, 0.5, 1 and 1.5."""
+    from models.weights.cache import materialize
+    from training.evaluation.intensity.curve import CurveSettings, answer_levels, curve_of
+    from training.evaluation.intensity.page import write_curve
+    from training.evaluation.personas import PersonaArtifacts
+    from training.evaluation.sense.encoder import SentenceEncoder
+    from training.runs.machine import prepare_machine
+    from training.runs.progress import console, quiet_libraries
+
+    quiet_libraries()
+    prepare_machine()
+    artifacts = PersonaArtifacts(base, adapters, judge)
+    encoder = SentenceEncoder(materialize(artifacts.encoder).folder)
+    answers = answer_levels(artifacts, CurveSettings(per_persona=per_persona), console.print)
+    typer.echo(write_curve(curve_of(answers, encoder), answers, base, out))
+
+
+@app.command()
 def safety(
     recipe: Recipe = "safety-minilm-l6",
     run: Run = Path("runs/safety"),

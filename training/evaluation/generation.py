@@ -79,18 +79,26 @@ class PersonaGenerator:
             self.model.load_adapter(adapters[persona], adapter_name=persona)
 
     def generate(
-        self, arm: Arm, persona: Emotion, messages: Sequence[str], settings: SamplingSettings
+        self,
+        arm: Arm,
+        persona: Emotion,
+        messages: Sequence[str],
+        settings: SamplingSettings,
+        one_line: bool | None = None,
     ) -> list[GeneratedAnswer]:
         """Generate one answer per message, in order. `arm` is one of `GENERATED`.
 
-        The same seed, messages and machine give the same answers.
+        The same seed, messages and machine give the same answers. `one_line` ends answers at a
+        line end, as serving does for every persona; None: only in the arms of `ONE_LINE`.
         """
+        one_line = arm in ONE_LINE if one_line is None else one_line
         torch.manual_seed(settings.seed)
         prompts = [self._prompt(arm, persona, message) for message in messages]
         answers: list[GeneratedAnswer] = []
         for start in range(0, len(prompts), BATCH_SIZE):
             batch = prompts[start : start + BATCH_SIZE]
-            answers += self._generate_batch(arm, persona, batch, settings)
+            output = self._generate_batch(arm, persona, batch, self._arguments(settings, one_line))
+            answers += [self._decode(one_line, row) for row in output]
         return answers
 
     @torch.inference_mode()
@@ -119,9 +127,10 @@ class PersonaGenerator:
 
     @torch.inference_mode()
     def _generate_batch(
-        self, arm: Arm, persona: Emotion, prompts: list[list[int]], settings: SamplingSettings
-    ) -> list[GeneratedAnswer]:
-        arguments = self._padded(prompts) | self._sampling_arguments(arm, settings)
+        self, arm: Arm, persona: Emotion, prompts: list[list[int]], sampling: dict[str, Any]
+    ) -> list[list[int]]:
+        """Return the new token ids of each row."""
+        arguments = self._padded(prompts) | sampling
         if arm is Arm.ADAPTER:
             self.model.set_adapter(persona)
             output = self.model.generate(**arguments)
@@ -129,7 +138,8 @@ class PersonaGenerator:
             with self.model.disable_adapter():
                 output = self.model.generate(**arguments)
         width = arguments["input_ids"].shape[1]
-        return [self._decode(arm, row) for row in output[:, width:].tolist()]
+        found: list[list[int]] = output[:, width:].tolist()
+        return found
 
     def _padded(self, prompts: list[list[int]]) -> dict[str, Any]:
         """Pad the prompts on the left to one width; return ids and mask `(batch, width)`."""
@@ -142,9 +152,9 @@ class PersonaGenerator:
             "attention_mask": torch.tensor(mask, device=device),
         }
 
-    def _sampling_arguments(self, arm: Arm, settings: SamplingSettings) -> dict[str, Any]:
+    def _arguments(self, settings: SamplingSettings, one_line: bool) -> dict[str, Any]:
         sampler = NucleusSampler(settings.temperature, settings.top_p)
-        stop_ids = self.encoder.line_end_ids() if arm in ONE_LINE else []
+        stop_ids = self.encoder.line_end_ids() if one_line else []
         return {
             "do_sample": False,
             "logits_processor": LogitsProcessorList([sampler] if settings.temperature > 0 else []),
@@ -153,10 +163,10 @@ class PersonaGenerator:
             "pad_token_id": self.encoder.eos_id,
         }
 
-    def _decode(self, arm: Arm, ids: list[int]) -> GeneratedAnswer:
+    def _decode(self, one_line: bool, ids: list[int]) -> GeneratedAnswer:
         ended = self.encoder.eos_id in ids
         text = self.encoder.text(ids[: ids.index(self.encoder.eos_id)] if ended else ids)
-        answer, stop, _ = text.partition(PERSONA_STOP if arm in ONE_LINE else BASE_STOP)
+        answer, stop, _ = text.partition(PERSONA_STOP if one_line else BASE_STOP)
         return GeneratedAnswer(answer.strip(), ended or bool(stop))
 
 

@@ -65,6 +65,34 @@ def hit_rates(arms: dict[str, ArmReport]) -> Markup:
         return svg(figure, "Hit rates of each arm, with and without emotion words")
 
 
+def level_curve(
+    levels: list[float], overall: list[Interval], lines: dict[str, tuple[str, list[float]]]
+) -> Markup:
+    """Plot shares over levels: the overall one with its intervals, and thin lines beneath it.
+
+    Args:
+        levels: the horizontal positions.
+        overall: share at each level.
+        lines: colour and shares of each thin line, by its name.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for name, (colour, shares) in lines.items():
+            axes.plot(levels, shares, color=colour, linewidth=1.2, label=name)
+        values = [each.value for each in overall]
+        below = [max(each.value - each.low, 0) for each in overall]
+        above = [max(each.high - each.value, 0) for each in overall]
+        axes.errorbar(
+            levels, values, [below, above], color=INK, linewidth=2.4, capsize=4, label="all"
+        )
+        axes.set(xlabel="intensity", ylabel="share with the persona's emotion", ylim=(0, 1.03))
+        axes.set_xticks(levels)
+        axes.grid(axis="y", color=GRID, linewidth=0.6)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        return svg(figure, "Share of answers with the emotion of the persona", transparent=False)
+
+
 def _bar(axes: Axes, height: float, rate: Interval, colour: str) -> None:
     whiskers = [[max(rate.value - rate.low, 0)], [max(rate.high - rate.value, 0)]]
     style = {"ecolor": INK, "elinewidth": 1, "capsize": 2.5}
@@ -79,11 +107,11 @@ def _square() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def svg(figure: Figure, label: str) -> Markup:
+def svg(figure: Figure, label: str, transparent: bool = True) -> Markup:
     """Return the `<svg>` element without file head and metadata, labelled for screen readers."""
     buffer = io.StringIO()
     metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    figure.savefig(buffer, format="svg", transparent=transparent, metadata=metadata)
     text = buffer.getvalue()
     element = text[text.index("<svg ") :]
     element = element.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

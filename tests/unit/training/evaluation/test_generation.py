@@ -158,6 +158,16 @@ def test_adapter_stops_at_a_line_end_and_the_base_does_not(
     assert stop_ids == [[eos], [eos], [eos, 7, 9], [eos, 7, 9]]
 
 
+def test_any_arm_can_be_one_line_as_in_serving(
+    generator: PersonaGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PromptEncoder, "line_end_ids", lambda self: [7])
+    model = EchoModel(generator, " One.\nTwo.")
+    found = generator.generate(Arm.INSTRUCTION, Emotion.JOY, MESSAGES[:1], GREEDY, one_line=True)
+    assert found == [GeneratedAnswer("One.", True)]
+    assert model.arguments[0]["eos_token_id"] == [generator.encoder.eos_id, 7]
+
+
 def test_adapter_with_random_weights_generates_one_line(generator: PersonaGenerator) -> None:
     settings = SamplingSettings(max_tokens=40, temperature=2, top_p=1)
     answers = generator.generate(Arm.ADAPTER, Emotion.FEAR, MESSAGES * 4, settings)
@@ -205,7 +215,7 @@ def test_adapters_change_the_answers_and_the_base_arm_is_the_bare_model(
     output = model.generate(
         input_ids=torch.tensor([ids]), do_sample=False, max_new_tokens=GREEDY.max_tokens
     )
-    assert bare == generator._decode(Arm.BASE, output[0, len(ids) :].tolist())
+    assert bare == generator._decode(False, output[0, len(ids) :].tolist())
 
 
 def test_only_the_settings_decide_the_sampling(generator: PersonaGenerator) -> None:
