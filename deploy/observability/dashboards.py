@@ -91,6 +91,12 @@ DASHBOARDS: dict[str, tuple[Panel, ...]] = {
         Panel("First token", "ms", quantiles("fye_first_token_ms")),
         Panel("Whole answer", "ms", quantiles("fye_total_ms")),
         Panel("Texts in a detector batch", "short", quantiles("fye_batch_texts")),
+        Panel("Critic", "ms", quantiles("fye_critic_ms")),
+        Panel(
+            "Answers with fewer candidates or without a score",
+            "ops",
+            {"{{reason}}": rate("fye_candidate_fallbacks", "reason")},
+        ),
         Panel(
             "Detector errors and retries",
             "ops",
