@@ -70,10 +70,10 @@ def _thread_variables() -> dict[str, str]:
 def engine_arguments(
     base: Path, hardware: HardwareProfile, limits: EngineLimits, tracing: TracingConfig = NO_TRACES
 ) -> dict[str, Any]:
-    """Return the arguments of `AsyncEngineArgs`. The type is bf16: Gemma is unstable in fp16."""
+    """Return the arguments of `AsyncEngineArgs`."""
     arguments: dict[str, Any] = {
         "model": str(base),
-        "dtype": "bfloat16",
+        "dtype": _dtype(hardware.device),
         "max_model_len": limits.max_model_len,
         "max_num_seqs": limits.max_num_seqs,
         "tensor_parallel_size": hardware.tensor_parallel_size,
@@ -93,6 +93,13 @@ def engine_arguments(
         arguments["max_cpu_loras"] = limits.max_loras
         arguments["max_lora_rank"] = limits.max_lora_rank
     return arguments
+
+
+def _dtype(device: str) -> str:
+    """Return bf16, or float32 on a CPU that computes faster in it; Gemma is unstable in fp16."""
+    from models.machine.precision import fastest_dtype
+
+    return "bfloat16" if device == "cuda" else str(fastest_dtype("cpu")).removeprefix("torch.")
 
 
 def sampling_params(sampling: Sampling) -> Any:

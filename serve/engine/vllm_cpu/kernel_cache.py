@@ -15,6 +15,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -30,18 +31,20 @@ class CompilerError(Exception):
     """The compiler is missing or failed."""
 
 
-def load_library(source: Path) -> ctypes.CDLL:
+def load_library(source: Path, *defines: str) -> ctypes.CDLL:
     """Load the compiled library of a C source, and compile it first if it is not in the cache.
+
+    `defines` are macros that are defined for it.
 
     Without a usable cache folder it is compiled for this process alone. Raises CompilerError.
     """
-    key = _cache_key(source)
+    flags = (*FLAGS, *(f"-D{name}" for name in defines))
     try:
-        return ctypes.CDLL(str(_cached_library(source, key)))
+        return ctypes.CDLL(str(_cached_library(source, flags)))
     except OSError as error:
         log.warning("Cannot use the kernel cache %s: %s", cache_folder(), error)
     with tempfile.TemporaryDirectory() as folder:
-        library = _compile(source, Path(folder) / f"{source.stem}.so")
+        library = _compile(source, flags, Path(folder) / f"{source.stem}.so")
         return ctypes.CDLL(str(library))  # stays mapped after the file is deleted
 
 
@@ -51,28 +54,28 @@ def cache_folder() -> Path:
     return (Path(root) if root else user_cache_path("face-your-emotions")) / "kernels"
 
 
-def _cache_key(source: Path) -> str:
-    macros = _run_compiler(*FLAGS, *MACROS)
-    content = b"\0".join([source.read_bytes(), " ".join(FLAGS).encode(), macros])
+def _cache_key(source: Path, flags: Sequence[str]) -> str:
+    macros = _run_compiler(*flags, *MACROS)
+    content = b"\0".join([source.read_bytes(), " ".join(flags).encode(), macros])
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _cached_library(source: Path, key: str) -> Path:
+def _cached_library(source: Path, flags: Sequence[str]) -> Path:
     """Return the library's path. Raises OSError if the folder is not writable."""
     folder = cache_folder()
-    library = folder / f"{source.stem}-{key}.so"
+    library = folder / f"{source.stem}-{_cache_key(source, flags)}.so"
     if library.is_file():
         return library
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{library.stem}.lock", timeout=LOCK_TIMEOUT_S):
         if not library.is_file():
             with tempfile.TemporaryDirectory(dir=folder) as partial:
-                _compile(source, Path(partial) / library.name).rename(library)
+                _compile(source, flags, Path(partial) / library.name).rename(library)
     return library
 
 
-def _compile(source: Path, library: Path) -> Path:
-    _run_compiler(*FLAGS, "-o", str(library), str(source))
+def _compile(source: Path, flags: Sequence[str], library: Path) -> Path:
+    _run_compiler(*flags, "-o", str(library), str(source))
     return library
 
 

@@ -2,7 +2,7 @@
 
 Gemma's LM head has a row for each of 262,144 tokens: 335 of the 536 MB of weights that Gemma 3 270M
 reads for a token. In int8 it is half of that, and processors multiply int8 twice as fast as bf16.
-The logits of the `EXACT` most likely tokens of each row are computed again from the bf16 weights in
+The logits of the `EXACT` most likely tokens of each row are computed again from the weights in
 float32, which is more precise than vLLM's own bf16. All others have the error of int8 rounding.
 
 Method: symmetric 8 bits with a scale for each row of the weights and of the input (Dettmers et al.
@@ -23,10 +23,10 @@ QUANTIZE_ROWS = 8_192  # rows of the weights at a time, to limit the memory for 
 INT8_MAX = 127
 
 
-def is_large_bf16(weight: torch.Tensor) -> bool:
-    """Tell whether a weight is a large bf16 LM head on a CPU."""
-    is_bf16 = weight.device.type == "cpu" and weight.dtype is torch.bfloat16
-    return is_bf16 and len(weight) >= MIN_VOCABULARY
+def is_large(weight: torch.Tensor) -> bool:
+    """Tell whether a weight is a large LM head on a CPU, in bf16 or float32."""
+    on_cpu = weight.device.type == "cpu" and weight.dtype in {torch.bfloat16, torch.float32}
+    return on_cpu and len(weight) >= MIN_VOCABULARY
 
 
 class Int8LMHead:
@@ -48,7 +48,7 @@ class Int8LMHead:
     def __call__(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return float32 logits. `weight` is the bf16 weight that was quantized."""
+        """Return float32 logits. `weight` is what was quantized."""
         rows = x.reshape(-1, x.shape[-1]).float()
         logits = self.int8_logits(rows)
         _, tokens = top_logits(logits, min(EXACT, len(weight)))

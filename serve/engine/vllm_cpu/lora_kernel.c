@@ -1,13 +1,34 @@
-/* Adds each row's own LoRA to the output of a linear layer, in bf16 on a CPU:
+/* Adds each row's own LoRA to the output of a linear layer, on a CPU:
    y[t] += B[slot] A[slot] x[t].
+
+   It is compiled for bf16, or with FLOAT32 defined for float32.
 
    A row reads only the weights of its own adapter, so the work grows with the rank and not with
    the number of adapters. Sums are float32. Method: the batched gather-matrix-vector products of
    Punica (Chen et al. 2023, arXiv:2310.18547). */
 #include <stdint.h>
 
-typedef uint16_t bf16;
 typedef int64_t i64;
+
+#ifdef FLOAT32
+typedef float real;
+
+static inline float to_float(real number) { return number; }
+
+static inline real to_real(float number) { return number; }
+#else
+typedef uint16_t real; /* real */
+
+static inline float to_float(real number) {
+    union { uint32_t bits; float value; } wide = {(uint32_t)number << 16};
+    return wide.value;
+}
+
+static inline real to_real(float number) { /* round to nearest, ties to even */
+    union { float value; uint32_t bits; } wide = {number};
+    return (real)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
+}
+#endif
 
 enum {
     BLOCK = 4,    /* rows of A or B read at once; as in lora_kernel.py */
@@ -15,24 +36,14 @@ enum {
 };
 
 typedef struct { /* one slice of a packed layer, such as q of qkv */
-    const bf16 *a; /* (slots, max_rank, inputs) */
-    const bf16 *b; /* (slots, max_rank, outputs) */
+    const real *a; /* (slots, max_rank, inputs) */
+    const real *b; /* (slots, max_rank, outputs) */
     i64 outputs;
 } slice;
 
-static inline float to_float(bf16 number) {
-    union { uint32_t bits; float value; } wide = {(uint32_t)number << 16};
-    return wide.value;
-}
-
-static inline bf16 to_bf16(float number) { /* round to nearest, ties to even */
-    union { float value; uint32_t bits; } wide = {number};
-    return (bf16)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
-}
-
 /* hidden[0:4] = a[0:4] @ x */
-static void shrink(const float *x, const bf16 *a, i64 inputs, float *hidden) {
-    const bf16 *a0 = a, *a1 = a + inputs, *a2 = a + 2 * inputs, *a3 = a + 3 * inputs;
+static void shrink(const float *x, const real *a, i64 inputs, float *hidden) {
+    const real *a0 = a, *a1 = a + inputs, *a2 = a + 2 * inputs, *a3 = a + 3 * inputs;
     float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
 #pragma omp simd reduction(+ : s0, s1, s2, s3)
     for (i64 i = 0; i < inputs; i++) {
@@ -45,8 +56,8 @@ static void shrink(const float *x, const bf16 *a, i64 inputs, float *hidden) {
 }
 
 /* sum += hidden[0:4] @ b[0:4] */
-static void expand(float *sum, const float *hidden, const bf16 *b, i64 outputs, i64 columns) {
-    const bf16 *b0 = b, *b1 = b + outputs, *b2 = b + 2 * outputs, *b3 = b + 3 * outputs;
+static void expand(float *sum, const float *hidden, const real *b, i64 outputs, i64 columns) {
+    const real *b0 = b, *b1 = b + outputs, *b2 = b + 2 * outputs, *b3 = b + 3 * outputs;
     const float h0 = hidden[0], h1 = hidden[1], h2 = hidden[2], h3 = hidden[3];
 #pragma omp simd
     for (i64 i = 0; i < columns; i++)
@@ -54,7 +65,7 @@ static void expand(float *sum, const float *hidden, const bf16 *b, i64 outputs, 
                   h3 * to_float(b3[i]);
 }
 
-static void add_slice(bf16 *y, const float *x, const bf16 *a, const bf16 *b, i64 inputs,
+static void add_slice(real *y, const float *x, const real *a, const real *b, i64 inputs,
                       i64 outputs, i64 rank) {
     float hidden[rank], sum[COLUMNS];
     for (i64 r = 0; r < rank; r += BLOCK) shrink(x, a + r * inputs, inputs, hidden + r);
@@ -65,18 +76,18 @@ static void add_slice(bf16 *y, const float *x, const bf16 *a, const bf16 *b, i64
         for (i64 r = 0; r < rank; r += BLOCK)
             expand(sum, hidden + r, b + r * outputs + from, outputs, columns);
 #pragma omp simd
-        for (i64 i = 0; i < columns; i++) y[from + i] = to_bf16(sum[i]);
+        for (i64 i = 0; i < columns; i++) y[from + i] = to_real(sum[i]);
     }
 }
 
-static void add_row(bf16 *y, const bf16 *x, const slice *slices, i64 n_slices, i64 inputs,
+static void add_row(real *y, const real *x, const slice *slices, i64 n_slices, i64 inputs,
                     i64 slot, i64 max_rank, i64 rank) {
     float wide[inputs];
 #pragma omp simd
     for (i64 i = 0; i < inputs; i++) wide[i] = to_float(x[i]);
     for (i64 s = 0; s < n_slices; s++) {
         const i64 outputs = slices[s].outputs, first = slot * max_rank;
-        const bf16 *a = slices[s].a + first * inputs, *b = slices[s].b + first * outputs;
+        const real *a = slices[s].a + first * inputs, *b = slices[s].b + first * outputs;
         add_slice(y, wide, a, b, inputs, outputs, rank);
         y += outputs;
     }
@@ -85,7 +96,7 @@ static void add_row(bf16 *y, const bf16 *x, const slice *slices, i64 n_slices, i
 /* slots: (rows,), -1 for a row without an adapter; ranks: (n_slots,), the rank in use, 0 for an
    empty slot. max_rank is a multiple of BLOCK, and the weights between a slot's rank and max_rank
    are zero. */
-void add_lora(bf16 *y, i64 y_stride, const bf16 *x, i64 x_stride, i64 rows, i64 inputs,
+void add_lora(real *y, i64 y_stride, const real *x, i64 x_stride, i64 rows, i64 inputs,
               const slice *slices, i64 n_slices, const i64 *slots, const i64 *ranks, i64 n_slots,
               i64 max_rank) {
     i64 adapted = 0;
@@ -95,7 +106,7 @@ void add_lora(bf16 *y, i64 y_stride, const bf16 *x, i64 x_stride, i64 rows, i64 
         const i64 slot = slots[t];
         if (slot < 0 || slot >= n_slots || ranks[slot] == 0) continue;
         const i64 rank = (ranks[slot] + BLOCK - 1) / BLOCK * BLOCK;
-        bf16 *out = y + t * y_stride;
+        real *out = y + t * y_stride;
         add_row(out, x + t * x_stride, slices, n_slices, inputs, slot, max_rank, rank);
     }
 }

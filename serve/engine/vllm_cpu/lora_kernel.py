@@ -1,7 +1,8 @@
 """LoRA operator for CPUs: adds each row's own adapter to the output of a linear layer.
 
 There are two implementations with the same result: lora_kernel.c, compiled on first use, and
-`masked_product` in PyTorch, for machines without a compiler and for types other than bfloat16.
+`masked_product` in PyTorch, for machines without a compiler and for types other than bfloat16 and
+float32.
 
 Shapes: x (rows, inputs); y (rows, outputs of all slices); slots (rows,), -1 without an adapter;
 ranks (slots,), the rank in use. A slice is one part of a packed layer, such as q of qkv. Its A is
@@ -22,6 +23,7 @@ from serve.engine.vllm_cpu.kernel_cache import CompilerError, load_library
 log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("lora_kernel.c")
 BLOCK = 4  # as in lora_kernel.c
+DEFINES: dict[torch.dtype, tuple[str, ...]] = {torch.bfloat16: (), torch.float32: ("FLOAT32",)}
 Tensors = list[torch.Tensor]
 
 
@@ -48,7 +50,7 @@ def add_lora_(  # noqa: PLR0913, PLR0917 (the parameters of vLLM's operator)
     ranks: torch.Tensor,
 ) -> None:
     """Add each row's adapter to y in place. `slots` may be longer than x, as a buffer is."""
-    kernel = kernel_or_reason()
+    kernel = kernel_or_reason(y.dtype) if y.dtype in DEFINES else ""
     if isinstance(kernel, str) or not _is_supported(y, x, *a, *b) or a[0].shape[2] % BLOCK:
         masked_product(y, x, a, b, slots[: x.shape[0]])
         return
@@ -87,18 +89,20 @@ def masked_product(
 
 
 def _is_supported(y: torch.Tensor, x: torch.Tensor, *weights: torch.Tensor) -> bool:
-    is_bf16 = all(tensor.dtype is torch.bfloat16 for tensor in (y, x, *weights))
-    return is_bf16 and y.stride(1) == x.stride(1) == 1
+    is_one_type = all(tensor.dtype is y.dtype for tensor in (x, *weights))
+    return is_one_type and y.stride(1) == x.stride(1) == 1
 
 
 @cache
-def kernel_or_reason() -> "Callable[..., None] | str":
+def kernel_or_reason(dtype: torch.dtype = torch.bfloat16) -> "Callable[..., None] | str":
     """Return `add_lora` of lora_kernel.c, or the reason why there is none in this process.
+
+    `dtype` is one of `DEFINES`.
 
     The first call on a machine compiles it, which takes about a second.
     """
     try:
-        function = load_library(SOURCE).add_lora
+        function = load_library(SOURCE, *DEFINES[dtype]).add_lora
     except CompilerError as error:
         log.warning("LoRA uses PyTorch's operators, which are slower: %s", error)
         return str(error)

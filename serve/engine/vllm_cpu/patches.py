@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from serve.engine.vllm_cpu.lm_head import Int8LMHead, is_large_bf16
+from serve.engine.vllm_cpu.lm_head import Int8LMHead, is_large
 from serve.engine.vllm_cpu.lora_kernel import lay_out, used_rank
 from serve.engine.vllm_cpu.sampling import random_uniform, sample
 
@@ -54,13 +54,13 @@ def replace_sampler() -> None:
 
 
 def replace_lm_head() -> None:
-    """Use the int8 LM head for large bf16 vocabularies."""
+    """Use the int8 LM head for large vocabularies."""
     from vllm.model_executor.layers.vocab_parallel_embedding import UnquantizedEmbeddingMethod
 
     stock = UnquantizedEmbeddingMethod.process_weights_after_loading
 
     def process_weights_after_loading(self: Any, layer: Any) -> None:
-        if is_large_bf16(layer.weight):
+        if is_large(layer.weight):
             layer.cpu_linear = Int8LMHead(layer.weight)  # vLLM's `apply` calls it
         else:
             stock(self, layer)

@@ -5,7 +5,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from models.machine import precision
 from serve.capacity import EngineLimits
 from serve.config import HardwareProfile, TracingConfig
 from serve.engine.vllm_args import check_bf16, engine_arguments, set_environment
@@ -41,7 +43,6 @@ def test_arguments_carry_the_derived_limits(hardware: HardwareProfile) -> None:
     arguments = engine_arguments(BASE, hardware, ADAPTERS)
     expected = {
         "model": "weights",
-        "dtype": "bfloat16",
         "max_model_len": 512,
         "max_num_seqs": 7,
         "tensor_parallel_size": hardware.tensor_parallel_size,
@@ -51,6 +52,25 @@ def test_arguments_carry_the_derived_limits(hardware: HardwareProfile) -> None:
         "max_lora_rank": 16,
     }
     assert {name: arguments[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("hardware", "fastest", "expected"),
+    [
+        (CPU, torch.float32, "float32"),
+        (CPU, torch.bfloat16, "bfloat16"),
+        (CUDA, torch.float32, "bfloat16"),
+    ],
+    ids=["cpu without bf16", "cpu with bf16", "cuda"],
+)
+def test_a_cpu_computes_in_the_type_that_is_fastest(
+    hardware: HardwareProfile,
+    fastest: torch.dtype,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "fastest_dtype", lambda _: fastest)
+    assert engine_arguments(BASE, hardware, ADAPTERS)["dtype"] == expected
 
 
 def test_no_lora_arguments_without_adapters() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,9 +30,9 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     compiled: list[Path] = []
     compile_ = kernel_cache._compile
 
-    def record(source: Path, library: Path) -> Path:
+    def record(source: Path, flags: Sequence[str], library: Path) -> Path:
         compiled.append(library)
-        return compile_(source, library)
+        return compile_(source, flags, library)
 
     monkeypatch.setattr(kernel_cache, "_compile", record)
     return compiled
@@ -39,6 +40,17 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def libraries() -> list[Path]:
     return list(cache_folder().glob("*.so"))
+
+
+def test_each_set_of_macros_gets_a_library_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "chosen.c"
+    source.write_text(
+        "#ifdef OTHER\nint answer(void) { return 2; }\n#else\n"
+        "int answer(void) { return 1; }\n#endif\n"
+    )
+    assert load_library(source).answer() == 1
+    assert load_library(source, "OTHER").answer() == 2
+    assert load_library(source).answer() == 1
 
 
 def test_compiles_once_and_loads_from_the_cache_afterwards(
