@@ -28,6 +28,7 @@ from serve.adapters.registry import (
     Version,
 )
 from serve.adapters.replica_reports import ReplicaReports
+from serve.adapters.trial import Trial
 from serve.capacity import adapter_slots
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused
@@ -92,20 +93,28 @@ class AdapterController:
             )
             return await self._save()
 
-    async def promote(self, name: str) -> ControllerStatus:
-        """Use a published version for all new requests of its persona.
+    async def promote(self, name: str, share: float = 1) -> ControllerStatus:
+        """Use a published version for all new requests of its persona, or on trial.
+
+        Args:
+            name: of the version.
+            share: part of the conversations that it answers; below 1 it is on trial until it is
+                promoted or rolled back.
 
         Raises:
-            AdapterRefused: the version is not published.
+            AdapterRefused: the version is not published, or cannot be on trial.
             NotReady: not every replica switched in time; the change was undone.
         """
         async with self._changing():
-            changed = self._releases.promote(name)
-            persona = next(one.persona for one in changed.versions if one.name == name)
+            persona = self._releases.find(name).persona
+            if share < 1:
+                changed = self._releases.try_out(Trial(name=name, share=share))
+            else:
+                changed = self._releases.promote(name)
             return await self._switch(changed, persona)
 
     async def rollback(self, persona: str) -> ControllerStatus:
-        """Use the persona's previous version again.
+        """Use the persona's previous version again, or end the trial of a version.
 
         Raises:
             AdapterRefused: there is no previous version.
@@ -117,8 +126,13 @@ class AdapterController:
     async def _switch(self, changed: Releases, persona: str) -> ControllerStatus:
         """Wait for this persona only: another one may lack its version."""
         self._set(changed)
-        name = changed.aliases.get(persona)
-        await self._reports.wait_until(lambda report: report.aliases.get(persona) == name, name)
+        name, trial = changed.aliases.get(persona), changed.trials.get(persona)
+        await self._reports.wait_until(
+            lambda report: (
+                (report.aliases.get(persona), report.trials.get(persona)) == (name, trial)
+            ),
+            trial.name if trial else name,
+        )
         return await self._save()
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """Desired state of the adapters: immutable values, and what replicas and operators see of them.
 
 publish -> resident but unused -> promote -> used for new requests -> rollback -> previous one
+                               -> try_out -> used for a share of them -> promote, or rollback
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pydantic import Field
 from models.emotions import LABELS
 from models.personas import Persona, PersonaName
 from models.schema import FrozenModel
+from serve.adapters.trial import Trial
 from serve.errors import AdapterRefused
 
 SYNC_INTERVAL_S = 1.0  # time between two reports of a responder replica
@@ -42,12 +44,14 @@ class Releases(FrozenModel):
         promoted: names of promoted versions by persona. The last is in use; rollback removes it.
         configured: names of the versions that the configuration file led to.
         revision: number of changes since then.
+        trials: version on trial beside the one in use, by persona.
     """
 
     versions: tuple[Version, ...] = ()
     promoted: dict[PersonaName, tuple[str, ...]] = Field(default_factory=dict)
     configured: tuple[str, ...] = ()
     revision: int = 0
+    trials: dict[PersonaName, Trial] = Field(default_factory=dict)
 
     @classmethod
     def initial(cls, versions: Iterable[Version]) -> Self:
@@ -72,6 +76,15 @@ class Releases(FrozenModel):
             if version.added_persona and version.name in in_use
         }
 
+    def share_of(self, version: Version) -> float:
+        """Return the part of its persona's conversations that a version answers."""
+        trial = self.trials.get(version.persona)
+        if trial and trial.name == version.name:
+            return trial.share
+        if self.aliases.get(version.persona) != version.name:
+            return 0.0
+        return round(1 - trial.share, 6) if trial else 1.0
+
     def supersedes(self, other: Self) -> bool:
         """Return whether this is a later state than `other` of the same configuration."""
         return self.configured == other.configured and self.revision > other.revision
@@ -86,7 +99,7 @@ class Releases(FrozenModel):
         """
         if any(version.name == known.name for known in self.versions):
             raise AdapterRefused(f"{version.name} is already published; promote it to use it")
-        in_use = set(self.aliases.values())
+        in_use = {*self.aliases.values(), *(trial.name for trial in self.trials.values())}
         idle = [known for known in self.versions if known.name not in in_use]
         free = capacity - (len(self.versions) - len(idle)) - 1
         if free < 0:
@@ -98,27 +111,54 @@ class Releases(FrozenModel):
         return self.model_copy(update={"versions": (*resident, version)})
 
     def promote(self, name: str) -> Self:
-        """Return a state in which the named version is used for its persona.
+        """Return a state in which the named version is used for its persona. A trial of it ends.
 
         Raises:
             AdapterRefused: the version is not resident.
         """
+        version = self.find(name)
+        earlier = tuple(known for known in self.promoted.get(version.persona, ()) if known != name)
+        promoted = self.promoted | {version.persona: (*earlier, name)}
+        ended = self._without_trial(version.persona)
+        return ended.model_copy(update={"promoted": promoted})
+
+    def try_out(self, trial: Trial) -> Self:
+        """Return a state in which a version answers a share of its persona's conversations.
+
+        Raises:
+            AdapterRefused: the version is not resident, or there is no other one to compare with.
+        """
+        persona = self.find(trial.name).persona
+        if self.aliases.get(persona) in {None, trial.name}:
+            raise AdapterRefused(
+                f"{trial.name} has no other version of {persona} in use beside it; promote it"
+                " without a share"
+            )
+        return self.model_copy(update={"trials": self.trials | {persona: trial}})
+
+    def find(self, name: str) -> Version:
+        """Return a resident version. Raises AdapterRefused if there is none of that name."""
         version = next((known for known in self.versions if known.name == name), None)
         if version is None:
             published = ", ".join(known.name for known in self.versions)
             raise AdapterRefused(f"{name} is not published; published versions: {published}")
-        earlier = tuple(known for known in self.promoted.get(version.persona, ()) if known != name)
-        promoted = self.promoted | {version.persona: (*earlier, name)}
-        return self.model_copy(update={"promoted": promoted})
+        return version
+
+    def _without_trial(self, persona: str) -> Self:
+        left = {known: trial for known, trial in self.trials.items() if known != persona}
+        return self.model_copy(update={"trials": left})
 
     def rollback(self, persona: str) -> Self:
         """Return a state in which the persona's previous version is used.
 
-        An added persona without a previous resident version is no longer available.
+        If there is a trial, only that ends, and the version in use stays. An added persona
+        without a previous resident version is no longer available.
 
         Raises:
             AdapterRefused: the persona is unknown, or built in without an earlier resident version.
         """
+        if persona in self.trials:
+            return self._without_trial(persona)
         *earlier, _ = self.promoted.get(persona, ("",))
         resident = {version.name for version in self.versions}
         left = tuple(name for name in earlier if name in resident)
@@ -140,6 +180,7 @@ class ReplicaReport:
         rejected: reason by name, for every version that failed validation.
         aliases: name of the version in use, by persona.
         desired: last state that the replica received from a controller.
+        trials: version on trial, by persona.
     """
 
     replica: str
@@ -147,6 +188,7 @@ class ReplicaReport:
     rejected: dict[str, str]
     aliases: dict[str, str]
     desired: Releases | None = None
+    trials: dict[str, Trial] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,9 @@ class Administrator:
             raise
         finally:
             used = [version.name for version in versions if version.promoted]
+            tried = {one.name: one.share for one in versions if one.share and not one.promoted}
             ids = {"action": action, "subject": subject, "outcome": outcome, "promoted": used}
-            self._log.info("admin", **self._ids, **ids)
+            self._log.info("admin", **self._ids, **ids, **({"tried": tried} if tried else {}))
         return versions
 
 
@@ -67,6 +68,9 @@ class Promote(FrozenModel):
     """Version to promote."""
 
     name: Annotated[str, Field(min_length=1, max_length=128)]
+    share: float = Field(
+        default=1, gt=0, le=1, description="of conversations; below 1 the version is on trial"
+    )
 
 
 class Rollback(FrozenModel):
@@ -81,6 +85,7 @@ class VersionOut(BaseModel):
     name: str
     persona: str
     promoted: bool
+    share: float = Field(description="part of its persona's conversations that it answers")
     resident: int = Field(description="replicas that have loaded it")
     replicas: int
 
@@ -100,13 +105,14 @@ async def publish(body: Publish, responder: ResponderDep, admin: AdminDep) -> li
 
 @router.post("/promote")
 async def promote(body: Promote, responder: ResponderDep, admin: AdminDep) -> list[VersionOut]:
-    """Promote a version. Every request after this response is answered by it."""
-    return await admin.change("promote", body.name, responder.promote_adapter(body.name))
+    """Promote a version. Every request, or its share of them, is answered by it after this."""
+    changing = responder.promote_adapter(body.name, body.share)
+    return await admin.change("promote", body.name, changing)
 
 
 @router.post("/rollback")
 async def rollback(body: Rollback, responder: ResponderDep, admin: AdminDep) -> list[VersionOut]:
-    """Promote the version before. An added persona without one is removed."""
+    """End a trial, or promote the version before. An added persona without one is removed."""
     persona = body.persona
     return await admin.change("rollback", persona, responder.roll_back_adapter(persona))
 
@@ -119,6 +125,7 @@ def _versions(status: ControllerStatus) -> list[VersionOut]:
             name=version.name,
             persona=version.persona,
             promoted=version.name in promoted,
+            share=status.releases.share_of(version),
             resident=sum(version.name in report.resident for report in reports),
             replicas=len(reports),
         )

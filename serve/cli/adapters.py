@@ -24,6 +24,9 @@ Folder = Annotated[
     Path, typer.Argument(help="adapter folder, readable by every replica", exists=True)
 ]
 Name = Annotated[str, typer.Argument(help="name of a published version, see `list`")]
+Share = Annotated[
+    float, typer.Option(min=0.001, max=1, help="share of conversations; below 1 it is a trial")
+]
 Persona = Annotated[str, typer.Argument(help="name of a persona")]
 Url = Annotated[str, typer.Option(help="URL of the server")]
 LOCAL = "http://127.0.0.1:8000"
@@ -43,19 +46,20 @@ def publish(folder: Folder, url: Url = LOCAL) -> None:
 
 
 @app.command()
-def promote(name: Name, url: Url = LOCAL) -> None:
-    """Use a published version for all new requests of its persona."""
-    _print_versions(_call(url, "POST", "/promote", {"name": name}))
+def promote(name: Name, share: Share = 1, url: Url = LOCAL) -> None:
+    """Use a published version for all new requests of its persona, or for a share on trial."""
+    part = {"share": share} if share < 1 else {}
+    _print_versions(_call(url, "POST", "/promote", {"name": name, **part}))
 
 
 @app.command()
 def rollback(persona: Persona, url: Url = LOCAL) -> None:
-    """Use the persona's previous version again; without one, remove an added persona."""
+    """End a trial, or use the previous version again; without one, remove an added persona."""
     _print_versions(_call(url, "POST", "/rollback", {"persona": persona}))
 
 
 def _call(
-    url: str, method: str, path: str, body: dict[str, str] | None = None
+    url: str, method: str, path: str, body: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """Call the admin API. If it fails, print the reason and exit with status 1."""
     key = _key(url)
@@ -93,9 +97,10 @@ def _reason(reply: httpx.Response) -> str:
 
 
 def _print_versions(versions: list[dict[str, Any]]) -> None:
-    table = Table("version", "persona", "promoted", "resident on")
+    table = Table("version", "persona", "promoted", "share", "resident on")
     for version in versions:
         promoted = "yes" if version["promoted"] else ""
         replicas = f"{version['resident']} of {version['replicas']} replicas"
-        table.add_row(version["name"], version["persona"], promoted, replicas)
+        share = f"{version['share']:.1%}" if version["share"] else ""
+        table.add_row(version["name"], version["persona"], promoted, share, replicas)
     Console().print(table)

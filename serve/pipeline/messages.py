@@ -37,6 +37,7 @@ class Message:
         blend: share of each persona that answers with `persona`, which has the largest; empty
             for one persona alone.
         intensity: 1 as trained, 0 the base model with the persona's instruction.
+        user: the client's name of the user; it decides who takes part in the trial of a version.
     """
 
     context: RequestContext
@@ -46,3 +47,4 @@ class Message:
     bare: bool = False
     blend: Mapping[str, float] = field(default_factory=dict)
     intensity: float = AS_TRAINED
+    user: str | None = None

@@ -169,9 +169,9 @@ class Responder:
         status: ControllerStatus = await self._controller.publish.remote(folder)
         return status
 
-    async def promote_adapter(self, name: str) -> ControllerStatus:
-        """Use a version for all new requests. See `AdapterController.promote`."""
-        status: ControllerStatus = await self._controller.promote.remote(name)
+    async def promote_adapter(self, name: str, share: float = 1) -> ControllerStatus:
+        """Use a version for all new requests, or on trial. See `AdapterController.promote`."""
+        status: ControllerStatus = await self._controller.promote.remote(name, share)
         return status
 
     async def roll_back_adapter(self, persona: str) -> ControllerStatus:

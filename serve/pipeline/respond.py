@@ -143,7 +143,9 @@ def _generation_request(answer: Answer, rules: Rules) -> GenerationRequest:
     request_id = message.context.request_id
     sampling = _gentle(message.sampling) if answer.safety else message.sampling
     mix = _mix(answer, rules)
-    return GenerationRequest(request_id, answer.persona, message.turns, sampling, answer.trace, mix)
+    return GenerationRequest(
+        request_id, answer.persona, message.turns, sampling, answer.trace, mix, message.user
+    )
 
 
 def _mix(answer: Answer, rules: Rules) -> Mix | None:

@@ -17,6 +17,7 @@ from models.manifest import AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
 from serve.adapters.configured import AdapterSource
 from serve.adapters.registry import SYNC_INTERVAL_S, Releases, ReplicaReport, Version
+from serve.adapters.trial import Trial
 from serve.adapters.validation import admit
 from serve.capacity.limits import EMPTY_SLOT
 from serve.metrics import gauge
@@ -33,6 +34,7 @@ class AdapterSync:
 
     Attributes:
         aliases: version in use by persona. It is replaced as a whole, between two requests.
+        trials: resident version on trial, by persona; replaced in the same way.
         fallbacks: what answers instead, of each persona without its promoted version.
     """
 
@@ -50,6 +52,16 @@ class AdapterSync:
         self.fallbacks: dict[str, str] = {}
         self._in_use: Counter[str | None] = Counter()
         self.aliases: dict[str, str] = runtime.aliases
+        self.trials: dict[str, Trial] = {}
+
+    def aliases_for(self, conversation: str) -> dict[str, str]:
+        """Return the version by persona that answers a conversation, see `conversation_of`."""
+        tried = {
+            persona: trial.name
+            for persona, trial in self.trials.items()
+            if trial.takes(conversation)
+        }
+        return self.aliases | tried
 
     @contextmanager
     def using(self, adapter: str | None) -> Iterator[None]:
@@ -103,6 +115,9 @@ class AdapterSync:
             if found is not None:
                 aliases[persona] = found
         self.aliases = aliases
+        self.trials = {
+            persona: trial for persona, trial in desired.trials.items() if trial.name in resident
+        }
         wanted = {version.name for version in desired.versions}
         await self._unload_all_but(wanted)
         self._note_fallbacks(desired)
@@ -156,7 +171,12 @@ class AdapterSync:
 
     def _report(self) -> ReplicaReport:
         return ReplicaReport(
-            self._replica, self._resident(), dict(self._rejected), self.aliases, self._desired
+            self._replica,
+            self._resident(),
+            dict(self._rejected),
+            self.aliases,
+            self._desired,
+            self.trials,
         )
 
     def _resident(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from serve.adapters.trial import conversation_of
 from serve.config import ResponderConfig
 from serve.engine.protocol import EngineStats, Sampling, TextChunk
 from serve.errors import InvalidRequest, PromptTooLong
@@ -77,7 +78,8 @@ class Generator:
     def _voice(self, request: GenerationRequest) -> Voice:
         if not request.persona:
             return BASE_VOICE
-        voice = voice_of(request.persona, self._sync.aliases, request.mix)
+        aliases = self._sync.aliases_for(conversation_of(request.user, request.turns))
+        voice = voice_of(request.persona, aliases, request.mix)
         most = self._config.blends.personas
         if voice.parts and not self._runtime.limits.max_blends:
             raise InvalidRequest(

@@ -16,6 +16,7 @@ class GenerationRequest:
         persona: the speaker; None for the base model.
         trace: the parent span.
         mix: weights of the adapters; None for the speaker's alone, as trained.
+        user: the client's name of the user, by which conversations are recognised.
     """
 
     request_id: str
@@ -24,3 +25,4 @@ class GenerationRequest:
     sampling: Sampling
     trace: Carrier = field(default_factory=dict)
     mix: Mix | None = None
+    user: str | None = None

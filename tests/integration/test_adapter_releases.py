@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from models.emotions import Emotion
 from models.manifest import AdapterManifest
 from serve.adapters.registry import SYNC_INTERVAL_S
+from serve.adapters.trial import Trial
 from serve.cli.adapters import app
 from serve.engine.scripted import TOKENS, script
 from support.adapters import write_adapter
@@ -78,6 +79,35 @@ async def test_promotes_and_rolls_back_a_version_under_load(
         assert await asked(async_client) == old
         enough.set()
     assert set(seen) == {old, new}
+
+
+async def test_a_trial_answers_its_share_of_the_users(
+    graph: Graph, async_client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    write_adapter(tmp_path / "tried", Emotion.JOY, rank=2)
+    published = (await async_client.post(ADMIN, json={"folder": str(tmp_path / "tried")})).json()
+    new, old = published[-1]["name"], answering(published)
+    body = {"name": new, "share": 0.5}
+    assert answering((await async_client.post(f"{ADMIN}/promote", json=body)).json()) == old
+    trial = Trial(name=new, share=0.5)
+    expected = [new if trial.takes(f"user {number}") else old for number in range(20)]
+    assert set(expected) == {new, old}
+    for text in ("much joy", "more joy"):
+        found = await asyncio.gather(
+            *(asked_by(async_client, f"{number}", text) for number in range(20))
+        )
+        assert found == expected
+    await async_client.post(f"{ADMIN}/rollback", json={"persona": "joy"})
+    assert await asked_by(async_client, f"{expected.index(new)}", "much joy") == old
+
+
+async def asked_by(client: httpx.AsyncClient, user: str, text: str) -> str:
+    """The version that answers a user."""
+    messages = [{"role": "user", "content": text}]
+    body = {"messages": messages, "model": "joy", "max_tokens": 2, "user": user}
+    reply = await client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["system_fingerprint"])
 
 
 async def test_rejects_invalid_changes_with_a_reason(

@@ -17,6 +17,7 @@ from starlette.types import Message as AsgiMessage
 from serve.adapters.controller import configured_releases
 from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import ControllerStatus, Releases
+from serve.adapters.trial import Trial
 from serve.api.app import make_http_app
 from serve.api.auth import Key, KeyRing, Keys
 from serve.api.auth import Scope as KeyScope
@@ -107,9 +108,11 @@ class FakeResponder(FakeStages):
         self.published.append(folder)
         raise AdapterRefused("no responder replica reconciles with this controller")
 
-    async def promote_adapter(self, name: str) -> ControllerStatus:
-        """Promote a resident version."""
-        self.releases = self.releases.promote(name)
+    async def promote_adapter(self, name: str, share: float = 1) -> ControllerStatus:
+        """Promote a resident version, or try it out."""
+        releases = self.releases
+        trial = Trial(name=name, share=share) if share < 1 else None
+        self.releases = releases.try_out(trial) if trial else releases.promote(name)
         return ControllerStatus(self.releases)
 
     async def roll_back_adapter(self, persona: str) -> ControllerStatus:

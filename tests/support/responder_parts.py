@@ -74,7 +74,7 @@ class FakeController:
     """Adapter controller that records the changes it is asked for."""
 
     def __init__(self) -> None:
-        self.changes: list[tuple[str, str]] = []
+        self.changes: list[tuple[object, ...]] = []
         self.reports: list[ReplicaReport] = []
 
     async def status(self) -> ControllerStatus:
@@ -88,8 +88,8 @@ class FakeController:
         self.changes.append(("publish", folder))
         return await self.status()
 
-    async def promote(self, name: str) -> ControllerStatus:
-        self.changes.append(("promote", name))
+    async def promote(self, name: str, share: float = 1) -> ControllerStatus:
+        self.changes.append(("promote", name) if share == 1 else ("promote", name, share))
         return await self.status()
 
     async def rollback(self, persona: str) -> ControllerStatus:

@@ -99,6 +99,7 @@ class AnswerFields(Body):
     repetition_penalty: float = Field(default=1, gt=0, le=2, description="vLLM's")
     seed: int | None = Field(default=None, ge=RANDOM_SEED, lt=2**63, description="-1 is random")
     stop: Annotated[OneStop | ManyStops, ONE_OR_MANY] | None = None
+    user: str | None = Field(default=None, description="decides who takes part in a trial")
     blend: Blend | None = None
     intensity: Intensity = AS_TRAINED
 
@@ -140,7 +141,6 @@ def _capped(asked: int | None) -> int:
 class IgnoredFields(Body):
     """Fields without a meaning here, that many tools send to each of OpenAI's paths."""
 
-    user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None

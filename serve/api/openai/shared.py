@@ -67,6 +67,7 @@ async def message_of(
         body.model == "base",
         blend,
         body.intensity,
+        body.user,
     )
 
 

@@ -16,6 +16,7 @@ from serve.adapters import controller as controller_module
 from serve.adapters import replica_reports
 from serve.adapters.controller import AdapterController
 from serve.adapters.registry import ReplicaReport, Version
+from serve.adapters.trial import Trial
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
 from serve.responder import adapter_sync
@@ -52,6 +53,32 @@ async def test_publish_promote_and_rollback_reach_every_replica(new_joy: Path) -
         assert fleet.promoted(Emotion.JOY) == {name}
         await fleet.controller.rollback(Emotion.JOY)
         assert fleet.promoted(Emotion.JOY) == {"joy@scripted"}
+
+
+async def test_a_trial_reaches_every_replica_and_survives_a_restart(
+    new_joy: Path, tmp_path: Path
+) -> None:
+    async with running_fleet(replicas=2, state=tmp_path / "state.json") as fleet:
+        new = await fleet.publish(new_joy)
+        await fleet.controller.promote(new, 0.5)
+        used = {text: versions_for(fleet, text) for text in map(str, range(20))}
+        assert set.union(*used.values()) == {new, "joy@scripted"}
+        assert all(len(versions) == 1 for versions in used.values()), "on any replica the same"
+        fleet.restart_controller()
+        status = await fleet.controller.status()
+        assert status.releases.trials == {"joy": Trial(name=new, share=0.5)}
+        await fleet.controller.promote(new, 0.25)
+        assert {replica.trials["joy"].share for replica in fleet.replicas} == {0.25}
+        await fleet.controller.rollback(Emotion.JOY)
+        assert versions_for(fleet, *used) == {"joy@scripted"}
+        await fleet.controller.promote(new, 0.5)
+        await fleet.controller.promote(new)
+        assert versions_for(fleet, *used) == {new}
+
+
+def versions_for(fleet: Fleet, *conversations: str) -> set[str]:
+    """Versions of joy by which the replicas answer conversations."""
+    return {replica.aliases_for(one)["joy"] for one in conversations for replica in fleet.replicas}
 
 
 async def test_status_lists_the_live_replicas() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.emotions import LABELS, Emotion
 from models.personas import Persona
 from serve.adapters.registry import Releases, Version
+from serve.adapters.trial import Trial
 from serve.errors import AdapterRefused
 from support.adapters import PERSONA_TOML
 
@@ -46,6 +47,44 @@ def test_repeated_rollback_walks_back_to_the_configured_version() -> None:
     assert twice.aliases[Emotion.JOY] == "joy@scripted"
     with pytest.raises(AdapterRefused, match="no earlier version of joy"):
         twice.rollback(Emotion.JOY)
+
+
+def test_a_trial_shares_the_conversations_until_it_is_promoted_or_ends() -> None:
+    published = INITIAL.publish(joy(1), CAPACITY)
+    tried = published.try_out(Trial(name="joy@1", share=0.1))
+    assert tried.aliases == INITIAL.aliases
+    assert shares(tried) == {"joy@scripted": 0.9, "joy@1": 0.1}
+    larger = tried.try_out(Trial(name="joy@1", share=0.3))
+    assert shares(larger) == {"joy@scripted": 0.7, "joy@1": 0.3}
+    assert tried.rollback(Emotion.JOY) == published
+    promoted = tried.promote("joy@1")
+    assert promoted == published.promote("joy@1")
+    assert shares(promoted) == {"joy@scripted": 0, "joy@1": 1}
+
+
+def shares(releases: Releases) -> dict[str, float]:
+    versions = [one for one in releases.versions if one.persona == Emotion.JOY]
+    return {version.name: releases.share_of(version) for version in versions}
+
+
+def test_a_version_on_trial_keeps_its_slot() -> None:
+    tried = INITIAL.publish(joy(1), CAPACITY).try_out(Trial(name="joy@1", share=0.1))
+    later = tried.publish(joy(2), CAPACITY).publish(joy(3), CAPACITY)
+    names = [version.name for version in later.versions]
+    assert names == [*(version.name for version in SCRIPTED), "joy@1", "joy@3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("joy@scripted", "no other version"), ("joy@9", "not published")]
+)
+def test_a_trial_needs_two_versions(name: str, reason: str) -> None:
+    with pytest.raises(AdapterRefused, match=reason):
+        INITIAL.try_out(Trial(name=name, share=0.1))
+
+
+def test_the_first_version_of_an_added_persona_cannot_be_on_trial() -> None:
+    with pytest.raises(AdapterRefused, match="no other version"):
+        INITIAL.publish(calm(1), CAPACITY).try_out(Trial(name="calm@1", share=0.5))
 
 
 def test_publish_removes_the_oldest_unused_version() -> None:

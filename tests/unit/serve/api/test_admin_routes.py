@@ -115,10 +115,16 @@ async def test_lists_versions_with_their_replicas(
     }
     assert list(found) == [*(f"{label}@scripted" for label in LABELS), "joy@2"]
     resident = {"replicas": 2, "persona": "joy"}
-    assert found["joy@2"] == resident | {"name": "joy@2", "promoted": False, "resident": 1}
+    assert found["joy@2"] == resident | {
+        "name": "joy@2",
+        "promoted": False,
+        "share": 0,
+        "resident": 1,
+    }
     assert found["joy@scripted"] == resident | {
         "name": "joy@scripted",
         "promoted": True,
+        "share": 1,
         "resident": 2,
     }
 
@@ -131,6 +137,20 @@ async def test_promotes_and_rolls_back_by_name(responder: FakeResponder) -> None
     assert "joy@scripted" in promoted(
         await client.post(f"{PATH}/rollback", json={"persona": "joy"})
     )
+
+
+async def test_a_share_puts_a_version_on_trial_and_is_audited(
+    responder: FakeResponder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = operator(responder)
+    reply = await client.post(f"{PATH}/promote", json={"name": "joy@2", "share": 0.1})
+    assert "joy@scripted" in promoted(reply)
+    shares = {one["name"]: one["share"] for one in reply.json() if one["persona"] == "joy"}
+    assert shares == {"joy@scripted": 0.9, "joy@2": 0.1}
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "tried" in line]
+    assert (line["subject"], line["tried"]) == ("joy@2", {"joy@2": 0.1})
+    ended = await client.post(f"{PATH}/rollback", json={"persona": "joy"})
+    assert {one["share"] for one in ended.json()} == {0, 1}
 
 
 async def test_passes_on_the_folder_to_publish(responder: FakeResponder) -> None:
@@ -149,6 +169,8 @@ async def test_passes_on_the_folder_to_publish(responder: FakeResponder) -> None
         (PATH, {"folder": "a", "force": True}, "force"),
         (f"{PATH}/promote", {"name": ""}, "name"),
         (f"{PATH}/promote", {"name": "x" * 129}, "name"),
+        (f"{PATH}/promote", {"name": "joy@2", "share": 0}, "share"),
+        (f"{PATH}/promote", {"name": "joy@2", "share": 1.1}, "share"),
         (f"{PATH}/rollback", {"persona": "Two words"}, "persona"),
     ],
 )

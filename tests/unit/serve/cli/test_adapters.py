@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from serve.cli import adapters
 
-VERSION = {"name": "joy@1", "persona": "joy", "promoted": True, "resident": 2, "replicas": 2}
+VERSION = {"name": "joy@1", "persona": "joy", "promoted": True, "share": 0.9}
+VERSION |= {"resident": 2, "replicas": 2}
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -30,11 +31,16 @@ def serve_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Handler], None]:
     [
         ("list", "GET /v1/admin/adapters", None),
         ("promote joy@1", "POST /v1/admin/adapters/promote", {"name": "joy@1"}),
+        (
+            "promote joy@1 --share 0.1",
+            "POST /v1/admin/adapters/promote",
+            {"name": "joy@1", "share": 0.1},
+        ),
         ("rollback joy", "POST /v1/admin/adapters/rollback", {"persona": "joy"}),
     ],
 )
 def test_calls_the_admin_api(
-    serve_with: Callable[[Handler], None], command: str, call: str, body: dict[str, str] | None
+    serve_with: Callable[[Handler], None], command: str, call: str, body: dict[str, object] | None
 ) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         assert f"{request.method} {request.url.path}" == call
@@ -46,6 +52,7 @@ def test_calls_the_admin_api(
     assert done.exit_code == 0, done.output
     assert "joy@1" in done.stdout
     assert "2 of 2" in done.stdout
+    assert "90.0%" in done.stdout
 
 
 def test_sends_the_key_of_the_environment(

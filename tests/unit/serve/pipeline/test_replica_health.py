@@ -69,10 +69,12 @@ async def test_adapters_are_those_of_the_controller(parts: Parts) -> None:
     assert (await responder.adapter_status()).releases is INITIAL
     await responder.publish_adapter("folder")
     await responder.promote_adapter("joy@2")
+    await responder.promote_adapter("joy@3", 0.1)
     await responder.roll_back_adapter("joy")
     assert parts.controller.changes == [
         ("publish", "folder"),
         ("promote", "joy@2"),
+        ("promote", "joy@3", 0.1),
         ("rollback", "joy"),
     ]
 

@@ -12,6 +12,7 @@ from models.emotions import LABELS, Emotion
 from models.personas import builtin_personas
 from models.prompt import BASE_STOP, PERSONA_STOP, Turn
 from serve.adapters.registry import Releases, ReplicaReport
+from serve.adapters.trial import Trial
 from serve.capacity import derive_limits
 from serve.config import NO_TRACES, BlendConfig, HardwareProfile, ResponderConfig
 from serve.engine.protocol import Sampling
@@ -167,6 +168,24 @@ async def test_added_persona_that_was_rolled_back_is_an_error(parts: Parts) -> N
 async def test_newly_promoted_version_is_used_at_once(parts: Parts) -> None:
     parts.sync.aliases = {Emotion.JOY: "fear@scripted"}
     assert (await parts.generator.generate(request(Emotion.JOY))).adapter == "fear@scripted"
+
+
+async def test_a_version_on_trial_answers_its_conversations() -> None:
+    parts = make(dict(INITIAL.aliases) | {"calm": "joy@new"})
+    parts.sync.trials = {"joy": Trial(name="joy@new", share=0.5)}
+    found = set[str]()
+    for number in range(20):
+        turns = (Turn("user", f"hello {number}"), Turn("assistant", "Oh"), Turn("user", "bye"))
+        asked = (
+            request(turns=turns),
+            request(turns=turns[:1]),
+            replace(request(), user=f"user {number}"),
+            replace(request(turns=turns), user=f"user {number}"),
+        )
+        versions = [(await parts.answer(one))[0].split()[0] for one in asked]
+        assert (versions[0], versions[2]) == (versions[1], versions[3])
+        found |= set(versions)
+    assert found == {"[joy@scripted]", "[joy@new]"}
 
 
 @pytest.mark.parametrize(("words", "fits"), [(251, True), (252, False)])

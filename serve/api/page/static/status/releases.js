@@ -45,13 +45,16 @@ export class Releases {
   }
 
   #row(version, versions) {
-    const { name, persona, promoted, resident, replicas } = version;
+    const { name, persona, promoted, share, resident, replicas } = version;
     const who = el("span", { class: "who" }, faceOf(persona), personaOf(persona).name);
-    const state = el("span", { class: promoted ? "tag on" : "tag" }, promoted ? "in use" : "not in use");
+    const onTrial = share && !promoted ? `on trial, ${Math.round(share * 1000) / 10} %` : "";
+    const state = el("span", { class: promoted ? "tag on" : "tag" }, promoted ? "in use" : onTrial || "not in use");
     return el("tr", {}, el("th", { scope: "row" }, who), el("td", {}, el("code", {}, name)), el("td", {}, state), el("td", {}, `${resident} of ${replicas}`), el("td", {}, this.#action(version, versions)));
   }
 
-  #action({ name, persona, promoted }, versions) {
+  #action({ name, persona, promoted, share }, versions) {
+    if (!promoted && share) return this.#button("End trial", name, { path: "rollback", body: { persona }, text: `End the trial of ${name}?`, done: `The trial of ${name} has ended.` });
+    if (promoted && share < 1) return null; // until the trial beside it has ended
     if (!promoted) return this.#button("Promote", name, { path: "promote", body: { name }, text: `Use ${name} for every new request as ${personaOf(persona).name}?`, done: `${name} is in use.` });
     const canGoBack = versions.some((other) => other.persona === persona && other.name !== name) || !EMOTIONS.includes(persona);
     return canGoBack ? this.#button("Roll back", name, { path: "rollback", body: { persona }, text: `Stop using ${name} and use the version before it?`, done: `${personaOf(persona).name} was rolled back.` }) : null;
