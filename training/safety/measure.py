@@ -15,8 +15,8 @@ from training.report.schema import Interval
 from training.safety.data import Row, load_rows, ordinary_row
 from training.safety.lengths import LENGTHS, PLACES, ordinary_text, within_text
 
-EMBEDDED = 10  # test messages that are shown within longer texts
-ORDINARY_TEXTS = 10  # texts of each length without a signal
+EMBEDDED = 40  # test messages that are shown within longer texts
+ORDINARY_TEXTS = 40  # texts of each length without a signal
 SHORT = 150  # characters of a test message, at most, to be shown within texts
 
 

@@ -14,10 +14,13 @@ from training.safety.data import Row
 ALLOWED = {  # share of harmless rows that may be flagged: as a crisis, at either level
     "ordinary": (0.01, 0.03),
     "lookalike": (0.03, 0.06),
-    "long": (0.03, 0.06),
+    # A word apart from a signal: they teach the difference, and no user writes many of them.
+    "contrast": (0.15, 0.3),
+    "long": (0.05, 0.1),
 }
 ORDINARY_KINDS = frozenset({"short", "everyday", "emotional", "strong", "message"})
-LONG_KINDS = frozenset({"long", "composed"})  # every one of their windows may be flagged
+LONG_KINDS = frozenset({"long", "composed"})
+EMBEDDED = "embedded "  # prefix of the kind of a message within a longer text
 LOWEST = 0.05  # no lower threshold, however few rows would be flagged
 
 
@@ -60,11 +63,12 @@ def choose_thresholds(rows: Sequence[Row], scores: Sequence[Score]) -> Threshold
 
 
 def group_of(kind: str) -> str:
-    """Return the group of a harmless row: ordinary, long, or one that looks like harm."""
-    plain = kind.removeprefix("embedded ")
-    if plain in LONG_KINDS:
+    """Return the group of a harmless row: every window of a long one may be flagged."""
+    if kind in LONG_KINDS or kind.startswith(EMBEDDED):
         return "long"
-    return "ordinary" if plain in ORDINARY_KINDS else "lookalike"
+    if kind in ORDINARY_KINDS:
+        return "ordinary"
+    return "contrast" if kind == "lookalike" else "lookalike"
 
 
 def lowest_threshold(scores: Sequence[float], allowed: float) -> float:

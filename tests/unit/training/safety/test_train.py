@@ -62,13 +62,14 @@ def test_thresholds_keep_to_the_goals_of_every_group() -> None:
     assert choose_thresholds(rows, scores) == Thresholds(crisis=0.6001, concern=0.6001)
     rows += [ordinary_row("x", "composed")] * 10
     scores += [Score(0.5, 0.6)] * 9 + [Score(0.8, 0.9)]
-    assert choose_thresholds(rows, scores) == Thresholds(crisis=0.8001, concern=0.8001)
+    assert choose_thresholds(rows, scores) == Thresholds(crisis=0.8001, concern=0.7001)
 
 
-def test_embedded_rows_belong_to_the_group_of_their_message() -> None:
-    assert group_of("embedded short") == group_of("message") == "ordinary"
-    assert group_of("long") == group_of("composed") == "long"
-    assert group_of("embedded idiom") == group_of("negation") == group_of("harm") == "lookalike"
+def test_each_harmless_kind_belongs_to_a_group() -> None:
+    assert group_of("short") == group_of("message") == "ordinary"
+    assert group_of("long") == group_of("composed") == group_of("embedded short") == "long"
+    assert group_of("idiom") == group_of("negation") == group_of("harm") == "lookalike"
+    assert group_of("lookalike") == "contrast"
 
 
 def test_shipped_classifier_was_trained_with_the_shipped_recipe() -> None:
