@@ -112,6 +112,11 @@ def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) 
 def _publish_safety(source: Path, out: Path) -> Path:
     """Copy the safety classifier. Its card is that of `python -m training evaluate-safety`."""
     SafetyManifest.read(source)
+    if not (source / "README.md").exists():
+        raise PublishError(
+            f"{source} has no model card: write it with "
+            f"python -m training evaluate-safety --artifact {source}"
+        )
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     for name in (MANIFEST_FILE, DETECTOR_WEIGHTS, "README.md"):

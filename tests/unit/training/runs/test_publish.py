@@ -103,8 +103,11 @@ def test_safety_classifier_is_published_with_the_card_of_its_evaluation(tmp_path
     artifact = tmp_path / "run" / "artifact"
     write_artifact(artifact, SAFETY, "model.safetensors")
     write_recipe(tmp_path / "run", SafetyRecipe.read("safety-minilm-l6"))
-    (artifact / "README.md").write_text("measured")
     out = tmp_path / "out" / "safety"
+    with pytest.raises(PublishError, match="evaluate-safety"):
+        publish_run(tmp_path / "run", tmp_path / "out")
+    assert not out.exists()
+    (artifact / "README.md").write_text("measured")
     assert publish_run(tmp_path / "run", tmp_path / "out") == [out]
     published = {path.name for path in out.iterdir()}
     assert published == {MANIFEST_FILE, "model.safetensors", "README.md"}
