@@ -103,10 +103,14 @@ class Thresholds(FrozenModel):
     concern: float = Field(gt=0, lt=1, description="of a concern or a crisis together")
 
 
+Pooling = Literal["mean", "max"]
+
+
 class SafetyManifest(_Manifest):
     """Manifest of the safety classifier."""
 
     kind: Literal["safety"] = "safety"
+    pooling: Pooling = Field(default="mean", description="of a window's hidden states")
     thresholds: Thresholds
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 
+from models.manifest import Pooling
 from models.schema import FrozenModel
 from training.errors import RecipeError
 
@@ -170,6 +171,9 @@ class DetectorRecipe(_Recipe):
 class SafetyRecipe(_Recipe):
     """Settings of the safety classifier: base weights and the mix of data."""
 
+    pooling: Pooling = Field(
+        default="mean", description="how a window's hidden states become one vector"
+    )
     frozen_layers: int = Field(
         default=2, ge=0, description="first layers of the encoder that keep the base weights"
     )

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.errors import ManifestError
 from models.machine.precision import fastest_dtype
-from models.manifest import SAFETY_ARTIFACT, SafetyManifest, Thresholds
+from models.manifest import SAFETY_ARTIFACT, Pooling, SafetyManifest, Thresholds
 from models.prompt import Turn
 from models.safety.encoder import BertClassifier, EncoderShape
 from models.safety.levels import CONCERN, CRISES, Finding
@@ -64,7 +64,7 @@ class SafetyClassifier:
         }
         tensors |= restore_rows(load_file(file), dtype)
         placed = {name: tensor.to(device) for name, tensor in tensors.items()}
-        self._model = BertClassifier(placed, _shape(base.folder))
+        self._model = BertClassifier(placed, _shape(base.folder, self.manifest.pooling))
         self._device = device
         tokenizer = Tokenizer.from_file(str(base.folder / "tokenizer.json"))
         self.encoder = WindowEncoder(tokenizer)
@@ -114,8 +114,11 @@ def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:
     return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
 
 
-def _shape(base: Path) -> EncoderShape:
+def _shape(base: Path, pooling: Pooling) -> EncoderShape:
     config = json.loads((base / "config.json").read_text("utf-8"))
     return EncoderShape(
-        config["num_hidden_layers"], config["num_attention_heads"], config["layer_norm_eps"]
+        config["num_hidden_layers"],
+        config["num_attention_heads"],
+        config["layer_norm_eps"],
+        pooling,
     )

@@ -1,6 +1,6 @@
 """BERT encoder of the safety classifier, for inference only.
 
-ids, types, mask (batch, tokens) -> hidden states -> their mean -> logits (batch, outcomes)
+ids, types, mask (batch, tokens) -> hidden states -> one vector -> logits (batch, outcomes)
 
 It reads the tensors under transformers' names and computes what it computes, without the three
 seconds and 0.2 GiB that importing it costs. Needs torch.
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_product_attention
+
+from models.manifest import Pooling
+from models.safety.pooling import pool
 
 Tensors = Mapping[str, Tensor]
 EMBEDDINGS = "bert.embeddings"
@@ -23,6 +26,7 @@ class EncoderShape:
     layers: int
     heads: int
     eps: float  # of the normalizations
+    pooling: Pooling
 
 
 class BertClassifier:
@@ -39,9 +43,7 @@ class BertClassifier:
         attended = mask[:, None, None, :]
         for number in range(self._shape.layers):
             x = self._layer(f"bert.encoder.layer.{number}", x, attended)
-        weights = mask.unsqueeze(-1).to(x.dtype)
-        mean = (x * weights).sum(1) / weights.sum(1)
-        return self._linear("classifier", mean).float()
+        return self._linear("classifier", pool(x, mask, self._shape.pooling)).float()
 
     def _embed(self, ids: Tensor, types: Tensor) -> Tensor:
         words = embedding(ids, self._tensors[f"{EMBEDDINGS}.word_embeddings.weight"])

@@ -188,6 +188,38 @@ async def test_an_answer_can_be_given_an_exact_length(
     assert found[-1].finish_reason == "length"
 
 
+async def candidates(runtime: Runtime, sampling: Sampling) -> list[TextChunk]:
+    turns = (Turn("user", MESSAGES[0]),)
+    request = GenerationRequest(uuid4().hex, Emotion.ANGER, turns, sampling)
+    async with aclosing((await make_generator(runtime).generate(request)).chunks) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+async def test_candidates_are_whole_answers_that_differ_and_a_seed_repeats_them(
+    runtime: Runtime,
+) -> None:
+    sampling = Sampling(max_tokens=24, temperature=1, seed=7, n=4)
+    first = await candidates(runtime, sampling)
+    assert len({one.text for one in first}) == len(first) == 4
+    assert all(one.text.strip() and one.finish_reason for one in first)
+    again = await candidates(runtime, sampling)
+    # A rounding error may turn a token that is nearly as likely as another.
+    same = [one.text[:12] == other.text[:12] for one, other in zip(first, again, strict=True)]
+    assert sum(same) >= 3
+
+
+async def test_cancelling_candidates_aborts_them_all(runtime: Runtime, engine: VllmEngine) -> None:
+    task = asyncio.create_task(candidates(runtime, Sampling(max_tokens=200, min_tokens=200, n=4)))
+    processor = engine._engine.output_processor
+    while processor.get_num_unfinished_requests() < 4:  # noqa: ASYNC110 (vLLM has no event)
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert processor.get_num_unfinished_requests() == 0
+    assert engine.stats().running == 0
+
+
 async def generate_text(
     runtime: Runtime, prompt: list[int], sampling: Sampling
 ) -> tuple[str, str | None]:

@@ -29,6 +29,7 @@ NEED_TORCH = {
     "models.machine.precision",
     "models.safety.classifier",
     "models.safety.encoder",
+    "models.safety.pooling",
     "models.safety.rows",
     "models.weights.gguf",
 }

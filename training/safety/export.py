@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from models.hashing import file_sha256
@@ -11,23 +10,25 @@ from models.safety.classifier import SafetyClassifier
 from models.safety.rows import quantize_rows
 from models.weights.cache import Materialized
 from training.safety.data import Row
+from training.safety.model import SafetyModel
 from training.safety.thresholds import choose_thresholds, score_rows
 
 UNKNOWN = Thresholds(crisis=0.5, concern=0.5)  # until they are chosen
 
 
-def export(
-    tensors: dict[str, torch.Tensor], base: Materialized, data_hash: str, out: Path
-) -> SafetyManifest:
+def export(model: SafetyModel, base: Materialized, data_hash: str, out: Path) -> SafetyManifest:
     """Write the trained tensors and their manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    save_file(quantize_rows(tensors), out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
+    save_file(
+        quantize_rows(model.trained_tensors()), out / DETECTOR_WEIGHTS, metadata={"format": "pt"}
+    )
     manifest = SafetyManifest(
         content_hash=file_sha256(out / DETECTOR_WEIGHTS),
         base=base.name,
         base_hash=base.sha256,
         training_data_hash=data_hash,
         thresholds=UNKNOWN,
+        pooling=model.pooling,
         metrics={},
     )
     manifest.write(out)

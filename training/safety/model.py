@@ -1,4 +1,4 @@
-"""Trainable safety classifier: a BERT encoder, the mean of its last layer, and a linear head.
+"""Trainable safety classifier: a BERT encoder, a pooling of its last layer, and a linear head.
 
 `models.safety.encoder` computes the same for serving.
 """
@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from models.manifest import Pooling
 from models.safety.levels import OUTCOMES
+from models.safety.pooling import pool
 
 
 class SafetyModel(nn.Module):
     """Encoder and head. The word embeddings and the first layers are frozen."""
 
-    def __init__(self, base: Path, frozen_layers: int) -> None:
+    def __init__(self, base: Path, frozen_layers: int, pooling: Pooling = "mean") -> None:
         """Load base weights in float32 with a new head."""
         super().__init__()
         self.bert = AutoModel.from_pretrained(base, dtype=torch.float32, add_pooling_layer=False)
+        self.pooling: Pooling = pooling
         self.classifier = nn.Linear(self.bert.config.hidden_size, len(OUTCOMES))
         self.bert.embeddings.requires_grad_(False)
         for layer in self.bert.encoder.layer[:frozen_layers]:
@@ -37,9 +40,8 @@ class SafetyModel(nn.Module):
         The other inputs are `(batch, tokens)`.
         """
         output = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
-        mask = attention_mask.unsqueeze(-1)
-        mean = (output.last_hidden_state * mask).sum(1) / mask.sum(1)
-        logits = self.classifier(mean)
+        pooled = pool(output.last_hidden_state, attention_mask, self.pooling)
+        logits = self.classifier(pooled)
         return {"logits": logits} | (
             {} if labels is None else {"loss": outcome_loss(logits, labels)}
         )

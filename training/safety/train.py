@@ -145,10 +145,10 @@ def train_safety(recipe: SafetyRecipe, run: Path) -> Path:
     encoder = WindowEncoder(Tokenizer.from_file(str(base.folder / "tokenizer.json")))
     windows = WindowRows(training, encoder)
     console.print(f"{len(training)} training rows, {len(windows)} windows, base {base.name}")
-    model = SafetyModel(base.folder, recipe.frozen_layers)
+    model = SafetyModel(base.folder, recipe.frozen_layers, recipe.pooling)
     trainer = _trainer(model, windows, base, recipe, run)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
-    export(model.trained_tensors(), base, data_hash, run / "artifact")
+    export(model, base, data_hash, run / "artifact")
     write_results(run, trainer.state.log_history, calibrate(run / "artifact", validation).metrics)
     return run / "artifact"
 

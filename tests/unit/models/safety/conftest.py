@@ -44,7 +44,7 @@ def model(base: Path) -> SafetyModel:
 def artifact(base: Path, model: SafetyModel, tmp_path: Path) -> Path:
     """Exported artifact of that model, which flags about half of all windows."""
     folder = tmp_path / "artifact"
-    manifest = export(model.trained_tensors(), materialize(str(base)), "c" * 64, folder)
+    manifest = export(model, materialize(str(base)), "c" * 64, folder)
     manifest.model_copy(update={"thresholds": Thresholds(crisis=0.5, concern=0.5)}).write(folder)
     assert json.loads((folder / "manifest.json").read_text())["kind"] == "safety"
     return folder

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.errors import ManifestError
-from models.manifest import Thresholds
+from models.manifest import Pooling, Thresholds
 from models.prompt import Turn
 from models.safety.classifier import SafetyClassifier, worst_finding
 from models.safety.encoder import BertClassifier, EncoderShape
@@ -18,11 +18,16 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 THRESHOLDS = Thresholds(crisis=0.6, concern=0.4)
 
 
-def test_logits_are_those_of_the_model_that_is_trained(model: SafetyModel) -> None:
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_logits_are_those_of_the_model_that_is_trained(
+    model: SafetyModel, pooling: Pooling
+) -> None:
+    model.pooling = pooling
     ids = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
     types = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    own = BertClassifier(model.state_dict(), EncoderShape(2, 2, model.bert.config.layer_norm_eps))
+    shape = EncoderShape(2, 2, model.bert.config.layer_norm_eps, pooling)
+    own = BertClassifier(model.state_dict(), shape)
     with torch.inference_mode():
         expected = model(ids, types, mask)["logits"]
         found = own(ids, types, mask.bool())
