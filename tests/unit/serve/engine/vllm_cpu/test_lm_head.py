@@ -6,14 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve.engine.vllm_cpu.compat import has_int8_dot_product
-from serve.engine.vllm_cpu.lm_head import (
-    EXACT,
-    INT8_MAX,
-    MIN_VOCABULARY,
-    Int8LMHead,
-    is_large,
-    quantize_rows,
-)
+from serve.engine.vllm_cpu.lm_head import EXACT, INT8_MAX, Int8LMHead, quantize_rows
 
 needs_int8 = pytest.mark.skipif(
     not has_int8_dot_product(), reason="the processor has no int8 dot product"
@@ -32,19 +25,6 @@ def weight_and_input(
 
 def scales(rows: torch.Tensor) -> torch.Tensor:
     return (rows.float().abs().amax(1) / INT8_MAX).double()
-
-
-@pytest.mark.parametrize(
-    ("dtype", "vocabulary", "large"),
-    [
-        (torch.bfloat16, MIN_VOCABULARY, True),
-        (torch.float32, MIN_VOCABULARY, True),
-        (torch.float16, MIN_VOCABULARY, False),
-        (torch.bfloat16, MIN_VOCABULARY - 1, False),
-    ],
-)
-def test_large_heads_are_quantized(dtype: torch.dtype, vocabulary: int, large: bool) -> None:
-    assert is_large(torch.empty(vocabulary, 2, dtype=dtype)) is large
 
 
 @needs_int8

@@ -63,10 +63,11 @@ class StockHead:
     [
         (MIN_VOCABULARY, torch.bfloat16, "int8"),
         (MIN_VOCABULARY - 1, torch.bfloat16, "stock"),
-        (MIN_VOCABULARY, torch.float32, "stock"),
+        (MIN_VOCABULARY, torch.float32, "int8"),
+        (MIN_VOCABULARY, torch.float16, "stock"),
     ],
 )
-def test_only_a_large_bf16_lm_head_becomes_int8(
+def test_only_a_large_lm_head_becomes_int8(
     rows: int, dtype: torch.dtype, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = type("UnquantizedEmbeddingMethod", (StockHead,), {})
