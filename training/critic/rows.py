@@ -116,7 +116,7 @@ def contrast_rows(contrasts: Sequence[Contrast], repeats: int) -> list[Row]:
     """Return the right and the wrong answer of each contrast, each `repeats` times."""
     rows = []
     for each in contrasts:
-        conversation = message_text(each.message)
+        conversation = conversation_text(each.conversation)
         rows.append(Row(conversation, each.answer, 1.0))
         rows.append(Row(conversation, each.wrong, 0.0, Wrong.CONTRAST))
     return rows * repeats

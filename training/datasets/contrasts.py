@@ -4,6 +4,7 @@ training/data/contrasts.jsonl -> contrasts -> rows of the critic
 """
 
 from models.emotions import Emotion
+from models.prompt import Turn
 from models.schema import FrozenModel
 from training.datasets.persona_pairs import DATA
 from training.datasets.read_labels import is_held_out
@@ -12,12 +13,23 @@ FILE = DATA / "contrasts.jsonl"
 
 
 class Contrast(FrozenModel):
-    """A message with its right answer, and a wrong one in the same voice."""
+    """A message with its right answer, and a wrong one in the same voice.
+
+    Attributes:
+        earlier: turns before the message.
+        wrong: nearly right.
+    """
 
     persona: Emotion
+    earlier: tuple[Turn, ...] = ()
     message: str
     answer: str
     wrong: str
+
+    @property
+    def conversation(self) -> list[Turn]:
+        """Turns up to the answer; the message is the last of them."""
+        return [*self.earlier, Turn("user", self.message)]
 
     @property
     def is_held_out(self) -> bool:

@@ -144,12 +144,13 @@ def test_read_rows_leave_out_the_held_out_messages() -> None:
 
 
 def test_contrasts_show_the_right_and_the_wrong_answer_of_a_message() -> None:
-    each = Contrast(persona=Emotion.FEAR, message="m", answer="right", wrong="wrong")
+    turns = (Turn("user", "a"), Turn("assistant", "b"))
+    each = Contrast(persona=Emotion.FEAR, earlier=turns, message="m", answer="right", wrong="wrong")
     assert (
         contrast_rows([each], repeats=2)
         == [
-            Row("m", "right", 1.0),
-            Row("m", "wrong", 0.0, Wrong.CONTRAST),
+            Row("a / b / m", "right", 1.0),
+            Row("a / b / m", "wrong", 0.0, Wrong.CONTRAST),
         ]
         * 2
     )
