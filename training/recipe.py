@@ -260,6 +260,9 @@ class CriticRecipe(_Recipe):
         default=None, ge=2, description="plain pairs to train on, drawn from all; none: all"
     )
     wrong_answers: int = Field(default=2, ge=1, description="wrong answers made for each pair")
+    contrast_repeats: int = Field(
+        default=2, ge=0, description="times that an epoch shows each written contrast"
+    )
     label_repeats: int = Field(
         default=2, ge=0, description="times that an epoch shows each answer that readers marked"
     )

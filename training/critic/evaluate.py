@@ -6,11 +6,12 @@ from pathlib import Path
 
 from models.critic import Critic
 from training.critic.measures import Picks, auc, picks
-from training.critic.rows import Row, Wrong, message_text, written_rows
+from training.critic.rows import MADE, Row, Wrong, contrast_rows, message_text, written_rows
+from training.datasets.contrasts import load_contrasts
 from training.datasets.persona_pairs import held_out_pairs
 from training.datasets.read_labels import LabelledAnswer
 
-WRONG_EACH = len(Wrong)  # wrong answers to each held-out message, one of each kind
+WRONG_EACH = len(MADE)  # wrong answers to each held-out message, one of each kind
 
 
 def critic_metrics(folder: Path, labelled: Sequence[LabelledAnswer]) -> dict[str, float]:
@@ -25,11 +26,14 @@ def critic_metrics(folder: Path, labelled: Sequence[LabelledAnswer]) -> dict[str
 
 
 def written_metrics(critic: Critic) -> dict[str, float]:
-    """Measure the critic on the written references and on wrong answers to the same messages."""
+    """Measure the critic on held-out references and contrasts, and on wrong answers to them."""
     rows = written_rows(partial(held_out_pairs, pair_set="plain"), WRONG_EACH, None, seed=0)
     logits = critic.logits([(row.conversation, row.answer) for row in rows])
     scored = list(zip(rows, logits, strict=True))
-    found = {f"auc_{kind}": _auc_of(scored, kind) for kind in Wrong}
+    found = {f"auc_{kind}": _auc_of(scored, kind) for kind in MADE}
+    contrasts = contrast_rows([each for each in load_contrasts() if each.is_held_out], 1)
+    logits = critic.logits([(row.conversation, row.answer) for row in contrasts])
+    found["auc_contrast"] = auc(logits, [row.kind is None for row in contrasts])
     return {name: round(value, 4) for name, value in found.items() if value is not None}
 
 

@@ -1,7 +1,7 @@
-"""Training rows of the critic: written pairs, wrong answers made from them, and read labels.
+"""Training rows of the critic: written pairs, wrong answers, and read labels.
 
-A wrong answer is one of four kinds. Each of them is wrong in its own way, so the critic must read
-both texts: the words alone, the emotion and the topic do not tell.
+A wrong answer is of one of five kinds, four of them made. Each is wrong in its own way, so the
+critic must read both texts: the words alone, the emotion and the topic do not tell.
 """
 
 import random
@@ -13,6 +13,7 @@ from models.critic import conversation_text
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from training.critic.roles import swap_roles
+from training.datasets.contrasts import Contrast
 from training.datasets.persona_pairs import Pair
 from training.datasets.read_labels import LabelledAnswer
 
@@ -26,6 +27,10 @@ class Wrong(StrEnum):
     SAME_EMOTION = "same-emotion"  # of the same persona
     SAME_TOPIC = "same-topic"  # of the same persona, to a message of the same topic
     ROLE_SWAPPED = "role-swapped"  # the right answer, with the persons exchanged
+    CONTRAST = "contrast"  # written: nearly right
+
+
+MADE = (Wrong.SHUFFLED, Wrong.SAME_EMOTION, Wrong.SAME_TOPIC, Wrong.ROLE_SWAPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,12 @@ def written_rows(pairs_of: PairsOf, wrong: int, count: int | None, seed: int) ->
     generator = random.Random(seed)
     chosen = generator.sample(pool, min(count or len(pool), len(pool)))
     maker = WrongAnswers(pool, generator)
-    kinds = list(Wrong)
     rows = []
     for number, written in enumerate(chosen):
         conversation = conversation_text(written.pair.conversation)
         rows.append(Row(conversation, written.pair.answer, 1.0))
         for turn in range(wrong):
-            kind, answer = maker.make(written, kinds[(number * wrong + turn) % len(kinds)])
+            kind, answer = maker.make(written, MADE[(number * wrong + turn) % len(MADE)])
             rows.append(Row(conversation, answer, 0.0, kind))
     return rows
 
@@ -106,6 +110,16 @@ class WrongAnswers:
             found = self.generator.choice(candidates)
             if found is not written:
                 return found.pair.answer
+
+
+def contrast_rows(contrasts: Sequence[Contrast], repeats: int) -> list[Row]:
+    """Return the right and the wrong answer of each contrast, each `repeats` times."""
+    rows = []
+    for each in contrasts:
+        conversation = conversation_text(each.conversation)
+        rows.append(Row(conversation, each.answer, 1.0))
+        rows.append(Row(conversation, each.wrong, 0.0, Wrong.CONTRAST))
+    return rows * repeats
 
 
 def read_rows(labelled: Sequence[LabelledAnswer], repeats: int) -> list[Row]:

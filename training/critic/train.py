@@ -27,7 +27,8 @@ from models.manifest import DETECTOR_WEIGHTS, CriticManifest
 from models.safety.rows import quantize_rows
 from models.weights.cache import Materialized, materialize
 from training.critic.evaluate import critic_metrics
-from training.critic.rows import Row, read_rows, written_rows
+from training.critic.rows import Row, contrast_rows, read_rows, written_rows
+from training.datasets.contrasts import load_contrasts
 from training.datasets.persona_pairs import training_pairs
 from training.datasets.read_labels import read_labels
 from training.recipe import CriticRecipe
@@ -93,7 +94,9 @@ def train_critic(
 def training_rows(recipe: CriticRecipe) -> list[Row]:
     """Return the rows of written pairs that the recipe names."""
     pairs_of = partial(training_pairs, pair_set="plain")
-    return written_rows(pairs_of, recipe.wrong_answers, recipe.pairs, recipe.seed)
+    rows = written_rows(pairs_of, recipe.wrong_answers, recipe.pairs, recipe.seed)
+    contrasts = [each for each in load_contrasts() if not each.is_held_out]
+    return rows + contrast_rows(contrasts, recipe.contrast_repeats)
 
 
 def export(

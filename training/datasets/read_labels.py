@@ -34,8 +34,13 @@ class LabelledAnswer(FrozenModel):
     @property
     def is_held_out(self) -> bool:
         """Whether the critic must not be trained on the message; the same in every file."""
-        digest = hashlib.sha256(self.message.strip().casefold().encode()).digest()
-        return digest[0] % HELD_OUT_OF == 0
+        return is_held_out(self.message)
+
+
+def is_held_out(message: str) -> bool:
+    """Return whether a message is held out from the critic, the same in every file."""
+    digest = hashlib.sha256(message.strip().casefold().encode()).digest()
+    return digest[0] % HELD_OUT_OF == 0
 
 
 def read_labels(files: Sequence[Path]) -> list[LabelledAnswer]:

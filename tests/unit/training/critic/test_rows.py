@@ -7,7 +7,8 @@ import pytest
 from models.emotions import LABELS, Emotion
 from models.prompt import Turn
 from training.critic.roles import swap_roles
-from training.critic.rows import Row, Wrong, read_rows, written_rows
+from training.critic.rows import MADE, Row, Wrong, contrast_rows, read_rows, written_rows
+from training.datasets.contrasts import Contrast, load_contrasts
 from training.datasets.persona_pairs import Pair
 from training.datasets.read_labels import LabelledAnswer
 
@@ -44,7 +45,7 @@ def test_each_pair_is_followed_by_one_wrong_answer_of_each_kind(rows: list[Row])
         assert (right.target, right.kind) == (1, None)
         assert right.answer == f"{right.conversation.replace('message', 'answer')}: she told you"
         assert {row.conversation for row in wrong} == {right.conversation}
-        assert {row.kind for row in wrong} == set(Wrong)
+        assert {row.kind for row in wrong} == set(MADE)
         assert {row.target for row in wrong} == {0}
         assert all(row.answer != right.answer for row in wrong)
 
@@ -140,3 +141,25 @@ def test_read_rows_leave_out_the_held_out_messages() -> None:
     assert 10 <= len(held_out) <= 30
     assert len(rows) == len(messages) * 6
     assert {row.target for row in rows} == {0, 0.5, 1}
+
+
+def test_contrasts_show_the_right_and_the_wrong_answer_of_a_message() -> None:
+    turns = (Turn("user", "a"), Turn("assistant", "b"))
+    each = Contrast(persona=Emotion.FEAR, earlier=turns, message="m", answer="right", wrong="wrong")
+    assert (
+        contrast_rows([each], repeats=2)
+        == [
+            Row("a / b / m", "right", 1.0),
+            Row("a / b / m", "wrong", 0.0, Wrong.CONTRAST),
+        ]
+        * 2
+    )
+
+
+def test_written_contrasts_are_whole_and_a_third_is_held_out() -> None:
+    contrasts = load_contrasts()
+    assert len({each.message for each in contrasts}) == len(contrasts)
+    assert all(each.answer != each.wrong and each.wrong.strip() for each in contrasts)
+    assert {each.persona for each in contrasts} == set(LABELS)
+    share = sum(each.is_held_out for each in contrasts) / len(contrasts)
+    assert 0.25 < share < 0.42

@@ -45,7 +45,9 @@ def few(persona: Emotion, pair_set: PairSet) -> list[Pair]:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> CriticRecipe:
     base = tiny_bert(tmp_path_factory.mktemp("bert"))
-    return CriticRecipe(base=str(base), pairs=8, batch_size=8, save_steps=2, max_tokens=32)
+    return CriticRecipe(
+        base=str(base), pairs=8, contrast_repeats=0, batch_size=8, save_steps=2, max_tokens=32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def run(
 def test_artifact_is_what_the_run_measured(run: Path) -> None:
     critic = Critic(run / "artifact")
     metrics = critic.manifest.metrics
-    kinds = ("shuffled", "same-emotion", "same-topic", "role-swapped")
+    kinds = ("shuffled", "same-emotion", "same-topic", "role-swapped", "contrast")
     assert {f"auc_{kind}" for kind in kinds} <= set(metrics)
     assert metrics["pick_messages"] * 2 == metrics["read_answers"]
     assert metrics["pick_chance"] == 0.5
