@@ -35,7 +35,7 @@ chaos: $(VENV)/.dev
 overload: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.sweep.overload
 
-# The graph beside bare vLLM and the detector beside its peers, as ratios; the figures go to .bench/summary.json.
+# The graph compared with bare vLLM, and the detector with its peers, as ratios; the figures go to .bench/summary.json.
 bench: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.bench.bench
 

@@ -44,7 +44,7 @@ class Releases(FrozenModel):
         promoted: names of promoted versions by persona. The last is in use; rollback removes it.
         configured: names of the versions that the configuration file led to.
         revision: number of changes since then.
-        trials: version on trial beside the one in use, by persona.
+        trials: version on trial next to the one in use, by persona.
     """
 
     versions: tuple[Version, ...] = ()
@@ -131,8 +131,8 @@ class Releases(FrozenModel):
         persona = self.find(trial.name).persona
         if self.aliases.get(persona) in {None, trial.name}:
             raise AdapterRefused(
-                f"{trial.name} has no other version of {persona} in use beside it; promote it"
-                " without a share"
+                f"{trial.name} has no other version of {persona} in use to compare it with;"
+                " promote it without a share"
             )
         return self.model_copy(update={"trials": self.trials | {persona: trial}})
 

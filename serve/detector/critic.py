@@ -32,7 +32,7 @@ class ModelCritic:
 
 
 def load_critic(folder: Path, config: DetectorConfig) -> Critic:
-    """Load the critic of a folder; beside a scripted detector, a scripted one.
+    """Load the critic of a folder; with a scripted detector, a scripted one.
 
     Raises:
         ArtifactError: there is none, or its weights are not what its manifest says.

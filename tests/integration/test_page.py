@@ -269,7 +269,7 @@ def test_a_blend_is_set_with_the_keyboard_and_told(graph: Graph, browser: Browse
         assert "extra_body=" in python
         ast.parse(python)
         page.keyboard.press("Escape")
-        page.locator("label.chip", has_text="Whoever fits").click()
+        page.locator("label.chip", has_text="The one that fits").click()
         expect(second).to_be_disabled()
         with page.expect_request(f"**/{RESPOND}") as sent:
             finished(write(page, "joy"))

@@ -39,7 +39,7 @@ export class Composer {
 
   /** Offer the personas that the server has. */
   showPersonas() {
-    const options = [[AUTO, "Whoever fits"], ...personaIds().map((id) => [id, personaOf(id).name]), [SIX, "All six"]];
+    const options = [[AUTO, "The one that fits"], ...personaIds().map((id) => [id, personaOf(id).name]), [SIX, "All six"]];
     byId("answerers").append(...options.map(([id, name]) => option(id, name)));
     byId("answerers").addEventListener("change", () => this.#mix.follow(this.#chosen));
     this.#mix.offer();

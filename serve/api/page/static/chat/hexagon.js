@@ -17,7 +17,7 @@ const KEYS = {
 const scaled = ([x, y], radius = RADIUS) => [x * radius, y * radius].map((value) => value.toFixed(2));
 const outline = (radius) => CORNERS.map((id) => scaled(cornerOf(id), radius).join()).join(" ");
 
-/** Return the face and the name of a corner: beside each other above and below, else one over the other. */
+/** Return the face and the name of a corner: side by side above and below, else one over the other. */
 const labelOf = (id) => {
   const [x, y] = cornerOf(id).map((value) => value * (RADIUS + 17));
   const isPole = Math.abs(x) < 1;

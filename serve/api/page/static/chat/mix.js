@@ -7,7 +7,7 @@ import { Hexagon } from "./hexagon.js";
 const AS_TRAINED = 1;
 const SHARE = 0.3;
 const WORDS = [[0, "base model"], [0.97, "milder"], [1.02, "as trained"], [Infinity, "stronger"]];
-const NOBODY = { auto: "Whoever fits", six: "Each of the six" };
+const GROUPS = { auto: "The one that fits", six: "Each of the six" };
 
 /** A mix {intensity, second, share}: one persona alone, as trained. */
 export const PLAIN = { intensity: AS_TRAINED, second: "", share: SHARE };
@@ -35,7 +35,7 @@ const percent = (share) => `${Math.round(100 * share)} %`;
 
 /** Return who answers, as "Joy 70 % + Surprise 30 %". */
 const whoOf = (chosen, { second, share }) => {
-  const one = NOBODY[chosen] ?? personaOf(chosen).name;
+  const one = GROUPS[chosen] ?? personaOf(chosen).name;
   return second ? `${one} ${percent(1 - share)} + ${personaOf(second).name} ${percent(share)}` : one;
 };
 

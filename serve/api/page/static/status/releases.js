@@ -54,7 +54,7 @@ export class Releases {
 
   #action({ name, persona, promoted, share }, versions) {
     if (!promoted && share) return this.#button("End trial", name, { path: "rollback", body: { persona }, text: `End the trial of ${name}?`, done: `The trial of ${name} has ended.` });
-    if (promoted && share < 1) return null; // until the trial beside it has ended
+    if (promoted && share < 1) return null; // until the trial has ended
     if (!promoted) return this.#button("Promote", name, { path: "promote", body: { name }, text: `Use ${name} for every new request as ${personaOf(persona).name}?`, done: `${name} is in use.` });
     const canGoBack = versions.some((other) => other.persona === persona && other.name !== name) || !EMOTIONS.includes(persona);
     return canGoBack ? this.#button("Roll back", name, { path: "rollback", body: { persona }, text: `Stop using ${name} and use the version before it?`, done: `${personaOf(persona).name} was rolled back.` }) : null;

@@ -78,7 +78,7 @@ def test_a_drag_mixes_two_neighbours(url: str, browser: Browser, scheme: str) ->
     with page_of(browser, url, color_scheme=scheme, **options) as page:
         hexagon = opened(page)
         expect(hexagon).to_have_attribute(
-            "aria-valuetext", "Whoever fits, intensity 1.00, as trained"
+            "aria-valuetext", "The one that fits, intensity 1.00, as trained"
         )
         # From the middle to a point at 3/4 of the way to the corner of joy and 1/4 to surprise.
         share = (0.25 * 0.866, -0.75 - 0.25 * 0.5)
