@@ -70,7 +70,7 @@ def test_wrong_answers_share_what_their_kind_says(rows: list[Row]) -> None:
 
 def test_kinds_take_turns_if_there_are_fewer_than_four_a_pair() -> None:
     rows = written_rows(pairs_of, wrong=1, count=8, seed=0)
-    assert [row.kind for row in rows[1::2]] == [*Wrong, *Wrong]
+    assert [row.kind for row in rows[1::2]] == [*MADE, *MADE]
 
 
 def test_seed_decides_the_rows() -> None:
