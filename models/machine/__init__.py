@@ -1,1 +1,1 @@
-"""What the machine offers: cores, memory, and the fastest floating-point type."""
+"""Resources of the machine: cores, memory, and the fastest floating-point type."""

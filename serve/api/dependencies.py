@@ -1,4 +1,4 @@
-"""What a request needs before its route runs: host, origin, key, content type, deadline."""
+"""Checks before a route runs: host, origin, key, content type, deadline."""
 
 from typing import Annotated
 

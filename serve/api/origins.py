@@ -1,4 +1,4 @@
-"""Which web pages may call: CORS, and checks of the headers Host and Origin.
+"""Access by web pages: CORS, and checks of the headers Host and Origin.
 
 A browser sends requests to any address that a page names. Host tells which name the page used, so
 that a name of somebody else that leads here (DNS rebinding) is recognised; Origin tells whose page

@@ -151,7 +151,7 @@ class Timings(BaseModel):
 
 
 class SafetyOut(BaseModel):
-    """What the safety check found, and what was done."""
+    """Finding of the safety check, and the action that was taken."""
 
     level: Level
     category: Category | None = Field(description="null for a concern")
@@ -159,7 +159,7 @@ class SafetyOut(BaseModel):
 
 
 class CandidatesOut(BaseModel):
-    """How an answer was picked."""
+    """Choice of one of several candidates."""
 
     n: int = Field(description="answers that were written")
     score: float | None = Field(

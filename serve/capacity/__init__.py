@@ -1,4 +1,4 @@
-"""How much the graph can hold, and how many replicas it needs.
+"""Limits of the graph, and the number of replicas that it needs.
 
 limits      limits of the engine, of admission and of Serve, from the configuration
 meters      load of a replica, measured
@@ -6,7 +6,7 @@ signals     load of a replica, as it reports it to Serve
 policy      replicas of both deployments from these signals: a pure state machine
 ray_policy  the policy as an application-level autoscaling policy of Ray Serve
 hardware    measured or derived speed of a machine
-commands    what both commands print
+commands    output of both commands
 plan        replicas, GPUs and cost for a rate: `python -m serve plan`
 simulation  the policy and its rivals on traces: `python -m serve simulate`
 """

@@ -27,7 +27,7 @@ DETECTION_MARGIN = (
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is asked of the fleet.
+    """Load that the fleet must serve, and its objective.
 
     Attributes:
         rate: requests a second.

@@ -23,7 +23,7 @@ NOISE_SIGMAS = 2  # growth below this many standard errors is chance
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator may choose.
+    """Settings that an operator may choose.
 
     Attributes:
         slo_ttft_ms: objective of the 95th percentile of the time to the first text.

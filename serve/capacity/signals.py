@@ -32,7 +32,7 @@ class ResponderLoad(_Reported):
     Attributes:
         running: answers in the engine's batch.
         waiting: admitted answers that are not.
-        slots: places of the batch.
+        slots: slots of the batch.
         arrivals_per_s: messages that were admitted or rejected, a second.
         ttft_ms: 95th percentile of the time to the first text; 0 if there was none.
     """
@@ -59,7 +59,7 @@ class DetectorLoad(_Reported):
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the policy sees of the application at one moment.
+    """State of the application at one moment, as the policy sees it.
 
     Attributes:
         held: requests that wait at the proxies because no replica is up.

@@ -22,7 +22,7 @@ PARTS = ("queue", "detect", "first_token", "generate")
 
 @dataclass(frozen=True, slots=True)
 class EmotionScores:
-    """Emotion of a message, its score, the scores of all six, and what they are worth.
+    """Emotion of a message, its score, the scores of all six, and how reliable they are.
 
     Attributes:
         language: ISO 639 code of the message, None where it cannot be told or was not.
@@ -56,7 +56,7 @@ def chosen_emotion(label: Emotion) -> EmotionScores:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """How an answer was picked.
+    """Choice of one of several candidates.
 
     Attributes:
         n: answers that were written.

@@ -28,7 +28,7 @@ Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
 
 
 class TextGenerator(Protocol):
-    """What writes the text of an answer."""
+    """Generator of the text of an answer."""
 
     async def check(self, request: GenerationRequest) -> None:
         """Start nothing, and raise what `generate` would raise."""

@@ -33,7 +33,7 @@ class Contrast(FrozenModel):
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the critic must not be trained on the message."""
+        """True if the critic must not be trained on the message."""
         return is_held_out(self.message)
 
 

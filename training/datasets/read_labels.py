@@ -28,12 +28,12 @@ class LabelledAnswer(FrozenModel):
 
     @property
     def makes_sense(self) -> bool:
-        """Whether readers found that the answer fits its message."""
+        """True if readers found that the answer fits its message."""
         return self.mark >= 1
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the critic must not be trained on the message; the same in every file."""
+        """True if the critic must not be trained on the message; the same in every file."""
         return is_held_out(self.message)
 
 

@@ -28,7 +28,7 @@ Marks = dict[str, int]
 
 
 class SystemReading(FrozenModel):
-    """What readers found in the answers of a system."""
+    """Readers' findings about the answers of a system."""
 
     answers: int
     sense: Interval  # share with a mark of 1 or 2

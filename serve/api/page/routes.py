@@ -46,7 +46,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class PageSettings(FrozenModel):
-    """What the page cannot know otherwise."""
+    """Settings of the server that the page needs."""
 
     keys: bool
 

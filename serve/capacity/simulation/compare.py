@@ -19,7 +19,7 @@ EQUAL_HOURS = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What all traces have in common.
+    """Load and limits that all traces share.
 
     Attributes:
         prompt: mean tokens to read.

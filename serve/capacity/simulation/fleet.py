@@ -37,7 +37,7 @@ class Point:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to. Times to the first text are in the order of arrival of the first text."""
+    """Result of a run. Times to the first text are in the order in which the texts arrived."""
 
     ttft_ms: list[float] = field(default_factory=list)
     rejected: int = 0

@@ -1,4 +1,4 @@
-"""What the chat prints of a reply: bars of the emotions, the name, the text, and its cost."""
+"""Output of the chat for a reply: bars of the emotions, the name, the text, and its cost."""
 
 import json
 from collections.abc import Iterable
