@@ -14,10 +14,10 @@ from typing import Any
 
 from serve.config import HttpConfig
 from serve.errors import ServingError
+from serve.proxy.haproxy import TIMEOUT_MARGIN_S
 
 LOG_BYTES = 32 * 2**20  # of a log file before it is rotated
 LOG_BACKUPS = 4  # rotated files that are kept
-PROXY_MARGIN_S = 2  # a replica ends a request that timed out itself
 RAY_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's own ports listen on loopback only.
@@ -115,8 +115,8 @@ def http_variables(config: HttpConfig, folder: Path, fallback_port: int) -> dict
         folder: for HAProxy's files; a short path, since it holds a socket.
         fallback_port: free port of the proxy that holds requests while no replica is up.
     """
-    timeout_s = min(config.default_timeout_ms, config.max_timeout_ms) / 1000 + PROXY_MARGIN_S
-    longest_s = config.max_timeout_ms / 1000 + PROXY_MARGIN_S
+    timeout_s = min(config.default_timeout_ms, config.max_timeout_ms) / 1000 + TIMEOUT_MARGIN_S
+    longest_s = config.max_timeout_ms / 1000 + TIMEOUT_MARGIN_S
     return {
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(ceil(timeout_s)),
         # After a reload, the old process ends when its longest request must have ended.

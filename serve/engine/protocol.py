@@ -156,7 +156,7 @@ class Engine(Protocol):
         ...
 
     async def health(self) -> None:
-        """Return if the engine can answer. Raises EngineError."""
+        """Raise EngineError if the engine cannot answer."""
         ...
 
     def stats(self) -> EngineStats:

@@ -35,9 +35,6 @@ def script(adapter: str | None, candidate: int = 0) -> str:
     return f"[{adapter or 'base'}] {sentence} [{adapter or 'base'}]"
 
 
-TOKENS = len(script(None).split())
-
-
 class ScriptedEncoder:
     """Prompt encoder without a tokenizer: one token id per word. The engine reads none of them."""
 
@@ -189,10 +186,11 @@ class ScriptedEngine:
         return
 
 
-def _words_of(once: list[str], sampling: Sampling) -> tuple[list[str], FinishReason]:
+def _words_of(script_words: list[str], sampling: Sampling) -> tuple[list[str], FinishReason]:
     """Return the words of an answer and its finish reason. A longer answer starts again."""
-    length = sampling.max_tokens if sampling.ignore_eos else max(len(once), sampling.min_tokens)
-    words = [f" {word}" for word in islice(cycle(once), min(length, sampling.max_tokens))]
+    at_least = max(len(script_words), sampling.min_tokens)
+    length = sampling.max_tokens if sampling.ignore_eos else at_least
+    words = [f" {word}" for word in islice(cycle(script_words), min(length, sampling.max_tokens))]
     text = "".join(words)
     earliest = len("".join(words[: sampling.min_tokens]))
     ends = [at for stop in sampling.stop if (at := text.find(stop, earliest)) >= 0]

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import shutil
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -152,10 +152,7 @@ class VllmEngine:
     def _lora(self, versioned_name: str | None) -> "LoRARequest | None":
         if versioned_name is None:
             return None
-        found = self._adapters.get(versioned_name) or self._blends.get(versioned_name)
-        if found is None:
-            raise EngineError(f"no adapter {versioned_name} is resident; load it first")
-        return found
+        return _resident(versioned_name, self._adapters | self._blends)
 
     async def load(self, adapter: Adapter) -> None:
         """Make an adapter resident. Raises ArtifactError if vLLM rejects it, or EngineDead."""
@@ -165,7 +162,10 @@ class VllmEngine:
 
     async def load_blend(self, name: str, parts: BlendParts) -> None:
         """Make a weighted sum of resident adapters resident; see `Engine.load_blend`."""
-        adapters = [(part, self._folder(part), weight) for part, weight in parts]
+        adapters = [
+            (part, Path(_resident(part, self._adapters).lora_path), weight)
+            for part, weight in parts
+        ]
         self._scratch = self._scratch or TemporaryDirectory(prefix="fye-blends-")
         # vLLM's prefix cache knows an adapter by name and path: the same for the same content.
         folder = Path(self._scratch.name) / name
@@ -174,11 +174,6 @@ class VllmEngine:
             self._blends[name] = await self._add(name, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _folder(self, versioned_name: str) -> Path:
-        if versioned_name not in self._adapters:
-            raise EngineError(f"no adapter {versioned_name} is resident; load it first")
-        return Path(self._adapters[versioned_name].lora_path)
 
     async def _add(self, name: str, folder: Path) -> "LoRARequest":
         """Let vLLM load a PEFT folder."""
@@ -205,7 +200,7 @@ class VllmEngine:
             await self._engine.remove_lora(request.lora_int_id)
 
     async def health(self) -> None:
-        """Return if vLLM can answer. Raises EngineDead or EngineError."""
+        """Raise EngineDead or EngineError if vLLM cannot answer."""
         engine = self._engine
         with translated_errors():
             await engine.check_health()
@@ -222,6 +217,12 @@ class VllmEngine:
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None
+
+
+def _resident(name: str, requests: "Mapping[str, LoRARequest]") -> "LoRARequest":
+    if name not in requests:
+        raise EngineError(f"no adapter {name} is resident; load it first")
+    return requests[name]
 
 
 def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path, max_rank: int) -> None:

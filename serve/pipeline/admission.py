@@ -27,7 +27,7 @@ class Gate:
         self._clock_s = clock_s
         self._departures: deque[tuple[float, int]] = deque(maxlen=DEPARTURES)
         self._busy_s = 0.0  # time in which anything was admitted
-        self._seen_s = clock_s()
+        self._updated_s = clock_s()
         self.admitted = 0
 
     @contextmanager
@@ -39,7 +39,7 @@ class Gate:
         """
         if self.admitted + weight > self._limits.admitted:
             raise Overloaded(TOO_MANY, self.retry_after_s())
-        self._pass_time()
+        self._add_busy_time()
         self.admitted += weight
         served = True
         try:
@@ -48,7 +48,7 @@ class Gate:
             served = False  # rejected downstream: it does not count toward the service rate
             raise
         finally:
-            self._pass_time()
+            self._add_busy_time()
             self.admitted -= weight
             if served:
                 self._departures.append((self._busy_s, weight))
@@ -61,17 +61,17 @@ class Gate:
             return min(max(math.ceil(queued / rate), MIN_RETRY_S), MAX_RETRY_S)
         return MAX_RETRY_S if self._departures else MIN_RETRY_S
 
-    def _pass_time(self) -> None:
+    def _add_busy_time(self) -> None:
         now_s = self._clock_s()
         if self.admitted:
-            self._busy_s += now_s - self._seen_s
-        self._seen_s = now_s
+            self._busy_s += now_s - self._updated_s
+        self._updated_s = now_s
 
     def _rate_per_s(self) -> float:
         """Return the weight that departed per busy second; 0 if there is no estimate."""
         if len(self._departures) < 2:
             return 0.0
-        self._pass_time()
+        self._add_busy_time()
         elapsed_s = self._busy_s - self._departures[0][0]
         departed = sum(weight for _, weight in list(self._departures)[1:])
         return departed / elapsed_s if elapsed_s > 0 else 0.0

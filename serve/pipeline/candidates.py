@@ -31,11 +31,11 @@ CRITIC_TIMEOUT_S = 2.0
 DEADLINE_SHARE = 0.5  # of the time that is left; the rest is for sending the answer
 # Logits taken from an answer that was cut at max_tokens or is empty: odds of 1 to 150, so that it
 # is picked only where no whole answer makes any sense.
-UNFINISHED = 5.0
+UNFINISHED_PENALTY = 5.0
 FREE_SHARE = 2  # candidates beyond the first take at most a half of the free slots
-PIECE = re.compile(r"(?:\s*\S+){1,4}")  # a picked answer is sent in chunks of up to four words
-NUMBERS: list[float] = [1, 2, 3, 4, 6, 8, 12, 16]
-SCORES: list[float] = [0.01, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.99, 1]
+CHUNK = re.compile(r"(?:\s*\S+){1,4}")  # a picked answer is sent in chunks of up to four words
+COUNT_BUCKETS: list[float] = [1, 2, 3, 4, 6, 8, 12, 16]
+SCORE_BUCKETS: list[float] = [0.01, 0.05, *(tenth / 10 for tenth in range(1, 10)), 0.95, 0.99, 1]
 
 
 class CandidateSlots:
@@ -72,10 +72,13 @@ class Picker:
         self._generator = generator
         self._score = score
         self._numbers = histogram(
-            "fye_candidates", "Answers written for a message", NUMBERS, ("persona",)
+            "fye_candidates", "Answers written for a message", COUNT_BUCKETS, ("persona",)
         )
         self._scores = histogram(
-            "fye_critic_score", "The critic's score of the picked answer", SCORES, ("persona",)
+            "fye_critic_score",
+            "The critic's score of the picked answer",
+            SCORE_BUCKETS,
+            ("persona",),
         )
         self._critic_ms = histogram("fye_critic_ms", "One call of the critic", BUCKETS_MS)
         self._fallbacks = counter(
@@ -88,14 +91,14 @@ class Picker:
 
     async def generate(self, answer: Answer, request: GenerationRequest) -> Generation:
         """Start a text as `Generator.generate`, or candidates where the message allows them."""
-        number = self._number(answer, request.sampling)
+        number = self._choose_count(answer, request.sampling)
         if number == 1:
             return await self._generator.generate(request)
-        asked = replace(request, sampling=replace(request.sampling, n=number))
-        generation = await self._generator.generate(asked)
+        request_for_n = replace(request, sampling=replace(request.sampling, n=number))
+        generation = await self._generator.generate(request_for_n)
         return replace(generation, chunks=self._chunks(answer, generation.chunks, number))
 
-    def _number(self, answer: Answer, sampling: Sampling) -> int:
+    def _choose_count(self, answer: Answer, sampling: Sampling) -> int:
         if not _allows(answer, sampling):
             return 1
         number = self._slots.number()
@@ -110,14 +113,14 @@ class Picker:
         with self._slots.take(number):
             async with aclosing(candidates):
                 found = [candidate async for candidate in candidates]
-        for chunk in _pieces(await self._pick(answer, found)):
+        for chunk in _chunks_of(await self._pick(answer, found)):
             yield chunk
 
     async def _pick(self, answer: Answer, found: Sequence[TextChunk]) -> TextChunk:
         """Return the best candidate; without the critic the first one that ended by itself."""
         logits = await self._logits(answer, found)
         ranks = [
-            logit - UNFINISHED * (not _ended(one))
+            logit - UNFINISHED_PENALTY * (not _ended(one))
             for logit, one in zip(logits or [0.0] * len(found), found, strict=True)
         ]
         best = ranks.index(max(ranks))
@@ -176,9 +179,9 @@ def _ended(candidate: TextChunk) -> bool:
     return candidate.finish_reason == "stop" and bool(candidate.text.strip())
 
 
-def _pieces(answer: TextChunk) -> Iterator[TextChunk]:
+def _chunks_of(answer: TextChunk) -> Iterator[TextChunk]:
     """Yield an answer in chunks of some words, which share its tokens."""
-    texts = PIECE.findall(answer.text) or [""]
+    texts = CHUNK.findall(answer.text) or [""]
     count = len(texts)
     for number, text in enumerate(texts, 1):
         tokens = answer.tokens * number // count - answer.tokens * (number - 1) // count

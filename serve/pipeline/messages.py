@@ -33,7 +33,7 @@ class Message:
 
     Attributes:
         persona: the persona that answers; None for that of the detected emotion.
-        bare: answer as the base model, without an emotion.
+        base_model: answer as the base model, without an emotion.
         blend: share of each persona that answers with `persona`, which has the largest; empty
             for one persona alone.
         intensity: 1 as trained, 0 the base model with the persona's instruction.
@@ -44,7 +44,7 @@ class Message:
     turns: tuple[Turn, ...]
     sampling: Sampling
     persona: str | None = None
-    bare: bool = False
+    base_model: bool = False
     blend: Mapping[str, float] = field(default_factory=dict)
     intensity: float = AS_TRAINED
     user: str | None = None

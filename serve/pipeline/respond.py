@@ -71,10 +71,10 @@ async def respond(
     answer.timer.mark("queue")
     if rules.safety or _needs_emotion(message):
         [detection] = await classify([message.turns], answer.trace)
-        _apply(answer, detection)
+        _set_emotion_safety_persona(answer, detection)
         answer.timer.mark("detect")
     else:
-        _apply(answer, None)
+        _set_emotion_safety_persona(answer, None)
     request = _generation_request(answer, rules)
     words = _fixed_words(answer)
     if words is None:
@@ -93,18 +93,18 @@ async def respond(
 
 
 def _needs_emotion(message: Message) -> bool:
-    """Return whether the emotion is neither chosen by the client nor without use."""
-    return not (message.bare or message.persona in LABELS)
+    """Return whether a detection of the emotion is needed."""
+    return not (message.base_model or message.persona in LABELS)
 
 
-def _apply(answer: Answer, detection: Detection | None) -> None:
+def _set_emotion_safety_persona(answer: Answer, detection: Detection | None) -> None:
     """Set emotion, safety and persona. The emotion is the one chosen, or that of the last turn."""
     message = answer.message
     answer.safety = detection.finding if detection else None
     answer.complete = detection.complete if detection else True
     if message.persona in LABELS:
         answer.emotion = chosen_emotion(Emotion(message.persona))
-    elif detection and not message.bare:
+    elif detection and not message.base_model:
         answer.emotion = detected_emotion(detection)
     answer.persona = _persona(answer)
 

@@ -36,7 +36,7 @@ BINARY_VARIABLE = "RAY_SERVE_HAPROXY_BINARY_PATH"
 MARK = "# corrected by face-your-emotions"
 UNIQUE_ID = "x-fye-unique-id"
 ADMIN_TIMEOUT_S = 120
-MARGIN_MS = 2000  # a replica ends a request that timed out itself, in its API's own words
+TIMEOUT_MARGIN_S = 2  # a replica ends a request that timed out itself, in its API's own words
 REQUEST_TIMEOUT_S = 10
 LOOPBACK = "127.0.0.1"
 ANY_ADDRESS = {"", "*", "0.0.0.0", "::", "[::]"}  # noqa: S104 (it includes loopback)
@@ -57,7 +57,7 @@ ADMIN = "{ path_beg /v1/admin }"
 CLIENT_TIMEOUT = "req.hdr(x-request-timeout-ms)"
 TIMEOUTS = (
     f"http-request set-timeout server {ADMIN_TIMEOUT_S}s if {ADMIN}",
-    f"http-request set-timeout server {CLIENT_TIMEOUT},add({MARGIN_MS})"
+    f"http-request set-timeout server {CLIENT_TIMEOUT},add({TIMEOUT_MARGIN_S * 1000})"
     f" if {{ {CLIENT_TIMEOUT} -m reg ^[0-9]{{1,6}}$ }}",
 )
 RETRY_AFTER_S = {429: 5, 503: 1}
@@ -125,7 +125,7 @@ def correct(text: str, folder: Path) -> str:
     if missing:
         raise ValueError(f"HAProxy's configuration of this Ray lacks {', '.join(sorted(missing))}")
     kept = [section for section in sections if section.header not in REMOVED]
-    write_errors(folder)
+    write_response_bodies(folder)
     servers = list(_replica_servers(kept))
     host = _bound_host(kept)
     for section in kept:
@@ -258,7 +258,7 @@ def _problem(folder: Path, status: int) -> str:
     return f"status {status} {kind} file {body} {ERROR_HEADERS}{retry}"
 
 
-def write_errors(folder: Path) -> None:
+def write_response_bodies(folder: Path) -> None:
     """Write the bodies that the configuration refers to."""
     (folder / "alive.json").write_text('{"status":"alive"}', "utf-8")
     for status in ERRORS:

@@ -14,9 +14,10 @@ from models.manifest import AdapterManifest
 from serve.adapters.registry import SYNC_INTERVAL_S
 from serve.adapters.trial import Trial
 from serve.cli.adapters import app
-from serve.engine.scripted import TOKENS, script
+from serve.engine.scripted import script
 from support.adapters import write_adapter
 from support.admin_key import ADMIN_SECRET
+from support.fakes import SCRIPTED_TOKENS
 from support.running_graph import Graph, kill_replica
 
 ADMIN = "/v1/admin/adapters"
@@ -61,7 +62,7 @@ async def test_promotes_and_rolls_back_a_version_under_load(
     seen: list[str] = []
     enough = asyncio.Event()
     async with asyncio.TaskGroup() as load:
-        for tokens in (4, TOKENS) * 4:
+        for tokens in (4, SCRIPTED_TOKENS) * 4:
             load.create_task(under_load(async_client, seen, tokens, enough))
         published = (await async_client.post(ADMIN, json={"folder": str(fresh)})).json()
         new, old = published[-1]["name"], answering(published)

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from serve.config import SCRIPTED, DetectorConfig, Replicas, ResponderConfig, ScriptedConfig
-from serve.engine.scripted import TOKENS, script
+from serve.engine.scripted import script
+from support.fakes import SCRIPTED_TOKENS
 from support.running_graph import Graph
 
 FREE = Replicas(cpus=0)  # next to the graph of the other tests
@@ -52,7 +53,7 @@ def test_the_answer_that_the_critic_likes_is_streamed(picking: httpx.Client) -> 
     assert len(deltas) > 1
     done = events[-1]
     assert done["candidates"] == {"n": 8, "score": 0.9526}
-    assert done["usage"]["completion_tokens"] == TOKENS
+    assert done["usage"]["completion_tokens"] == SCRIPTED_TOKENS
     assert done["finish_reason"] == "stop"
 
 
@@ -63,7 +64,7 @@ def test_openai_client_gets_the_picked_answer_of_a_blend(picking: httpx.Client) 
     assert " #3 hear you" in reply["choices"][0]["message"]["content"]
     assert reply["candidates"] == {"n": 8, "score": 0.9526}
     assert reply["blend"] == {"joy": 0.5, "fear": 0.5}
-    assert reply["usage"]["completion_tokens"] == TOKENS
+    assert reply["usage"]["completion_tokens"] == SCRIPTED_TOKENS
 
 
 @pytest.mark.parametrize(

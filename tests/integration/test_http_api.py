@@ -11,8 +11,9 @@ from httpx_sse import EventSource, connect_sse
 
 from models.emotions import LABELS
 from models.personas import builtin_personas
-from serve.engine.scripted import TOKENS, script
+from serve.engine.scripted import script
 from serve.responder.voice import blend_name
+from support.fakes import SCRIPTED_TOKENS
 
 TOKEN_S = 0.2  # as the graph of these tests is configured
 SHORT = {"max_tokens": 3}
@@ -55,7 +56,7 @@ def test_whole_answer_has_all_fields(client: httpx.Client) -> None:
             "reliable": True,
         },
         "finish_reason": "stop",
-        "usage": {"prompt_tokens": 4, "completion_tokens": TOKENS},
+        "usage": {"prompt_tokens": 4, "completion_tokens": SCRIPTED_TOKENS},
     }
 
 

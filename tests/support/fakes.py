@@ -10,6 +10,7 @@ from models.prompt import Turn
 from models.safety.levels import Category, Finding, Level
 from serve.detector.protocol import Detection, Input, Priority, Scores, turns_of
 from serve.engine.protocol import Sampling, TextChunk
+from serve.engine.scripted import script
 from serve.errors import PromptTooLong
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
@@ -19,6 +20,7 @@ from serve.tracing import Carrier
 
 CHUNKS = (TextChunk("Oh", 1), TextChunk(" no", 1), TextChunk("", 0, "stop"))
 PROMPT_TOKENS = 5
+SCRIPTED_TOKENS = len(script(None).split())  # of a whole answer of the scripted engine
 
 
 def scores(best: Emotion) -> Scores:
@@ -157,11 +159,11 @@ def context(timeout_s: float = 60) -> RequestContext:
 def message(
     *texts: str,
     persona: str | None = None,
-    bare: bool = False,
+    base_model: bool = False,
     request: RequestContext | None = None,
 ) -> Message:
     """Build a conversation whose turns alternate, beginning with the user's."""
     turns = tuple(
         Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(texts)
     )
-    return Message(request or context(), turns, Sampling(max_tokens=9), persona, bare)
+    return Message(request or context(), turns, Sampling(max_tokens=9), persona, base_model)

@@ -15,7 +15,7 @@ from serve.config import (
 )
 from serve.detector.protocol import Detection
 from serve.engine.protocol import Sampling, TextChunk
-from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine
+from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.errors import (
     EngineDead,
 )
@@ -26,7 +26,7 @@ from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime
 from serve.tracing import Carrier
 from support.adapter_fleet import INITIAL
-from support.fakes import FakeHandle, FakeStages, context, message
+from support.fakes import SCRIPTED_TOKENS, FakeHandle, FakeStages, context, message
 
 CONFIG = ServeConfig(
     detector=DetectorConfig(kind="scripted"),
@@ -112,7 +112,7 @@ class Parts:
         """Answer one message of a key."""
         request = replace(context(timeout_s), limits=limits)
         asked = message(texts, request=request)
-        asked = replace(asked, sampling=Sampling(max_tokens=TOKENS))
+        asked = replace(asked, sampling=Sampling(max_tokens=SCRIPTED_TOKENS))
         return await self.responder.answer(asked, Collector())
 
     async def detect(

@@ -49,7 +49,7 @@ class ChunkWriter:
         """Start the stream with the emotion."""
         self._head = head(answer, self._model, "chat.completion.chunk")
         await self._stream.start(answer)
-        extra = {} if answer.message.bare else emotion(answer)
+        extra = {} if answer.message.base_model else emotion(answer)
         await self._chunk({"role": "assistant", "content": ""}, extra=extra)
 
     async def safety(self, answer: Answer) -> None:

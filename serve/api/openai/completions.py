@@ -50,7 +50,7 @@ class CompletionWriter:
         """Start the stream with the emotion."""
         self._head = head(answer, self._model, KIND)
         await self._stream.start(answer)
-        await self._chunk("", extra={} if answer.message.bare else emotion(answer))
+        await self._chunk("", extra={} if answer.message.base_model else emotion(answer))
 
     async def safety(self, answer: Answer) -> None:
         """Write what the safety check found."""

@@ -22,7 +22,7 @@ from load.harness.reply_checks import check_scripted_reply
 from load.harness.workload import Request, synthetic_requests
 from models.emotions import Emotion
 from serve.capacity import derive_gates
-from serve.engine.scripted import TOKENS
+from support.fakes import SCRIPTED_TOKENS
 
 FLOOD_S = 16.0  # longer than the ten seconds after which a health check counts as missed
 FLOOD_SEED = 7
@@ -97,7 +97,7 @@ def _check_versions(outcomes: list[Outcome], old: str, new: str) -> str:
 
 def joy_requests(seed: int) -> Iterator[Request]:
     """Generate requests for whole replies of joy, which name their version at both ends."""
-    requests = synthetic_requests(seed, max_tokens=(TOKENS, TOKENS))
+    requests = synthetic_requests(seed, max_tokens=(SCRIPTED_TOKENS, SCRIPTED_TOKENS))
     return (request for request in requests if request.emotion == Emotion.JOY)
 
 

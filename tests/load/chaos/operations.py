@@ -9,7 +9,7 @@ from load.chaos.cluster import DEPLOYMENTS, Cluster
 from load.chaos.verdict import FaultMissed
 from load.harness.deployments import RESPONDER
 from serve.config import Replicas, ServeConfig
-from serve.engine.scripted import TOKENS
+from support.fakes import SCRIPTED_TOKENS
 
 SHORT_TOKEN_S = 0.12  # a reply takes two to three seconds
 LONG_STREAM_S = 26.0  # longer than Serve's default graceful shutdown of 20 s
@@ -29,7 +29,7 @@ async def update_config(cluster: Cluster) -> str:
 
 async def deploy_long_streams(cluster: Cluster) -> None:
     """Make replies take longer than Serve's default graceful shutdown."""
-    await cluster.deploy(with_token_time(cluster.config, LONG_STREAM_S / TOKENS))
+    await cluster.deploy(with_token_time(cluster.config, LONG_STREAM_S / SCRIPTED_TOKENS))
 
 
 async def update_during_long_streams(cluster: Cluster) -> str:

@@ -42,7 +42,7 @@ from load.harness.runs import Window
 from load.harness.workload import Request, synthetic_requests
 from serve.cli.config_file import read_config
 from serve.config import SCRIPTED, Replicas, ResponderConfig, ScriptedConfig
-from serve.engine import scripted
+from support.fakes import SCRIPTED_TOKENS
 
 ROOT = Path(__file__).parents[3]
 ADAPTERS = (6, 24, 96)
@@ -82,7 +82,7 @@ def measure_replicas(token_ms: float, token_ms_per_running: float) -> list[Measu
     schedule = ScriptedConfig(
         token_s=token_ms / 1000, token_s_per_running=token_ms_per_running / 1000
     )
-    reply_ms = scripted.TOKENS * (token_ms + USERS_PER_REPLICA * token_ms_per_running)
+    reply_ms = SCRIPTED_TOKENS * (token_ms + USERS_PER_REPLICA * token_ms_per_running)
     measurements = []
     for count in REPLICAS:
         replicas = Replicas(minimum=count, maximum=count, cpus=REPLICA_CPUS)

@@ -87,7 +87,7 @@ async def test_the_request_reaches_the_pipeline_complete() -> None:
     [message] = responder.messages
     assert message.sampling == Sampling(9, 0, 0.5, 3)
     assert [(turn.role, turn.text) for turn in message.turns] == [("user", "hello")]
-    assert (message.persona, message.bare) == (None, False)
+    assert (message.persona, message.base_model) == (None, False)
 
 
 async def test_the_client_may_choose_the_emotion() -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from models.prompt import Turn
 from serve.engine import scripted
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
-from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine, script
+from serve.engine.scripted import ScriptedEncoder, ScriptedEngine, script
 from serve.errors import EngineError
 from support.adapters import adapter
-from support.fakes import FakeClock
+from support.fakes import SCRIPTED_TOKENS, FakeClock
 
 TOKEN_S = 0.01
 JOY = adapter("joy").manifest.versioned_name
@@ -63,17 +63,17 @@ async def test_token_becomes_due_every_interval(clock: FakeClock) -> None:
     async for chunk in ScriptedEngine(token_s=TOKEN_S).generate("r", [1], None, Sampling()):
         seen.append(clock.now_s)
         assert chunk.tokens == 1
-    assert seen == pytest.approx([TOKEN_S * number for number in range(1, TOKENS + 1)])
+    assert seen == pytest.approx([TOKEN_S * number for number in range(1, SCRIPTED_TOKENS + 1)])
 
 
-async def test_tokens_that_nobody_reads_are_joined(clock: FakeClock) -> None:
+async def test_unread_tokens_are_joined(clock: FakeClock) -> None:
     chunks = list[TextChunk]()
     async for chunk in ScriptedEngine(token_s=TOKEN_S).generate("r", [1], None, Sampling()):
         chunks.append(chunk)
         clock.now_s += 3.5 * TOKEN_S
     # A reader that is away for 3.5 intervals finds three or four tokens.
     assert {chunk.tokens for chunk in chunks[1:-1]} == {3, 4}
-    assert joined(chunks) == (f" {script(None)}", TOKENS)
+    assert joined(chunks) == (f" {script(None)}", SCRIPTED_TOKENS)
     assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
 
 
@@ -83,7 +83,7 @@ async def test_schedule_does_not_wait_for_its_reader(clock: FakeClock) -> None:
         await anext(chunks)
         clock.now_s += 60
         rest = await anext(chunks)
-    assert (rest.tokens, rest.finish_reason) == (TOKENS - 1, "stop")
+    assert (rest.tokens, rest.finish_reason) == (SCRIPTED_TOKENS - 1, "stop")
 
 
 async def test_tokens_take_longer_when_more_answers_are_written(clock: FakeClock) -> None:
@@ -107,7 +107,7 @@ async def test_answers_beyond_its_slots_wait() -> None:
         done, _ = await asyncio.wait({second}, timeout=0.05)
         assert not done
         assert engine.stats().running == 2
-    assert joined(await second)[1] == TOKENS
+    assert joined(await second)[1] == SCRIPTED_TOKENS
     assert engine.stats().running == 0
 
 
@@ -121,7 +121,7 @@ async def test_cancelled_answer_that_waits_takes_no_slot() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert engine.stats().running == 0
-    assert joined(await read(engine))[1] == TOKENS
+    assert joined(await read(engine))[1] == SCRIPTED_TOKENS
 
 
 async def test_closed_answer_is_not_running_any_more(clock: FakeClock) -> None:
@@ -138,18 +138,18 @@ async def test_closed_answer_is_not_running_any_more(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     ("sampling", "tokens", "reason"),
     [
-        ({}, TOKENS, "stop"),
+        ({}, SCRIPTED_TOKENS, "stop"),
         ({"max_tokens": 1}, 1, "length"),
-        ({"max_tokens": TOKENS}, TOKENS, "stop"),
+        ({"max_tokens": SCRIPTED_TOKENS}, SCRIPTED_TOKENS, "stop"),
         ({"ignore_eos": True, "max_tokens": 50}, 50, "length"),
         ({"min_tokens": 30}, 30, "stop"),
         ({"min_tokens": 3, "max_tokens": 3}, 3, "length"),
         ({"stop": ("[base",)}, 1, "stop"),
         ({"stop": (" hear",)}, 2, "stop"),
         ({"stop": (" hear", "[base")}, 1, "stop"),
-        ({"stop": (" never",)}, TOKENS, "stop"),
+        ({"stop": (" never",)}, SCRIPTED_TOKENS, "stop"),
         ({"stop": (" hear",), "ignore_eos": True}, 2, "stop"),
-        ({"stop": (" hear",), "ignore_eos": True, "min_tokens": 3}, TOKENS + 2, "stop"),
+        ({"stop": (" hear",), "ignore_eos": True, "min_tokens": 3}, SCRIPTED_TOKENS + 2, "stop"),
     ],
     ids=str,
 )
@@ -267,9 +267,9 @@ async def test_candidates_are_whole_answers_that_differ(clock: FakeClock) -> Non
     chunks = await read(ScriptedEngine((JOY,), TOKEN_S), JOY, n=3)
     assert [chunk.text for chunk in chunks] == [f" {script(JOY, number)}" for number in range(3)]
     assert len({chunk.text for chunk in chunks}) == 3
-    assert [chunk.tokens for chunk in chunks] == [TOKENS] * 3
+    assert [chunk.tokens for chunk in chunks] == [SCRIPTED_TOKENS] * 3
     assert {chunk.finish_reason for chunk in chunks} == {"stop"}
-    assert clock.now_s == pytest.approx(TOKEN_S * TOKENS)  # they are written together
+    assert clock.now_s == pytest.approx(TOKEN_S * SCRIPTED_TOKENS)  # they are written together
 
 
 async def test_candidates_are_cut_each_for_itself(clock: FakeClock) -> None:

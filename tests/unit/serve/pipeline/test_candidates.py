@@ -17,7 +17,7 @@ from serve.errors import NotReady, Overloaded
 from serve.pipeline import candidates
 from serve.pipeline.admission import Gate
 from serve.pipeline.answer import Answer, Candidates
-from serve.pipeline.candidates import UNFINISHED, CandidateSlots, Picker
+from serve.pipeline.candidates import UNFINISHED_PENALTY, CandidateSlots, Picker
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
 from serve.tracing import Carrier
@@ -137,7 +137,7 @@ async def test_critic_picks_the_best_of_the_answers_that_ended(recorded: Recorde
 
 
 async def test_an_answer_that_was_cut_is_picked_if_it_is_far_better() -> None:
-    critic = FakeCritic(logits=(UNFINISHED + 1.1, 1.0, 0.5))
+    critic = FakeCritic(logits=(UNFINISHED_PENALTY + 1.1, 1.0, 0.5))
     assert text_of(await write(make_picker(critic), make_answer())) == ANSWERS[0].text
 
 

@@ -15,7 +15,7 @@ from serve.config import DetectorConfig, HardwareProfile
 from serve.detector.protocol import Detection, Input, Priority
 from serve.detector.scripted import ScriptedCritic
 from serve.engine.protocol import Sampling
-from serve.engine.scripted import TOKENS, script
+from serve.engine.scripted import script
 from serve.errors import (
     DeadlineExceeded,
     Overloaded,
@@ -24,7 +24,7 @@ from serve.errors import (
 from serve.pipeline.answer import Collector
 from serve.pipeline.quota import KeyLimits
 from serve.tracing import Carrier
-from support.fakes import FakeStages, RecordingWriter, message
+from support.fakes import SCRIPTED_TOKENS, FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, Parts, make_responder
 
 TEXTS = 32 + 1024  # that the gate admits
@@ -66,7 +66,7 @@ async def test_answers_with_the_persona_of_the_emotion(parts: Parts) -> None:
     answer = await parts.answer()
     assert (answer.persona, answer.adapter) == ("love", "love@scripted")
     assert answer.text == script("love@scripted")
-    assert answer.completion_tokens == TOKENS
+    assert answer.completion_tokens == SCRIPTED_TOKENS
 
 
 async def test_writer_is_told_of_each_step(parts: Parts) -> None:
@@ -86,7 +86,7 @@ async def test_safety_follows_the_configuration(harm: str, checked: bool) -> Non
 
 
 async def test_full_responder_rejects_and_uses_up_no_quota(parts: Parts) -> None:
-    limits = KeyLimits("app", requests_per_minute=1, tokens_per_minute=TOKENS)
+    limits = KeyLimits("app", requests_per_minute=1, tokens_per_minute=SCRIPTED_TOKENS)
     held = await hold(parts, parts.answer)
     for _ in range(3):
         with pytest.raises(Overloaded):
@@ -125,7 +125,7 @@ async def test_large_classifications_share_the_gate(parts: Parts) -> None:
 
 
 async def test_classification_uses_up_requests_but_no_tokens(parts: Parts) -> None:
-    limits = KeyLimits("app", requests_per_minute=2, tokens_per_minute=TOKENS)
+    limits = KeyLimits("app", requests_per_minute=2, tokens_per_minute=SCRIPTED_TOKENS)
     assert len(await parts.detect(2, limits)) == 2
     await parts.answer(limits)
     with pytest.raises(RateLimited):
@@ -230,7 +230,7 @@ async def test_critic_picks_one_of_the_candidates() -> None:
     assert answer.candidates is not None
     # Each of the seven others has the tokens of the one that was sent.
     assert (answer.candidates.n, answer.candidates.score) == (8, 0.9526)
-    assert answer.candidates.discarded_tokens == 7 * answer.completion_tokens == 7 * TOKENS
+    assert answer.candidates.discarded_tokens == 7 * answer.completion_tokens == 7 * SCRIPTED_TOKENS
 
 
 async def test_with_one_candidate_the_critic_is_not_asked() -> None:
@@ -251,9 +251,9 @@ async def test_crisis_has_no_candidates() -> None:
 
 async def test_candidates_are_not_used_where_a_client_asks_for_log_probabilities() -> None:
     parts = picking(8)
-    asked = replace(message("I like #5"), sampling=Sampling(max_tokens=TOKENS, logprobs=1))
+    asked = replace(message("I like #5"), sampling=Sampling(max_tokens=SCRIPTED_TOKENS, logprobs=1))
     answer = await parts.responder.answer(asked, Collector())
-    assert (answer.candidates, len(answer.logprobs)) == (None, TOKENS)
+    assert (answer.candidates, len(answer.logprobs)) == (None, SCRIPTED_TOKENS)
 
 
 async def test_deadline_ends_the_candidates() -> None:

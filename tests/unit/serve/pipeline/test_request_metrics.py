@@ -127,7 +127,7 @@ async def test_chosen_persona_is_counted_under_its_name(recorded: Recorded) -> N
 
 
 async def test_base_model_has_no_persona(recorded: Recorded, logged: Logged) -> None:
-    await measured(FakeStages(), message("Hm.", bare=True))
+    await measured(FakeStages(), message("Hm.", base_model=True))
     assert counted(recorded) == [("none", "ok")]
     assert logged()["persona"] == "none"
 

@@ -131,7 +131,7 @@ async def test_added_persona_answers_any_emotion() -> None:
 
 async def test_base_model_has_neither_emotion_nor_persona() -> None:
     stages = FakeStages()
-    found = await steps(stages, message("Hm.", bare=True))
+    found = await steps(stages, message("Hm.", base_model=True))
     assert found == [("emotion", None), ("text", "Oh"), ("text", " no"), ("done", "stop")]
     assert stages.requests[0].persona is None
 
@@ -213,7 +213,7 @@ async def test_chosen_emotion_is_classified_only_for_safety(safety: bool, person
 @pytest.mark.parametrize("safety", [True, False])
 async def test_base_model_is_classified_only_for_safety(safety: bool) -> None:
     stages = FakeStages()
-    answer = await run(stages, message("Hm.", bare=True), rules=Rules(safety=safety))
+    answer = await run(stages, message("Hm.", base_model=True), rules=Rules(safety=safety))
     assert len(stages.classified) == safety
     assert (answer.emotion, answer.persona, answer.text) == (None, None, "Oh no")
 
@@ -226,12 +226,12 @@ async def test_unknown_emotion_is_classified_without_safety_too(persona: str | N
     assert stages.requests[0].persona == persona or Emotion.FEAR
 
 
-@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("base_model", [False, True])
 @pytest.mark.parametrize("harm", list(Category))
-async def test_harmful_message_gets_a_safety_reply(harm: Category, bare: bool) -> None:
+async def test_harmful_message_gets_a_safety_reply(harm: Category, base_model: bool) -> None:
     stages = FakeStages(harm=harm)
-    assert await steps(stages, message("one", "answer", "two", bare=bare)) == [
-        ("emotion", None if bare else Emotion.FEAR),
+    assert await steps(stages, message("one", "answer", "two", base_model=base_model)) == [
+        ("emotion", None if base_model else Emotion.FEAR),
         ("safety", Finding(Level.CRISIS, harm)),
         ("text", crisis_reply(harm, None)),
         ("done", "stop"),
@@ -239,11 +239,11 @@ async def test_harmful_message_gets_a_safety_reply(harm: Category, bare: bool) -
     assert stages.requests == []
 
 
-@pytest.mark.parametrize("bare", [False, True])
-async def test_concern_gets_the_words_of_the_policy(bare: bool) -> None:
+@pytest.mark.parametrize("base_model", [False, True])
+async def test_concern_gets_the_words_of_the_policy(base_model: bool) -> None:
     stages = FakeStages(concern=True)
-    assert await steps(stages, message("one", "answer", "two", bare=bare)) == [
-        ("emotion", None if bare else Emotion.FEAR),
+    assert await steps(stages, message("one", "answer", "two", base_model=base_model)) == [
+        ("emotion", None if base_model else Emotion.FEAR),
         ("safety", CONCERN),
         ("text", concern_reply(2, None)),
         ("done", "stop"),
@@ -277,7 +277,7 @@ async def test_concern_may_be_answered_gently_by_a_persona(
 
 @pytest.mark.usefixtures("love_answers_concerns")
 async def test_concern_is_written_before_the_text_and_help_is_the_last_text() -> None:
-    assert await steps(FakeStages(concern=True), message("Hm.", bare=True)) == [
+    assert await steps(FakeStages(concern=True), message("Hm.", base_model=True)) == [
         ("emotion", None),
         ("safety", CONCERN),
         ("text", "Oh"),
@@ -317,7 +317,7 @@ async def test_answer_without_text_has_no_first_token() -> None:
 
 @given(
     took_ms=st.lists(st.floats(0, 60_000), min_size=5, max_size=5),
-    case=st.sampled_from(["detected", "chosen", "bare", "harm", "silent"]),
+    case=st.sampled_from(["detected", "chosen", "base_model", "harm", "silent"]),
 )
 def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
     clock = FakeClock()
@@ -342,7 +342,7 @@ def test_timings_sum_up_to_the_total(took_ms: list[float], case: str) -> None:
         patch.setattr("serve.pipeline.answer.time", SimpleNamespace(monotonic=clock))
         arrived = RequestContext("m-1", clock.now_s, clock.now_s + 1000)
         persona = Emotion.JOY if case == "chosen" else None
-        asked = message("Hm.", persona=persona, bare=case == "bare", request=arrived)
+        asked = message("Hm.", persona=persona, base_model=case == "base_model", request=arrived)
         clock.pass_ms(took_ms[0])
         stages = Timed(harm=Category.SELF_HARM if case == "harm" else None)
         answer = asyncio.run(run(stages, asked, rules=Rules(safety=case == "harm")))
@@ -381,7 +381,7 @@ async def test_the_intensity_is_that_of_the_detected_persona(intensity: float) -
 
 
 async def test_the_base_model_has_no_mix() -> None:
-    assert await used_mix(FakeStages(), message("Hm.", bare=True)) is None
+    assert await used_mix(FakeStages(), message("Hm.", base_model=True)) is None
 
 
 @pytest.mark.usefixtures("love_answers_concerns")

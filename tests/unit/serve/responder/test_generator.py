@@ -16,7 +16,7 @@ from serve.adapters.trial import Trial
 from serve.capacity import derive_limits
 from serve.config import NO_TRACES, BlendConfig, HardwareProfile, ResponderConfig
 from serve.engine.protocol import Sampling
-from serve.engine.scripted import TOKENS, ScriptedEncoder, ScriptedEngine, script
+from serve.engine.scripted import ScriptedEncoder, ScriptedEngine, script
 from serve.errors import EngineError, InvalidRequest, PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
@@ -26,6 +26,7 @@ from serve.responder.runtime import Runtime
 from serve.responder.voice import blend_name
 from serve.tracing import Tracing
 from support.adapter_fleet import INITIAL
+from support.fakes import SCRIPTED_TOKENS
 
 CONFIG = ResponderConfig(kind="scripted", hardware=HardwareProfile(max_model_len=256))
 HELLO = (Turn("user", "hello there"),)
@@ -113,7 +114,7 @@ async def test_persona_answers_with_its_adapter(parts: Parts, persona: Emotion) 
     generation = await parts.generator.generate(request(persona))
     assert (generation.adapter, generation.prompt_tokens) == (f"{persona}@scripted", 3)
     await generation.chunks.aclose()
-    expected = (script(f"{persona}@scripted"), TOKENS, "stop")
+    expected = (script(f"{persona}@scripted"), SCRIPTED_TOKENS, "stop")
     assert await parts.answer(request(persona)) == expected
 
 
