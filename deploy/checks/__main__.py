@@ -26,7 +26,8 @@ def main() -> int:
             manifests = kustomize.overlay(name)
             problems = overlays.problems_of(manifests)
         except kustomize.BuildFailed as error:
-            manifests, problems = [], [str(error)]
+            manifests = []
+            problems = [str(error)]
         print(f"{name}: {len(manifests)} manifests, {len(problems)} problems")
         print("".join(f"  {problem}\n" for problem in problems), end="")
         failed += bool(problems)

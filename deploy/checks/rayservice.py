@@ -86,7 +86,8 @@ def _upgrade(spec: dict[str, Any]) -> Iterator[str]:
     if upgrade.get("type") != INCREMENTAL:
         return
     options = upgrade.get("clusterUpgradeOptions", {})
-    step, surge = options.get("stepSizePercent", -1), options.get("maxSurgePercent", 100)
+    step = options.get("stepSizePercent", -1)
+    surge = options.get("maxSurgePercent", 100)
     if not 0 <= step <= surge <= 100:
         yield f"stepSizePercent {step}, maxSurgePercent {surge}: not 0 <= step <= surge <= 100"
     if options.get("intervalSeconds", 0) <= 0:

@@ -35,7 +35,8 @@ def problems_of(manifest: Manifest) -> list[str]:
     if kind == RAY_SERVICE:
         return _ray_service(manifest)
     if kind in WITHOUT_SCHEMA:
-        found, expected = manifest.get("apiVersion"), WITHOUT_SCHEMA[kind]
+        found = manifest.get("apiVersion")
+        expected = WITHOUT_SCHEMA[kind]
         return [] if found == expected else [f"apiVersion is {found}, expected {expected}"]
     try:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

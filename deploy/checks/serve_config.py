@@ -57,7 +57,8 @@ def fit_problems(config: ServeConfig, groups: list[dict[str, Any]]) -> list[str]
 def _room(group: dict[str, Any], replicas: Replicas) -> int:
     """Return how many replicas a group holds. Those without GPUs stay off the nodes with GPUs."""
     start = group["rayStartParams"]
-    cpus, gpus = float(start["num-cpus"]), float(start.get("num-gpus", 0))
+    cpus = float(start["num-cpus"])
+    gpus = float(start.get("num-gpus", 0))
     if bool(gpus) != bool(replicas.gpus):
         return 0
     per_node = cpus // replicas.cpus

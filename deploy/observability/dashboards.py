@@ -16,7 +16,8 @@ from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WINDOW = "[5m]"
-HEIGHT, WIDTH = 8, 12
+HEIGHT = 8
+WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-AVAILABLE, IN_TIME = 0.999, 0.95
+AVAILABLE = 0.999
+IN_TIME = 0.95
 WINDOWS = ("5m", "30m", "1h", "6h")
 BURNS = (("1h", "5m", 14.4, "page"), ("6h", "30m", 6.0, "ticket"))
 COUNTED = 'call="respond", outcome!~"invalid|client_disconnected|rejected"'
@@ -60,7 +61,8 @@ def alerts() -> list[Alert]:
     safety = 'call="respond", outcome="safety"'
     answered = 'call="respond", outcome=~"ok|safety"'
     share = f"({requests(safety, '{}')} / {requests(answered, '{}')})"
-    now, day = share.replace("{}", "15m"), share.replace("{}", "1d")
+    now = share.replace("{}", "15m")
+    day = share.replace("{}", "1d")
     return [
         *_burns("FyeAnswersFail", "failed", 1 - AVAILABLE, "answers fail or time out"),
         *_burns("FyeAnswersLate", "late", 1 - IN_TIME, "first texts take longer than a second"),

@@ -245,7 +245,7 @@ async def test_the_text_is_that_of_the_tokens_and_ends_before_a_stop_string(
     assert stopped == (text[: text.index(stop)], "stop")
 
 
-async def test_tokens_made_while_nobody_reads_are_joined(runtime: Runtime) -> None:
+async def test_unread_tokens_are_joined(runtime: Runtime) -> None:
     prompt = runtime.encoder.prompt("Joy", [Turn("user", "Hm.")])
     sampling = Sampling(24, temperature=0, ignore_eos=True)
     found: list[TextChunk] = []

@@ -70,7 +70,7 @@ def test_an_alert_asks_for_what_exists(alert: rules.Alert) -> None:
     assert recorded or names(alert.query)
 
 
-def test_a_metric_that_nobody_exports_is_noticed() -> None:
+def test_a_metric_without_an_exporter_is_noticed() -> None:
     assert not known("fye_answers_total")
     assert not known("vllm_running")
 

@@ -33,7 +33,7 @@ def base(tmp_path: Path, config: ResponderConfig) -> Materialized:
     return Materialized("tiny", weights.parent, sha256)
 
 
-def test_store_is_beside_the_state_or_in_the_cache(
+def test_store_is_in_the_folder_of_the_state_or_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FYE_CACHE", str(tmp_path / "cache"))

@@ -11,7 +11,7 @@ def test_nothing_runs_where_no_haproxy_is(tmp_path: Path) -> None:
     assert running_requests(tmp_path) == 0
 
 
-def test_a_socket_that_nobody_answers_is_no_error(tmp_path: Path) -> None:
+def test_a_socket_without_a_listener_is_no_error(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "admin.sock"))
     stop_accepting(tmp_path)
