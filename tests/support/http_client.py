@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import httpx
 from httpx_sse import EventSource
@@ -33,6 +33,9 @@ from serve.pipeline.replica import this_responder
 from serve.pipeline.respond import Rules, respond
 from support.admin_key import ADMIN_SHA256
 from support.fakes import FakeStages
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 RESPOND = "/v1/respond"
 DETECT = "/v1/detect"
@@ -237,3 +240,18 @@ def http_scope(path: str, method: str = "POST", **headers: str) -> Scope:
 def sse_events(reply: httpx.Response) -> list[tuple[str, str]]:
     """List the name and data of each event of a stream."""
     return [(event.event, event.data) for event in EventSource(reply).iter_sse()]
+
+
+def openai_client(
+    responder: FakeResponder, keys: KeyRing | None = None, secret: str = ""
+) -> "AsyncOpenAI":
+    """Return a client of the `openai` package that does not repeat requests."""
+    from openai import AsyncOpenAI
+
+    client: Any = http_client(responder, keys=keys)
+    return AsyncOpenAI(
+        base_url="http://localhost/v1",
+        api_key=secret or "unused",
+        max_retries=0,
+        http_client=client,
+    )

@@ -8,8 +8,7 @@ import pytest
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.errors import EngineError
 from support.fakes import CHUNKS
-from support.http_client import FakeResponder
-from support.openai_client import openai_client
+from support.http_client import FakeResponder, openai_client
 
 TOKENS = (TokenLogprob("Oh", -0.5, (("Oh", -0.5), ("Ah", -1.5))), TokenLogprob(" no", -0.25))
 # The last token ends the answer and has no text.

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from serve.engine.protocol import TextChunk, TokenLogprob
-from support.http_client import CHAT, FakeResponder, http_client
-from support.openai_client import openai_client
+from support.http_client import CHAT, FakeResponder, http_client, openai_client
 
 USER = {"role": "user", "content": "hello"}
 Message = dict[str, Any]

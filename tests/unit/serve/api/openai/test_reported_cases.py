@@ -24,9 +24,9 @@ from support.http_client import (
     RESPONSES,
     FakeResponder,
     http_client,
+    openai_client,
     sse_events,
 )
-from support.openai_client import openai_client
 
 Body = dict[str, Any]
 USER: Body = {"role": "user", "content": "hello"}

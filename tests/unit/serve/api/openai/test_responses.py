@@ -10,8 +10,7 @@ from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.errors import EngineError, Overloaded, PromptTooLong
 from serve.pipeline.safety import crisis_reply
 from support.fakes import CHUNKS
-from support.http_client import FakeResponder, http_client
-from support.openai_client import openai_client
+from support.http_client import FakeResponder, http_client, openai_client
 
 TOKENS = (TokenLogprob("Oh", -0.5, (("Oh", -0.5), ("Ah", -1.5))), TokenLogprob(" no", -0.25))
 WITH_LOGPROBS = (TextChunk("Oh", 1, None, TOKENS[:1]), TextChunk(" no", 1, "stop", TOKENS[1:]))

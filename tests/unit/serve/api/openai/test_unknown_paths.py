@@ -5,8 +5,7 @@ from typing import Any
 import openai
 import pytest
 
-from support.http_client import FakeResponder, http_client
-from support.openai_client import openai_client
+from support.http_client import FakeResponder, http_client, openai_client
 
 EXISTING = "POST /v1/chat/completions, POST /v1/responses, POST /v1/completions and GET /v1/models"
 

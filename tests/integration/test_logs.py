@@ -1,4 +1,4 @@
-"""No log of the running graph contains user text."""
+"""Log files of the running graph: no user text, and no growth without bound."""
 
 import json
 import time
@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from ray._private import worker
+
+from serve.ray_compat import LOG_BACKUPS, LOG_BYTES
+from support.running_graph import Graph
 
 SECRET = f"sekret{uuid.uuid4().hex}"  # as no log has it by chance
 MARK = f"mark-{uuid.uuid4().hex}"  # an id, which the logs do have
@@ -16,6 +20,7 @@ CHAT = "/v1/chat/completions"
 SAID = f"such joy, {SECRET}"
 MESSAGES = [{"role": "user", "content": SAID}]
 WRITTEN_WITHIN_S = 10
+LIMITS = {"MAX_BYTES": str(LOG_BYTES), "BACKUP_COUNT": str(LOG_BACKUPS)}
 ANSWERED: list[tuple[str, dict[str, Any]]] = [
     ("/v1/respond", {"text": SAID, "max_tokens": 2}),
     ("/v1/respond", {"text": SAID, "max_tokens": 2, "stream": True}),
@@ -72,3 +77,15 @@ def test_logs_contain_no_user_text(client: httpx.Client, capfd: pytest.CaptureFi
         time.sleep(0.5)
     assert files_with(SECRET) == []
     assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_output_of_replicas_is_rotated(graph: Graph) -> None:
+    """Ray gives a process a file, which grows; where it rotates, it reads the output by a pipe."""
+    processes = psutil.Process().children(recursive=True)
+    replicas = [one for one in processes if one.name().startswith("ray::Serve")]
+    assert len(replicas) >= 3, "Detector, Responder, AdapterController"
+    for replica in replicas:
+        limits = {name: replica.environ().get(f"RAY_ROTATION_{name}") for name in LIMITS}
+        assert limits == LIMITS
+        outputs = [Path(f"/proc/{replica.pid}/fd/{number}").readlink() for number in (1, 2)]
+        assert [str(output).partition(":")[0] for output in outputs] == ["pipe", "pipe"]
