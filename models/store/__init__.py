@@ -1,4 +1,5 @@
-"""Store of adapters: checked copies on which nothing outside the project has a hold.
+"""Adapters on disk: a store of checked copies, and the sum of several adapters as one.
 
-A folder comes in; a checked copy, whose folder is named by its hash, goes out.
+Folders come in; a checked copy, whose folder is named by its hash, or a blend goes out. Nothing
+outside the project has a hold on a copy.
 """

@@ -227,7 +227,7 @@ def _resident(name: str, requests: "Mapping[str, LoRARequest]") -> "LoRARequest"
 
 def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path, max_rank: int) -> None:
     """Write the sum of adapters whose folders still hold the versions that were loaded."""
-    from models.blend import write_blend
+    from models.store.blend import write_blend
 
     for version, source, _ in parts:
         if not version.endswith(adapter_hash(source)[:12]):

@@ -13,7 +13,6 @@ import models
 HEAVY = {"torch", "transformers", "ray", "vllm", "datasets", "sklearn"}
 NEED_TORCH = {
     "models.attention",
-    "models.blend",
     "models.critic",
     "models.detector.base",
     "models.detector.factory",
@@ -31,6 +30,7 @@ NEED_TORCH = {
     "models.safety.encoder",
     "models.safety.pooling",
     "models.safety.rows",
+    "models.store.blend",
     "models.weights.gguf",
 }
 MODELS = {module.name for module in pkgutil.walk_packages(models.__path__, "models.")}

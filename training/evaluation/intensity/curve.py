@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from models.blend import write_blend
 from models.emotions import LABELS, Emotion
 from models.schema import FrozenModel
+from models.store.blend import write_blend
 from models.weights.cache import Materialized, materialize
 from training.datasets.persona_pairs import held_out_pairs
 from training.datasets.words import words

@@ -10,9 +10,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
 
-from models.blend import write_blend
 from models.lora_layout import LORA_A, LORA_B
 from models.manifest import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from models.store.blend import write_blend
 from support.tiny_models import GEMMA_IDS, gemma_shape
 
 SHAPE = gemma_shape(layers=2) | {"vocab_size": 64} | GEMMA_IDS
