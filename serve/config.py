@@ -140,6 +140,31 @@ class BlendConfig(_Frozen):
         return self
 
 
+class GuardConfig(_Frozen):
+    """Guard of trials: it rolls a version back that is worse than the one in use.
+
+    A margin is how much worse a version may be. See `serve.adapters.comparison`.
+    """
+
+    enabled: bool = Field(default=True, description="false: only compare")
+    min_answers: int = Field(
+        default=50, ge=10, description="of each version, before a measure is judged"
+    )
+    errors: float = Field(default=0.05, gt=0, le=1, description="margin of the share of errors")
+    cut: float = Field(
+        default=0.2, gt=0, le=1, description="margin of the share that ends at max_tokens"
+    )
+    tokens: float = Field(
+        default=0.5, gt=0, description="margin of the mean length, as a share of the old one's"
+    )
+    other_emotion: float = Field(
+        default=0.15, gt=0, le=1, description="margin of the share with another emotion"
+    )
+    classified: float = Field(
+        default=0.5, ge=0, le=1, description="share of the answers that the detector reads"
+    )
+
+
 class ResponderConfig(_Frozen):
     """The responder deployment: HTTP, pipeline and engine."""
 
@@ -160,6 +185,7 @@ class ResponderConfig(_Frozen):
     publish_roots: tuple[Path, ...] = Field(
         default=(Path("runs"),), description="adapters are published from below these folders only"
     )
+    guard: GuardConfig = GuardConfig()
     blends: BlendConfig = BlendConfig()
     hardware: HardwareProfile = HardwareProfile()
     candidates: int = Field(

@@ -181,6 +181,11 @@ DASHBOARDS: dict[str, tuple[Panel, ...]] = {
             {"{{persona}}": rate("fye_requests", "persona", '{adapter="none", outcome="ok"}')},
         ),
         Panel("Tokens by persona", "ops", {"{{persona}}": rate("fye_tokens", "persona")}),
+        Panel(
+            "Trials that the guard has ended",
+            "short",
+            {"{{persona}}": "max by (persona) (ray_fye_trial_withdrawn)"},
+        ),
     ),
 }
 

@@ -99,6 +99,14 @@ def alerts() -> list[Alert]:
             "{{ $labels.persona }} answers with an earlier version or its instruction, because a"
             " replica cannot load the promoted one; see the replica's log and /readyz.",
         ),
+        Alert(
+            "FyeTrialWithdrawn",
+            "max by (persona) (ray_fye_trial_withdrawn) > 0",
+            "0m",
+            "ticket",
+            "The version of {{ $labels.persona }} on trial was worse and was rolled back; see"
+            " `python -m serve adapters status`.",
+        ),
     ]
 
 

@@ -20,6 +20,7 @@ from models.prompt import PROMPT_VERSION
 from models.store.adapter_store import Check
 from models.weights.cache import Materialized, materialize
 from serve.adapters.configured import adapter_store, configured_adapters
+from serve.adapters.guard import Guard
 from serve.adapters.registry import (
     SYNC_INTERVAL_S,
     ControllerStatus,
@@ -59,6 +60,7 @@ class AdapterController:
         self._capacity = adapter_slots(len(initial.versions))
         self._releases = self._restore() or initial
         self._reports = ReplicaReports()
+        self._guard = Guard(config.guard)
         self._recovered_at_s = time.monotonic() + RECOVERY_WINDOW_S
         self._change_lock = asyncio.Lock()
 
@@ -66,16 +68,30 @@ class AdapterController:
         """Record a replica's report and return the desired state.
 
         If the replica knows a later state, from before a restart of this controller, adopt it.
+        The trial of a version that is worse ends here.
         """
         if report.desired and report.desired.supersedes(self._releases):
             self._releases = report.desired
         await self._reports.record(report)
+        self._guard.record(report, self._releases)
+        self._withdraw_worse()
+        self._guard.export(self._releases)
         return self._releases
 
+    def _withdraw_worse(self) -> None:
+        """End trials of worse versions; not during a change, whose end may restore the state."""
+        if self._change_lock.locked() or time.monotonic() < self._recovered_at_s:
+            return
+        changed = self._guard.withdraw(self._releases)
+        if changed is not self._releases:
+            self._set(changed)
+            self._write_state()
+
     async def status(self) -> ControllerStatus:
-        """Return the desired state and the reports of the live replicas."""
+        """Return the desired state, the reports of the live replicas, and the trials."""
         await self._wait_until_recovered()
-        return ControllerStatus(self._releases, self._reports.live())
+        trials = self._guard.status(self._releases)
+        return ControllerStatus(self._releases, self._reports.live(), trials)
 
     async def publish(self, folder: str) -> ControllerStatus:
         """Load an adapter on every replica. It is not used before it is promoted.
@@ -210,12 +226,15 @@ class AdapterController:
         return copy if copy.name == version.name else version
 
     async def _save(self) -> ControllerStatus:
+        self._write_state()
+        return await self.status()
+
+    def _write_state(self) -> None:
         """Write the state file, if one is configured. The file is replaced atomically."""
         if self._state_file:
             new = self._state_file.with_suffix(".new")
             new.write_text(self._releases.model_dump_json(indent=2) + "\n", "utf-8")
             new.replace(self._state_file)
-        return await self.status()
 
 
 def configured_releases(config: ResponderConfig, base: Materialized | None) -> Releases:

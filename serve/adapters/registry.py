@@ -6,6 +6,7 @@ publish -> resident but unused -> promote -> used for new requests -> rollback -
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,9 @@ from pydantic import Field
 from models.emotions import LABELS
 from models.personas import Persona, PersonaName
 from models.schema import FrozenModel
-from serve.adapters.trial import Trial
+from serve.adapters.comparison import Figures, Verdict
+from serve.adapters.tally import Tally, TallyKey
+from serve.adapters.trial import Trial, Withdrawal
 from serve.errors import AdapterRefused
 
 SYNC_INTERVAL_S = 1.0  # time between two reports of a responder replica
@@ -45,6 +48,7 @@ class Releases(FrozenModel):
         configured: names of the versions that the configuration file led to.
         revision: number of changes since then.
         trials: version on trial next to the one in use, by persona.
+        withdrawn: last trial of a persona that the guard has ended, until the next change of it.
     """
 
     versions: tuple[Version, ...] = ()
@@ -52,6 +56,7 @@ class Releases(FrozenModel):
     configured: tuple[str, ...] = ()
     revision: int = 0
     trials: dict[PersonaName, Trial] = Field(default_factory=dict)
+    withdrawn: dict[PersonaName, Withdrawal] = Field(default_factory=dict)
 
     @classmethod
     def initial(cls, versions: Iterable[Version]) -> Self:
@@ -84,6 +89,13 @@ class Releases(FrozenModel):
         if self.aliases.get(version.persona) != version.name:
             return 0.0
         return round(1 - trial.share, 6) if trial else 1.0
+
+    def compared(self) -> dict[str, tuple[TallyKey, TallyKey]]:
+        """Return the keys of the counts of the old and the new version of each trial."""
+        return {
+            persona: ((self.aliases[persona], trial.started), (trial.name, trial.started))
+            for persona, trial in self.trials.items()
+        }
 
     def supersedes(self, other: Self) -> bool:
         """Return whether this is a later state than `other` of the same configuration."""
@@ -134,7 +146,17 @@ class Releases(FrozenModel):
                 f"{trial.name} has no other version of {persona} in use to compare it with;"
                 " promote it without a share"
             )
-        return self.model_copy(update={"trials": self.trials | {persona: trial}})
+        running = self.trials.get(persona)
+        goes_on = running is not None and running.name == trial.name
+        started = running.started if running and goes_on else self.revision + 1
+        kept = trial.model_copy(update={"started": started})
+        others = self._without_trial(persona)
+        return others.model_copy(update={"trials": others.trials | {persona: kept}})
+
+    def withdraw(self, persona: str, withdrawal: Withdrawal) -> Self:
+        """Return a state in which the guard has ended the trial of a persona."""
+        ended = self._without_trial(persona)
+        return ended.model_copy(update={"withdrawn": ended.withdrawn | {persona: withdrawal}})
 
     def find(self, name: str) -> Version:
         """Return a resident version. Raises AdapterRefused if there is none of that name."""
@@ -145,8 +167,9 @@ class Releases(FrozenModel):
         return version
 
     def _without_trial(self, persona: str) -> Self:
-        left = {known: trial for known, trial in self.trials.items() if known != persona}
-        return self.model_copy(update={"trials": left})
+        trials = {known: trial for known, trial in self.trials.items() if known != persona}
+        withdrawn = {known: one for known, one in self.withdrawn.items() if known != persona}
+        return self.model_copy(update={"trials": trials, "withdrawn": withdrawn})
 
     def rollback(self, persona: str) -> Self:
         """Return a state in which the persona's previous version is used.
@@ -167,7 +190,7 @@ class Releases(FrozenModel):
         promoted = {known: names for known, names in self.promoted.items() if known != persona}
         if left:
             promoted[persona] = left
-        return self.model_copy(update={"promoted": promoted})
+        return self._without_trial(persona).model_copy(update={"promoted": promoted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +204,7 @@ class ReplicaReport:
         aliases: name of the version in use, by persona.
         desired: last state that the replica received from a controller.
         trials: version on trial, by persona.
+        tallies: counts of the versions that are compared, since their trial began.
     """
 
     replica: str
@@ -189,6 +213,33 @@ class ReplicaReport:
     aliases: dict[str, str]
     desired: Releases | None = None
     trials: dict[str, Trial] = field(default_factory=dict)
+    tallies: dict[TallyKey, Tally] = field(default_factory=dict)
+
+
+class VersionFigures(FrozenModel):
+    """A version that is compared, and its figures."""
+
+    name: str
+    share: float
+    figures: Figures
+
+
+class TrialStatus(FrozenModel):
+    """A trial, for operators.
+
+    Attributes:
+        old: version in use.
+        new: version on trial.
+        reason: what is worse, or what is still needed; empty if the new version is no worse.
+        rolled_back_at: time in UTC at which the guard ended the trial; None while it runs.
+    """
+
+    persona: str
+    old: VersionFigures
+    new: VersionFigures
+    verdict: Verdict
+    reason: str
+    rolled_back_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +249,9 @@ class ControllerStatus:
     Attributes:
         releases: desired state.
         replicas: latest report of each live replica, by its id.
+        trials: comparisons that go on, and those that the guard has ended.
     """
 
     releases: Releases
     replicas: dict[str, ReplicaReport] = field(default_factory=dict)
+    trials: tuple[TrialStatus, ...] = ()

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 from models.errors import FyeError
 from models.personas import PersonaName
 from models.schema import FrozenModel
-from serve.adapters.registry import ControllerStatus
+from serve.adapters.registry import ControllerStatus, TrialStatus
 from serve.api.dependencies import BEARER, ResponderDep, find_admin
 from serve.api.requests import ADMIN_PATH
-from serve.pipeline.request_metrics import json_log
+from serve.json_log import json_log
 
 
 class Administrator:
@@ -94,6 +94,12 @@ class VersionOut(BaseModel):
 async def list_adapters(responder: ResponderDep) -> list[VersionOut]:
     """Return every published version, oldest first."""
     return _versions(await responder.adapter_status())
+
+
+@router.get("/status")
+async def trials(responder: ResponderDep) -> list[TrialStatus]:
+    """Return the versions that are compared, and the trials that the guard has ended."""
+    return list((await responder.adapter_status()).trials)
 
 
 @router.post("")

@@ -18,7 +18,7 @@ from serve.errors import ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, publish, promote and roll back the adapters of a running server.",
+    help="List, publish, promote, compare and roll back the adapters of a running server.",
 )
 Folder = Annotated[
     Path, typer.Argument(help="adapter folder, readable by every replica", exists=True)
@@ -37,6 +37,16 @@ TIMEOUT_S = 120  # publishing waits for every replica
 def list_adapters(url: Url = LOCAL) -> None:
     """List the resident versions and which of them are promoted."""
     _print_versions(_call(url, "GET", ""))
+
+
+@app.command()
+def status(url: Url = LOCAL) -> None:
+    """Compare the versions on trial with those in use, and show trials that the guard ended."""
+    trials = _call(url, "GET", "/status")
+    for trial in trials:
+        _print_trial(trial)
+    if not trials:
+        Console().print("No version is on trial.")
 
 
 @app.command()
@@ -104,3 +114,25 @@ def _print_versions(versions: list[dict[str, Any]]) -> None:
         share = f"{version['share']:.1%}" if version["share"] else ""
         table.add_row(version["name"], version["persona"], promoted, share, replicas)
     Console().print(table)
+
+
+def _print_trial(trial: dict[str, Any]) -> None:
+    versions = trial["old"], trial["new"]
+    table = Table(trial["persona"], *(f"{one['name']} ({one['share']:.1%})" for one in versions))
+    figures = [one["figures"] for one in versions]
+    for count in ("answers", "classified"):
+        table.add_row(count, *(str(each[count]) for each in figures))
+    for measure in ("errors", "cut", "other_emotion"):
+        table.add_row(measure, *(_estimate(each[measure], ".1%") for each in figures))
+    table.add_row("tokens", *(_estimate(each["tokens"], ".1f") for each in figures))
+    Console().print(table)
+    ended = trial["rolled_back_at"]
+    verdict = f"{trial['verdict']}: rolled back at {ended}" if ended else trial["verdict"]
+    reason = f"; {trial['reason']}" if trial["reason"] else ""
+    Console(soft_wrap=True).print(f"{verdict}{reason}", highlight=False)
+
+
+def _estimate(found: dict[str, float] | None, form: str) -> str:
+    if found is None:
+        return ""
+    return f"{found['value']:{form}} ({found['low']:{form}} to {found['high']:{form}})"

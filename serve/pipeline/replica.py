@@ -38,6 +38,7 @@ from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.quota import Quota
 from serve.pipeline.request_metrics import RequestMetrics, ttft_ms
 from serve.pipeline.respond import Rules, TextGenerator, respond
+from serve.pipeline.trial_watch import TrialWatch
 from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
@@ -72,12 +73,17 @@ class Responder:
         self._answers = Gate(gates.answers)
         self._texts = Gate(gates.texts)
         self._texts_limit = gates.texts.admitted
+        self._half = max(gates.answers.served // 2, 1)
         self._detector = DetectorClient(detector, self._texts, self._tracing)
         self._generator = Generator(config.responder, runtime, sync, self._tracing)
         self._picker = self._make_picker(config.responder.candidates)
         self._metrics = RequestMetrics()
         self._meter = ResponderMeter()
         self._quota = Quota()
+        guard = config.responder.guard
+        self._watch = TrialWatch(
+            sync.tallies, self._detector.classify, guard.classified, self._is_busy
+        )
         self._controller = controller
         self._detector_seen_s = -math.inf
         self.personas = PersonaCache(controller.status.remote)
@@ -97,12 +103,17 @@ class Responder:
             self._meter.answer(lambda: ttft_ms(answer)),
             self._answers.enter(),
             self._quota.enter(context.limits, message.sampling.max_tokens),
+            self._watch.answer(answer),
         ):
             answer.trace = span.carrier
             async with deadline(context.deadline_s):
                 generator = self._generator_of(answer)
                 await respond(answer, writer, self._detector.classify, generator, self._rules)
         return answer
+
+    def _is_busy(self) -> bool:
+        """Return whether the engine has half of its answers, or the detector a client's texts."""
+        return self._answers.admitted > self._half or self._texts.admitted > 0
 
     def _make_picker(self, candidates: int) -> Picker | None:
         if candidates == 1:
@@ -195,6 +206,7 @@ class Responder:
 
     async def close(self) -> None:
         """Stop the engine and send the remaining spans."""
+        self._watch.close()
         await self._runtime.engine.stop()
         self._tracing.close()
 

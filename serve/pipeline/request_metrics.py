@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-
 from models.safety.levels import Level
 from serve.errors import DeadlineExceeded, RequestError, RetryLater
+from serve.json_log import json_log
 from serve.metrics import BUCKETS_MS, counter, histogram
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import RequestContext
@@ -23,15 +22,6 @@ DESCRIPTIONS = {
 NO_PERSONA = "none"  # no persona answers, or no adapter is active
 RESPOND = "respond"
 DETECT = "detect"
-
-
-def json_log() -> Any:
-    """Return a logger that prints one JSON line for each event."""
-    processors: list[Any] = [
-        structlog.processors.TimeStamper("iso"),
-        structlog.processors.JSONRenderer(),
-    ]
-    return structlog.wrap_logger(structlog.PrintLogger(), processors=processors)
 
 
 class RequestLog:

@@ -22,6 +22,7 @@ from serve.adapters.validation import admit
 from serve.capacity.limits import EMPTY_SLOT
 from serve.metrics import gauge
 from serve.responder.runtime import Runtime
+from serve.responder.trial_tallies import TrialTallies
 
 log = logging.getLogger(__name__)
 RETRY_REJECTED_S = 30.0
@@ -35,6 +36,7 @@ class AdapterSync:
     Attributes:
         aliases: version in use by persona. It is replaced as a whole, between two requests.
         trials: resident version on trial, by persona; replaced in the same way.
+        tallies: counts of the versions that are compared.
         fallbacks: what answers instead, of each persona without its promoted version.
     """
 
@@ -53,6 +55,7 @@ class AdapterSync:
         self._in_use: Counter[str | None] = Counter()
         self.aliases: dict[str, str] = runtime.aliases
         self.trials: dict[str, Trial] = {}
+        self.tallies = TrialTallies()
 
     def aliases_for(self, conversation: str) -> dict[str, str]:
         """Return the version by persona that answers a conversation, see `conversation_of`."""
@@ -89,6 +92,7 @@ class AdapterSync:
         """
         desired = await self._sync(self._report())
         self._desired = desired
+        self.tallies.follow(desired)
         wanted = {version.name: version for version in desired.versions}
         now_s = time.monotonic()
         kept = {name: until_s for name, until_s in self._retry_at_s.items() if until_s > now_s}
@@ -177,6 +181,7 @@ class AdapterSync:
             self.aliases,
             self._desired,
             self.trials,
+            dict(self.tallies.current),
         )
 
     def _resident(self) -> frozenset[str]:

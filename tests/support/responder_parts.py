@@ -76,13 +76,14 @@ class FakeController:
     def __init__(self) -> None:
         self.changes: list[tuple[object, ...]] = []
         self.reports: list[ReplicaReport] = []
+        self.desired: Releases = INITIAL
 
     async def status(self) -> ControllerStatus:
         return ControllerStatus(INITIAL)
 
     async def sync(self, report: ReplicaReport) -> Releases:
         self.reports.append(report)
-        return INITIAL
+        return self.desired
 
     async def publish(self, folder: str) -> ControllerStatus:
         self.changes.append(("publish", folder))
@@ -105,6 +106,7 @@ class Parts:
     engine: FaultyEngine
     detector: FakeStages
     controller: FakeController
+    adapters: AdapterSync
 
     async def answer(
         self, limits: KeyLimits | None = None, timeout_s: float = 60, texts: str = "Hm."
@@ -135,4 +137,4 @@ def make_responder(
     handles: list[Any] = [FakeHandle(detector), FakeHandle(controller)]
     adapters = AdapterSync(runtime, "one", controller.sync)
     responder = Responder(config, runtime, adapters, *handles)
-    return Parts(responder, engine, detector, controller)
+    return Parts(responder, engine, detector, controller, adapters)

@@ -14,9 +14,10 @@ from models.manifest import AdapterManifest
 from models.weights.cache import Materialized
 from serve.adapters import controller as controller_module
 from serve.adapters import replica_reports
+from serve.adapters.comparison import Verdict
 from serve.adapters.controller import AdapterController
 from serve.adapters.registry import ReplicaReport, Version
-from serve.adapters.trial import Trial
+from serve.adapters.tally import Tally
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
 from serve.responder import adapter_sync
@@ -66,7 +67,8 @@ async def test_a_trial_reaches_every_replica_and_survives_a_restart(
         assert all(len(versions) == 1 for versions in used.values()), "on any replica the same"
         fleet.restart_controller()
         status = await fleet.controller.status()
-        assert status.releases.trials == {"joy": Trial(name=new, share=0.5)}
+        trial = status.releases.trials["joy"]
+        assert (trial.name, trial.share) == (new, 0.5)
         await fleet.controller.promote(new, 0.25)
         assert {replica.trials["joy"].share for replica in fleet.replicas} == {0.25}
         await fleet.controller.rollback(Emotion.JOY)
@@ -74,6 +76,25 @@ async def test_a_trial_reaches_every_replica_and_survives_a_restart(
         await fleet.controller.promote(new, 0.5)
         await fleet.controller.promote(new)
         assert versions_for(fleet, *used) == {new}
+
+
+async def test_worse_version_is_rolled_back_on_every_replica(new_joy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    async with running_fleet(replicas=2, state=state) as fleet:
+        new = await fleet.publish(new_joy)
+        await fleet.controller.promote(new, 0.5)
+        for replica in fleet.replicas:
+            replica.tallies.add("joy@scripted", sum([Tally.answer(4, cut=False)] * 60, Tally()))
+            replica.tallies.add(new, sum([Tally.error()] * 30, Tally()))
+        async with asyncio.timeout(60):
+            while any(replica.trials for replica in fleet.replicas):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        [trial] = (await fleet.controller.status()).trials
+        assert (trial.verdict, trial.new.name) == (Verdict.WORSE, new)
+        assert (trial.old.figures.answers, trial.new.figures.answers) == (120, 60)
+        assert versions_for(fleet, *map(str, range(20))) == {"joy@scripted"}
+    restored = (await Fleet(state).controller.status()).trials
+    assert restored == (trial,)
 
 
 def versions_for(fleet: Fleet, *conversations: str) -> set[str]:

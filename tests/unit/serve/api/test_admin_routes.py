@@ -8,9 +8,12 @@ import httpx
 import pytest
 
 from models.emotions import LABELS
+from serve.adapters.guard import Guard
 from serve.adapters.registry import ControllerStatus, ReplicaReport, Version
+from serve.adapters.trial import Trial
 from serve.api.auth import KeyRing, new_secret, sha256_of
 from serve.api.dependencies import find_admin
+from serve.config import GuardConfig
 from serve.errors import Forbidden
 from support.admin_key import ADMIN_HEADERS
 from support.http_client import FakeResponder, http_client
@@ -20,6 +23,7 @@ NEW = Version(name="joy@2", persona="joy")
 Call = tuple[str, str, dict[str, Any] | None]
 CALLS: dict[str, Call] = {
     "list": ("GET", PATH, None),
+    "status": ("GET", f"{PATH}/status", None),
     "publish": ("POST", PATH, {"folder": "/adapters/joy"}),
     "promote": ("POST", f"{PATH}/promote", {"name": "joy@2"}),
     "rollback": ("POST", f"{PATH}/rollback", {"persona": "joy"}),
@@ -127,6 +131,26 @@ async def test_lists_versions_with_their_replicas(
         "share": 1,
         "resident": 2,
     }
+
+
+async def test_compares_the_versions_of_a_trial(
+    responder: FakeResponder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = responder.releases.try_out(Trial(name="joy@2", share=0.1))
+
+    async def status() -> ControllerStatus:
+        return ControllerStatus(releases, {}, Guard(GuardConfig()).status(releases))
+
+    monkeypatch.setattr(responder, "adapter_status", status)
+    reply = await http_client(responder).get(f"{PATH}/status", headers=ADMIN_HEADERS)
+    [found] = reply.json()
+    assert (found["persona"], found["verdict"], found["rolled_back_at"]) == (
+        "joy",
+        "collecting",
+        None,
+    )
+    assert (found["old"]["name"], found["old"]["share"]) == ("joy@scripted", 0.9)
+    assert (found["new"]["name"], found["new"]["figures"]["answers"]) == ("joy@2", 0)
 
 
 async def test_promotes_and_rolls_back_by_name(responder: FakeResponder) -> None:

@@ -94,6 +94,50 @@ def test_sends_the_operators_key_to_this_machine_only(
     assert sent == [expected and f"Bearer {expected}"]
 
 
+ESTIMATE = {"value": 0.02, "low": 0.005, "high": 0.0711}
+FIGURES = {"answers": 250, "classified": 0, "errors": ESTIMATE, "cut": ESTIMATE}
+FIGURES |= {"other_emotion": None, "tokens": {"value": 31.25, "low": 30, "high": 32.5}}
+TRIAL = {
+    "persona": "joy",
+    "old": {"name": "joy@1", "share": 0.9, "figures": FIGURES},
+    "new": {"name": "joy@2", "share": 0.1, "figures": FIGURES | {"answers": 51}},
+    "verdict": "collecting",
+    "reason": "more answers are needed for errors",
+    "rolled_back_at": None,
+}
+ENDED = {"verdict": "worse", "reason": "errors is worse", "rolled_back_at": "2026-01-02T03:04:05Z"}
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ([TRIAL], "collecting; more answers are needed for errors"),
+        ([TRIAL | ENDED], "worse: rolled back at 2026-01-02T03:04:05Z; errors is worse"),
+        ([TRIAL | {"verdict": "no worse", "reason": ""}], "no worse"),
+    ],
+)
+def test_status_compares_both_versions(
+    serve_with: Callable[[Handler], None], trials: list[dict[str, object]], expected: str
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert f"{request.method} {request.url.path}" == "GET /v1/admin/adapters/status"
+        return httpx.Response(200, json=trials)
+
+    serve_with(handle)
+    done = CliRunner().invoke(adapters.app, ["status"], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    assert expected in done.stdout.splitlines()
+    for shown in ("joy@1 (90.0%)", "joy@2 (10.0%)", "250", "51"):
+        assert shown in done.stdout
+    assert done.stdout.count("2.0% (0.5% to 7.1%)") == 4
+    assert done.stdout.count("31.2 (30.0 to 32.5)") == 2
+
+
+def test_status_without_a_trial(serve_with: Callable[[Handler], None]) -> None:
+    serve_with(lambda request: httpx.Response(200, json=[]))
+    assert "No version is on trial." in CliRunner().invoke(adapters.app, ["status"]).stdout
+
+
 def test_publish_sends_an_absolute_path(
     serve_with: Callable[[Handler], None], tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from ray.serve import metrics
 from models.emotions import Emotion
 from models.prompt import Turn
 from models.safety.levels import Category, Finding, Level
+from serve.adapters.registry import Version
+from serve.adapters.trial import Trial
 from serve.config import DetectorConfig, HardwareProfile
 from serve.detector.protocol import Detection, Input, Priority
 from serve.detector.scripted import ScriptedCritic
@@ -24,6 +26,7 @@ from serve.errors import (
 from serve.pipeline.answer import Collector
 from serve.pipeline.quota import KeyLimits
 from serve.tracing import Carrier
+from support.adapter_fleet import INITIAL
 from support.fakes import SCRIPTED_TOKENS, FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, Parts, make_responder
 
@@ -221,6 +224,21 @@ class ScoringStages(FakeStages):
     ) -> list[float]:
         self.scored += 1
         return ScriptedCritic().score(turns, answers)
+
+
+async def test_answers_of_versions_on_trial_are_counted_and_reported() -> None:
+    guard = CONFIG.responder.guard.model_copy(update={"classified": 1})
+    responder = CONFIG.responder.model_copy(update={"guard": guard})
+    parts = make_responder(CONFIG.model_copy(update={"responder": responder}))
+    parts.detector.emotion = Emotion.JOY
+    published = INITIAL.publish(Version(name="joy@2", persona="joy"), capacity=8)
+    parts.controller.desired = published.try_out(Trial(name="joy@2", share=0.5))
+    await parts.adapters.step()
+    await parts.answer()
+    await asyncio.sleep(0.01)  # until the detector has read the answer
+    await parts.adapters.step()
+    counted = parts.controller.reports[-1].tallies["joy@scripted", 1]
+    assert (counted.answers, counted.tokens, counted.classified) == (1, SCRIPTED_TOKENS, 1)
 
 
 async def test_critic_picks_one_of_the_candidates() -> None:

@@ -1,0 +1,45 @@
+"""Counts of the versions that a replica compares."""
+
+from serve.adapters.registry import Releases, Version
+from serve.adapters.tally import Tally
+from serve.adapters.trial import Trial
+from serve.responder.trial_tallies import TrialTallies
+
+FIRST = Releases.initial(
+    [Version(name="joy@1", persona="joy"), Version(name="fear@1", persona="fear")]
+)
+PUBLISHED = FIRST.publish(Version(name="joy@2", persona="joy"), capacity=8)
+TRIED = PUBLISHED.try_out(Trial(name="joy@2", share=0.1))
+
+
+def test_only_versions_of_a_trial_are_counted() -> None:
+    tallies = TrialTallies()
+    tallies.add("joy@1", Tally.error())
+    assert tallies.current == {}
+    tallies.follow(TRIED)
+    assert [tallies.counts(name) for name in ("joy@1", "joy@2", "fear@1", None)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    for name in ("joy@1", "joy@2", "joy@2", "fear@1"):
+        tallies.add(name, Tally.error())
+    assert tallies.current == {
+        ("joy@1", 1): Tally.error(),
+        ("joy@2", 1): Tally.error() + Tally.error(),
+    }
+
+
+def test_counts_survive_another_share_but_not_another_trial() -> None:
+    tallies = TrialTallies()
+    tallies.follow(TRIED)
+    tallies.add("joy@2", Tally.error())
+    shared = TRIED.model_copy(update={"revision": 5}).try_out(Trial(name="joy@2", share=0.5))
+    tallies.follow(shared)
+    assert tallies.current["joy@2", 1] == Tally.error()
+    again = shared.rollback("joy").try_out(Trial(name="joy@2", share=0.5))
+    tallies.follow(again)
+    assert tallies.current == {("joy@1", 6): Tally(), ("joy@2", 6): Tally()}
+    tallies.follow(again.promote("joy@2"))
+    assert tallies.current == {}
