@@ -59,12 +59,13 @@ lock-check: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/check
 
 # Unsloth will not import without an accelerator and pins its own versions: an environment of its own. RECIPE= and RUN= choose another run.
-# `make train-gpu --dry-run` prints the plan, without a GPU and without that environment.
+# `make train-gpu --dry-run` prints the plan, without a GPU and without that environment: that of `make check` plans.
 RECIPE ?= personas-gemma-2-2b
 RUN ?= runs/$(RECIPE)
 DRY_RUN = $(if $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),--dry-run)
 TRAIN_PY = $(firstword $(wildcard $(VENV)-train-gpu/bin/python $(if $(DRY_RUN),$(PY))) $(VENV)-train-gpu/bin/python)
-train-gpu: $(VENV)-train-gpu/.ready
+train-gpu: $(if $(DRY_RUN),,$(VENV)-train-gpu/.ready)
+	+@test -x $(TRAIN_PY) || { echo "There is no $(VENV) to plan in: run make check first, which makes it."; exit 1; }
 	+@exec $(TRAIN_PY) -m training $(if $(filter personas-%,$(RECIPE)),personas,detector) --recipe $(RECIPE) --run $(RUN) $(if $(DATA),--data $(DATA)) $(DRY_RUN)
 
 clean:

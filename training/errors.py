@@ -3,6 +3,7 @@
 FyeError
 └── TrainingError        a training that failed for a reason of its own
     ├── RecipeError      a recipe file or an override that is not valid
+    ├── DatasetError     a public data set that cannot be loaded
     ├── LeakError        training data that contains a text of an evaluation split
     ├── BackendError     a training backend that this machine cannot run
     ├── PublishError     a run that cannot be published as asked
@@ -25,6 +26,12 @@ class RecipeError(TrainingError):
     """A recipe file or an override that is not valid."""
 
     type = "recipe"
+
+
+class DatasetError(TrainingError):
+    """A public data set that cannot be loaded."""
+
+    type = "dataset"
 
 
 class LeakError(TrainingError):

@@ -13,10 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.emotions import LABELS, Emotion
 from training.datasets.dedup import normalize
 from training.datasets.persona_pairs import DATA, HELD_OUT_TOPICS, UNLABELLED_TOPICS
+from training.errors import DatasetError
 
 GOEMOTIONS_BROAD = {
     "sadness": 0, "grief": 0,
@@ -140,15 +142,26 @@ def _local_goemotions(split: str, root: Path) -> Iterator[tuple[str, list[str]]]
 
 
 def _hub_rows(repo: str, config: str, split: str) -> list[Example]:
-    from datasets import load_dataset  # slow to import, and needed only for the hub
-
-    return [Example(row["text"], row["label"]) for row in load_dataset(repo, config, split=split)]
+    rows = _hub_set(repo, config, split)
+    return [Example(row["text"], row["label"]) for row in rows]
 
 
 def _hub_goemotions(split: str) -> Iterator[tuple[str, list[str]]]:
-    from datasets import load_dataset
-
-    rows = load_dataset(HUB_GOEMOTIONS, "simplified", split=HUB_SPLITS.get(split, split))
+    rows = _hub_set(HUB_GOEMOTIONS, "simplified", HUB_SPLITS.get(split, split))
     names = rows.features["labels"].feature.names
     for row in rows:
         yield row["text"], [names[number] for number in row["labels"]]
+
+
+def _hub_set(repo: str, config: str, split: str) -> Any:
+    """Load a split of a data set of the hub. Raises DatasetError if it cannot be loaded."""
+    from datasets import load_dataset  # slow to import, and needed only for the hub
+
+    try:
+        return load_dataset(repo, config, split=split)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot load the data set {repo} from the hub ({type(error).__name__}): connect to "
+            "the internet, or name a folder with the data sets: --data FOLDER, or DATA=FOLDER of "
+            "make"
+        ) from error

@@ -6,6 +6,7 @@ smaller batches, with the same result.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -19,6 +20,11 @@ MARGIN = 1.15
 # Share of a card's peak that fine-tuning on short rows reaches; a rule of thumb, not measured.
 UTILISATION = 0.3
 RECOMPUTE = 4 / 3  # work with gradient checkpointing: one more forward pass
+# The host starts some 300 kernels for a layer with LoRA, forward and backward, in 10 us each. Small
+# batches take that long on every card. Not measured.
+LAYER_S = 0.003
+# Imports, loading of the base weights and compiling, of each process. Not measured.
+START_S = 90.0
 
 Recipe = DetectorRecipe | PersonaRecipe
 Estimate = Callable[[Recipe], Memory]
@@ -30,28 +36,53 @@ class Card:
 
     Attributes:
         name: product that stands for its size.
-        gib: memory in GiB.
+        gb: memory by its name.
+        gib: memory that CUDA reports for it, in GiB; error correction and the driver keep the rest.
         tflops: dense bf16 peak of its data sheet, in 10^12 FLOP/s.
     """
 
     name: str
-    gib: int
+    gb: int
+    gib: float
     tflops: float
 
 
-CARDS = (Card("RTX A4000", 16, 77), Card("L4", 24, 121), Card("A100", 80, 312))
+CARDS = (
+    Card("RTX A4000", 16, 15.7, 77),
+    Card("L4", 24, 22.0, 121),
+    Card("A100", 80, 79.1, 312),
+)
+
+
+class Work(NamedTuple):
+    """Work of a whole training, whatever the card.
+
+    Attributes:
+        flops: of all stages, without gradient checkpointing.
+        steps: optimiser steps of all stages.
+        layers: layers of the model.
+        processes: processes that load the base weights one after the other.
+    """
+
+    flops: float
+    steps: int
+    layers: int
+    processes: int
 
 
 class Fit(FrozenModel):
-    """Settings with which a training fits a card."""
+    """Settings with which a training fits a card, and what it then needs."""
 
     card: str
-    card_gib: int
+    card_gb: int
+    card_gib: float
     batch_size: int
     accumulation_steps: int
     gradient_checkpointing: bool
+    memory: Memory
     needed_gib: float = Field(description="with the CUDA context and a margin")
-    hours: float = Field(description="at an assumed share of the card's peak")
+    computing_s: float = Field(description="at an assumed share of the card's peak")
+    starting_s: float = Field(description="of all processes, as assumed")
 
     @property
     def fits(self) -> bool:
@@ -59,16 +90,16 @@ class Fit(FrozenModel):
         return self.needed_gib <= self.card_gib
 
 
-def fit_cards(recipe: Recipe, estimate: Estimate, flops: float) -> tuple[Fit, ...]:
+def fit_cards(recipe: Recipe, estimate: Estimate, work: Work) -> tuple[Fit, ...]:
     """Find for each card the largest batch of the recipe's step that fits.
 
-    `estimate` returns the memory of a recipe; `flops` are those of the whole training.
+    `estimate` returns the memory of a recipe.
     """
-    return tuple(_fit(card, recipe, estimate, flops) for card in CARDS)
+    return tuple(_fit(card, recipe, estimate, work) for card in CARDS)
 
 
-def _fit(card: Card, recipe: Recipe, estimate: Estimate, flops: float) -> Fit:
-    tried = (_describe(card, each, estimate(each), flops) for each in _choices(recipe))
+def _fit(card: Card, recipe: Recipe, estimate: Estimate, work: Work) -> Fit:
+    tried = (_describe(card, each, estimate(each), work) for each in _choices(recipe))
     fit = next(tried)
     for other in tried:
         if fit.fits:
@@ -94,14 +125,23 @@ def _choices(recipe: Recipe) -> list[Recipe]:
     ]
 
 
-def _describe(card: Card, recipe: Recipe, memory: Memory, flops: float) -> Fit:
-    work = flops * (RECOMPUTE if recipe.gradient_checkpointing else 1)
+def _describe(card: Card, recipe: Recipe, memory: Memory, work: Work) -> Fit:
     return Fit(
         card=card.name,
+        card_gb=card.gb,
         card_gib=card.gib,
         batch_size=recipe.batch_size,
         accumulation_steps=recipe.accumulation_steps,
         gradient_checkpointing=recipe.gradient_checkpointing,
+        memory=memory,
         needed_gib=memory.total * MARGIN + CONTEXT_GIB,
-        hours=work / (card.tflops * 1e12 * UTILISATION) / 3600,
+        computing_s=_computing_s(card, recipe, work),
+        starting_s=work.processes * START_S,
     )
+
+
+def _computing_s(card: Card, recipe: Recipe, work: Work) -> float:
+    """Return the time of all steps: that of the products, or of starting them if it is longer."""
+    products_s = work.flops / (card.tflops * 1e12 * UTILISATION)
+    kernels_s = work.steps * recipe.accumulation_steps * work.layers * LAYER_S
+    return max(products_s, kernels_s) * (RECOMPUTE if recipe.gradient_checkpointing else 1)

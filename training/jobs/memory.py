@@ -29,10 +29,15 @@ class Memory(FrozenModel):
     Libraries, data and the GPU's allocator need more on top.
     """
 
-    weights: float
-    gradients: float
+    weights: float = Field(description="frozen and trained")
+    gradients: float = Field(description="of the trained weights, in their type")
     optimizer: float = Field(description="the two moments of AdamW")
     activations: float = Field(description="of the longest batch, by rules of thumb")
+
+    @property
+    def frozen(self) -> float:
+        """Weights that are not trained. The trained ones are as large as their gradients."""
+        return self.weights - self.gradients
 
     @property
     def total(self) -> float:
@@ -43,7 +48,7 @@ class Memory(FrozenModel):
 def detector_memory(recipe: DetectorRecipe, model: Any, stage: PlannedStage) -> Memory:
     """Estimate the memory of a detector. LoRA's skipped layers keep no activations."""
     skipped = recipe.lora_skip_layers if recipe.lora_rank else 0
-    layers = _layers(model) - skipped
+    layers = layers_of(model) - skipped
     size = _layer_activations(recipe.batch_size, stage.longest, model)
     return memory_of(model, _activations(layers, size, recipe.gradient_checkpointing))
 
@@ -55,7 +60,7 @@ def persona_memory(
     checkpointing = recipe.gradient_checkpointing or backend == "unsloth"
     size = _layer_activations(recipe.batch_size, max(stage.longest for stage in stages), model)
     logits = CHUNK_TOKENS * _text(model).vocab_size * LOGIT_BYTES
-    activations = _activations(_layers(model), size, checkpointing) + logits
+    activations = _activations(layers_of(model), size, checkpointing) + logits
     return memory_of(model, activations, recipe.four_bit)
 
 
@@ -77,7 +82,8 @@ def _text(model: Any) -> Any:
     return model.config.get_text_config()
 
 
-def _layers(model: Any) -> int:
+def layers_of(model: Any) -> int:
+    """Return the number of layers of a model."""
     return int(_text(model).num_hidden_layers)
 
 

@@ -23,8 +23,8 @@ from models.weights.cache import Materialized, is_cached, materialize
 from training.datasets.mixture import training_examples
 from training.detector.train import Rows, trainable_model, with_trainable_part
 from training.detector.train import make_trainer as detector_trainer
-from training.jobs.cards import Estimate, Fit, fit_cards
-from training.jobs.memory import Memory, detector_memory, persona_memory
+from training.jobs.cards import Estimate, Fit, Work, fit_cards
+from training.jobs.memory import Memory, detector_memory, layers_of, persona_memory
 from training.jobs.stage import PlannedStage, build_stage, persona_stages
 from training.jobs.stand_in import TOKEN_CHARACTERS, stand_in
 from training.jobs.timing import (
@@ -88,7 +88,7 @@ def plan_detector(recipe: DetectorRecipe, data: Path | None, measure: bool = Fal
         backend="peft" if recipe.lora_rank else "transformers",
         stages=(stage,),
         memory=memory(recipe),
-        fits=_fits(recipe, memory, training_flops(model, [stage], 0)),
+        fits=_fits(recipe, memory, _work(model, [stage], 0, 1)),
         **_model_facts(recipe, model),
         **_time_facts(timing, recipe.workers),
     )
@@ -121,7 +121,7 @@ def plan_personas(
         backend=backend,
         stages=tuple(stages),
         memory=memory(recipe),
-        fits=_fits(recipe, memory, training_flops(model, stages, head)),
+        fits=_fits(recipe, memory, _work(model, stages, head, len(stages))),
         **_model_facts(recipe, model),
         **_time_facts(timing),
     )
@@ -165,10 +165,13 @@ def _estimated(
     return estimate_from_flops(model, stages, head)
 
 
-def _fits(
-    recipe: DetectorRecipe | PersonaRecipe, memory: Estimate, flops: float
-) -> tuple[Fit, ...]:
-    return fit_cards(recipe, memory, flops) if recipe.worker_gpus else ()
+def _work(model: Any, stages: Sequence[PlannedStage], head: int, processes: int) -> Work:
+    steps = sum(stage.steps for stage in stages)
+    return Work(training_flops(model, stages, head), steps, layers_of(model), processes)
+
+
+def _fits(recipe: DetectorRecipe | PersonaRecipe, memory: Estimate, work: Work) -> tuple[Fit, ...]:
+    return fit_cards(recipe, memory, work) if recipe.worker_gpus else ()
 
 
 def _detector_model(recipe: DetectorRecipe, base: Materialized) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from training.datasets import sources
 from training.datasets.persona_pairs import HELD_OUT_TOPICS, UNLABELLED_TOPICS
 from training.datasets.sources import GOEMOTIONS_BROAD, GOEMOTIONS_STRICT, Example
+from training.errors import DatasetError
 
 
 def test_splits_emotion_rows_at_the_last_semicolon(public_sets: Path) -> None:
@@ -104,3 +105,17 @@ def test_hub_rows_of_the_unsplit_set_are_cleaned(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sources, "_hub_rows", lambda repo, config, split: hub[config, split])
     found = sources.load_emotion_unsplit(None)
     assert found == [Example("i feel small", 0), Example("i feel shocked", 5)]
+
+
+def test_unreachable_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("a long reason")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    for load in (
+        lambda: sources.load_emotion("val", None),
+        lambda: sources.load_goemotions("dev", None, GOEMOTIONS_STRICT),
+    ):
+        with pytest.raises(DatasetError, match="--data FOLDER") as found:
+            load()
+        assert "ConnectionError" in str(found.value)

@@ -251,9 +251,12 @@ def test_plans_a_recipe_for_a_gpu_without_gpu_and_without_weights(
         (2 * 2_614_341_888 + 4 * found.trainable_parameters) / GIB, rel=0.02
     )
     assert (found.backend, found.seconds) == ("unsloth", None)
-    assert [fit.card_gib for fit in found.fits if fit.fits] == [16, 24, 80]
+    assert [fit.card_gb for fit in found.fits if fit.fits] == [16, 24, 80]
+    assert found.memory.frozen == pytest.approx(2 * 2_614_341_888 / GIB)
+    assert found.memory.gradients == pytest.approx(4 * found.trainable_parameters / GIB)
     printed = capsys.readouterr().out
     assert "16 GB (RTX A4000)" in printed
+    assert "Derived, not measured" in printed
     assert "gemma-2-2b is not downloaded" in printed
     assert list(tmp_path.iterdir()) == []
 
