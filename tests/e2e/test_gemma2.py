@@ -3,31 +3,31 @@
 The weights are made here and take the same code path as the real ones.
 """
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
-from models.emotions import LABELS, Emotion
-from models.prompt import Turn
+from models.emotions import Emotion
+from models.hashing import weights_sha256
+from models.manifest import AdapterManifest, adapter_hash
+from models.prompt import PROMPT_VERSION, Turn
 from serve.adapters.validation import largest_shift
 from serve.config import HardwareProfile, ResponderConfig
 from serve.responder.runtime import Runtime, start_runtime
 from support.engine_probes import generate_greedy_tokens
-from support.random_gemma2 import write_adapters
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 WORDS = ("Friend", ":", "Anger", "they", "moved", "my", "desk", "again", "!", "\n")
 WINDOW = 16
+TARGETS = ("q_proj", "v_proj", "down_proj")
 LONG = "they moved my desk again ! " * 8  # longer than the window
 
 
@@ -70,20 +70,47 @@ def make_base(folder: Path) -> Path:
     return folder
 
 
+def make_adapter(base: Path, folder: Path) -> None:
+    lora = LoraConfig(
+        r=8,
+        lora_alpha=16,
+        target_modules=list(TARGETS),
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(1)
+    model = Gemma2ForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    get_peft_model(model, lora).save_pretrained(folder)
+    AdapterManifest(
+        name="anger",
+        persona=Emotion.ANGER,
+        content_hash=adapter_hash(folder),
+        base=base.name,
+        base_hash=weights_sha256(base),
+        rank=8,
+        alpha=16,
+        target_modules=TARGETS,
+        prompt_version=PROMPT_VERSION,
+        training_data_hash="0" * 64,
+        metrics={},
+    ).write(folder)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folders of the base weights and of the adapters of all personas."""
+    """Folders of the base weights and of an adapter for them."""
     root = tmp_path_factory.mktemp("gemma2")
     base = make_base(root / "base")
-    write_adapters(base, root / "adapters")
-    return base, root / "adapters"
+    adapter = root / "adapters" / "anger"
+    make_adapter(base, adapter)
+    return base, adapter
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def runtime(folders: tuple[Path, Path]) -> AsyncIterator[Runtime]:
-    base, adapters = folders
-    hardware = HardwareProfile(max_num_seqs=8, max_model_len=256)
-    config = ResponderConfig(base=str(base), adapters=adapters, hardware=hardware)
+    base, adapter = folders
+    hardware = HardwareProfile(max_num_seqs=4, max_model_len=256)
+    config = ResponderConfig(base=str(base), adapters=adapter.parent, hardware=hardware)
     started = await start_runtime(config)
     yield started
     await started.engine.stop()
@@ -108,29 +135,22 @@ def next_token_logprobs(
 async def test_agrees_with_transformers(
     runtime: Runtime, folders: tuple[Path, Path], text: str, with_adapter: bool
 ) -> None:
-    base, adapters = folders
+    base, adapter = folders
     prompt = runtime.encoder.prompt("Anger", [Turn("user", text)])
     name = runtime.aliases[Emotion.ANGER] if with_adapter else None
     _, logprobs = await generate_greedy_tokens(runtime, prompt, name, 1)
-    expected = next_token_logprobs(base, adapters / "anger" if with_adapter else None, prompt)
+    expected = next_token_logprobs(base, adapter if with_adapter else None, prompt)
     assert largest_shift(logprobs[0], expected) < 0.15
 
 
-async def test_six_adapters_of_one_batch_agree_with_transformers(
+async def test_the_reference_depends_on_the_adapter(
     runtime: Runtime, folders: tuple[Path, Path]
 ) -> None:
-    """Each differs from the others and from the base by more than it may from its reference."""
-    base, adapters = folders
+    """Otherwise the agreement above would show nothing."""
+    base, adapter = folders
     prompt = runtime.encoder.prompt("Anger", [Turn("user", LONG)])
-    answers = await asyncio.gather(
-        *(generate_greedy_tokens(runtime, prompt, runtime.aliases[each], 1) for each in LABELS)
-    )
-    expected = [next_token_logprobs(base, adapters / each, prompt) for each in LABELS]
-    for (_, logprobs), reference in zip(answers, expected, strict=True):
-        assert largest_shift(logprobs[0], reference) < 0.15
-    references = [next_token_logprobs(base, None, prompt), *expected]
-    for first, second in itertools.combinations(references, 2):
-        assert largest_shift(first, second) > 0.5
+    adapted = next_token_logprobs(base, adapter, prompt)
+    assert largest_shift(next_token_logprobs(base, None, prompt), adapted) > 0.5
 
 
 @pytest.mark.parametrize(
