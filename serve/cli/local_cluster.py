@@ -1,5 +1,6 @@
 """Runs the graph in a private Ray cluster on this machine."""
 
+import asyncio
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ from serve.sockets import short_folder
 APP_NAME = "face-your-emotions"
 START_TIMEOUT_S = 900
 POLL_INTERVAL_S = 0.5
+END_TIMEOUT_S = 5
 SERVE_LOGS = "ray/session_latest/logs/serve"  # below RAY_TMPDIR
 PREFIX = "fye-"
 # Longest paths of sockets below the folder of temporary files, with eight random characters after
@@ -65,6 +67,26 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
         finally:
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_requests() -> None:
+    """End the requests that the responder's replicas still answer, with an error.
+
+    What a replica that does not reply answers is cut when it is stopped.
+    """
+    from ray import serve
+
+    async def end() -> None:
+        responder = serve.get_deployment_handle("Responder", APP_NAME)
+        await responder.broadcast("end_requests").results_async(timeout_s=END_TIMEOUT_S)
+
+    # A handle needs a running loop, and Serve's shutdown an open one, so it runs to the end.
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    try:
+        asyncio.run_coroutine_threadsafe(end(), loop).result(2 * END_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 (the server stops in any case)
+        console.print(f"Not every replica replied ({type(error).__name__}); its requests are cut.")
 
 
 def _free_port() -> int:

@@ -14,7 +14,7 @@ from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
 from serve.cli.drain import drain
 from serve.cli.keys import admin_key_file, with_admin_key
-from serve.cli.local_cluster import serving, wait_ready
+from serve.cli.local_cluster import end_requests, serving, wait_ready
 from serve.cli.processes.port import check_port, claim_port
 from serve.cli.processes.stop import Stop
 from serve.cli.weights import fetch_weights
@@ -70,7 +70,7 @@ def _serve(config: ServeConfig, host: str, port: int) -> None:
         stop.asked.wait()
         console.print("Stopping ...")
         if os.getppid() == parent:  # without its supervisor, the command ends at once
-            drain(folder, config.http.drain_s, stop.hurried)
+            drain(folder, config.http.drain_s, stop.hurried, end_requests)
 
 
 def _print_ready(host: str, port: int, elapsed_s: float) -> None:

@@ -25,7 +25,7 @@ from serve.adapters.registry import ControllerStatus
 from serve.capacity import derive_gates
 from serve.capacity.meters import ResponderMeter
 from serve.config import ServeConfig
-from serve.deadline import deadline
+from serve.deadline import RunningRequests, deadline
 from serve.detector.protocol import Detection, tokens_of
 from serve.engine.protocol import EngineStats
 from serve.errors import EngineDead, NotReady
@@ -77,6 +77,7 @@ class Responder:
         self._detector = DetectorClient(detector, self._texts, self._tracing)
         self._generator = Generator(config.responder, runtime, sync, self._tracing)
         self._picker = self._make_picker(config.responder.candidates)
+        self._running = RunningRequests()
         self._metrics = RequestMetrics()
         self._meter = ResponderMeter()
         self._quota = Quota()
@@ -94,6 +95,7 @@ class Responder:
         Raises:
             RetryLater: too many requests, of this key or in all.
             DeadlineExceeded: the message's deadline has passed.
+            NotReady: the server stops.
         """
         context = message.context
         answer = Answer(message)
@@ -106,7 +108,7 @@ class Responder:
             self._watch.answer(answer),
         ):
             answer.trace = span.carrier
-            async with deadline(context.deadline_s):
+            async with self._running.enter(), deadline(context.deadline_s):
                 generator = self._generator_of(answer)
                 await respond(answer, writer, self._detector.classify, generator, self._rules)
         return answer
@@ -125,14 +127,14 @@ class Responder:
         return PickingGenerator(self._picker, answer) if self._picker else self._generator
 
     async def detect(self, texts: list[str], context: RequestContext) -> list[Detection]:
-        """Return a detection of each text. Raises RetryLater or DeadlineExceeded."""
+        """Return a detection of each text. Raises RetryLater, DeadlineExceeded or NotReady."""
         with (
             self._tracing.span("request", context.trace, "SERVER", context.began_s) as span,
             self._metrics.detection(context, span),
             self._texts.enter(self._weight(texts)),
             self._quota.enter(context.limits, 0),
         ):
-            async with deadline(context.deadline_s):
+            async with self._running.enter(), deadline(context.deadline_s):
                 return await self._detector.classify_many(texts, span.carrier)
 
     def _weight(self, texts: list[str]) -> int:
@@ -199,6 +201,10 @@ class Responder:
         running = self._runtime.engine.stats().running
         slots = self._runtime.limits.max_num_seqs
         return self._meter.load(running, self._answers.admitted, slots).report()
+
+    async def end_requests(self) -> None:
+        """End the running requests with an error. The server stops after this."""
+        self._running.end_all()
 
     async def check_health(self) -> None:
         """Raise if the engine cannot answer. Serve calls it and replaces the replica then."""

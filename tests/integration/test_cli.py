@@ -33,26 +33,26 @@ DEPLOYMENTS = 3  # Detector, Responder, AdapterController
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_stopping_drains_and_leaves_no_process_behind(ask: signal.Signals, tmp_path: Path) -> None:
-    """A stream of several seconds finishes; after a second signal it is cut."""
+    """A stream of several seconds finishes; after a second signal it ends with an error event."""
     config = tmp_path / "slow.yaml"
-    is_cut = ask is signal.SIGINT
-    config.write_text(SLOW.replace("TOKEN_S", "30" if is_cut else "1"))
+    is_ended = ask is signal.SIGINT
+    config.write_text(SLOW.replace("TOKEN_S", "30" if is_ended else "1"))
     server = start_server(tmp_path / "log.txt", "--config", str(config))
     children = psutil.Process(server.process.pid).children(recursive=True)
     try:
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert len(children) > 5, "Ray's processes and the replicas"
         check_loopback([psutil.Process(server.process.pid), *children])
-        check_drain(server, ask, is_cut)
+        check_drain(server, ask, is_ended)
         assert server.process.wait(timeout=STOP_S) == 0, server.log.read_text()
-        assert ("Cutting 1 running requests" in server.log.read_text()) == is_cut
+        assert ("Ending 1 running requests" in server.log.read_text()) == is_ended
         _, alive = psutil.wait_procs(children, timeout=5)
         assert alive == []
     finally:
         server.process.kill()
 
 
-def check_drain(server: Server, ask: signal.Signals, is_cut: bool) -> None:
+def check_drain(server: Server, ask: signal.Signals, is_ended: bool) -> None:
     """Stop the server while it streams: without a second signal, the stream finishes."""
     body = {"text": "such sadness", "stream": True, "max_tokens": 8}
     with httpx.stream("POST", f"{server.url}/v1/respond", json=body, timeout=STOP_S) as reply:
@@ -60,11 +60,14 @@ def check_drain(server: Server, ask: signal.Signals, is_cut: bool) -> None:
         assert next(lines) == "event: emotion"
         server.process.send_signal(ask)
         wait_for(lambda: is_refused(server.url), server.log)
-        if is_cut:
+        if is_ended:
             wait_for(lambda: "1 running requests" in server.log.read_text(), server.log)
             server.process.send_signal(ask)
-            with pytest.raises(httpx.RemoteProtocolError):
-                list(lines)
+            *_, event, problem, _ = lines
+            assert (event, '"urn:face-your-emotions:not-ready"' in problem) == (
+                "event: error",
+                True,
+            )
         else:
             assert "event: done" in list(lines)
 

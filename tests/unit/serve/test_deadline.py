@@ -1,12 +1,12 @@
-"""Deadline of a request: late blocks are cancelled and become DeadlineExceeded."""
+"""Ends of requests: at their deadline, and when the server stops."""
 
 import asyncio
 import time
 
 import pytest
 
-from serve.deadline import deadline
-from serve.errors import DeadlineExceeded
+from serve.deadline import RunningRequests, deadline
+from serve.errors import DeadlineExceeded, NotReady
 
 
 async def test_block_that_ends_in_time_is_left_alone() -> None:
@@ -57,3 +57,36 @@ async def test_cancelled_task_stays_cancelled() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_running_requests_end_together_when_the_server_stops() -> None:
+    running = RunningRequests()
+    ended: list[int] = []
+
+    async def request(number: int, left_s: float = 600) -> None:
+        try:
+            async with running.enter(), deadline(time.monotonic() + left_s):
+                await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    async def short() -> str:
+        async with running.enter():
+            return "done"
+
+    assert await short() == "done"
+    with pytest.raises(DeadlineExceeded):
+        await request(0, left_s=0.01)
+    tasks = [asyncio.create_task(request(number)) for number in (1, 2)]
+    await asyncio.sleep(0)
+    assert ended == [0]
+    running.end_all()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in found] == [NotReady, NotReady]
+    assert sorted(ended) == [0, 1, 2]
+
+
+async def test_timeout_of_a_request_itself_is_raised_as_it_is() -> None:
+    with pytest.raises(TimeoutError, match="its own"):
+        async with RunningRequests().enter():
+            raise TimeoutError("its own")

@@ -25,19 +25,40 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+def never() -> None:
+    raise AssertionError("no request is ended")
+
+
 def test_ends_with_the_last_request(counts: list[int], tmp_path: Path) -> None:
     counts[:] = [2, 2, 1, 0]
-    assert drain(tmp_path, 600, threading.Event()) == 0
+    assert drain(tmp_path, 600, threading.Event(), never) == 0
     assert counts == [0]
 
 
-def test_cuts_what_runs_longer(counts: list[int], tmp_path: Path) -> None:
+def test_ends_what_runs_longer_and_waits_until_clients_have_read_it(
+    counts: list[int], tmp_path: Path
+) -> None:
     counts[:] = [3]
-    assert drain(tmp_path, 0.05, threading.Event()) == 3
+    ended: list[str] = []
+
+    def end() -> None:
+        ended.append("all")
+        counts[:] = [3, 2, 0]
+
+    assert drain(tmp_path, 0.05, threading.Event(), end) == 3
+    assert (ended, counts) == (["all"], [0])
+
+
+def test_a_client_that_does_not_read_is_not_waited_for(
+    counts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "ENDING_S", 0.05)
+    counts[:] = [1]
+    assert drain(tmp_path, 0, threading.Event(), lambda: None) == 1
 
 
 def test_does_not_wait_when_hurried(counts: list[int], tmp_path: Path) -> None:
     counts[:] = [3]
     hurried = threading.Event()
     hurried.set()
-    assert drain(tmp_path, 600, hurried) == 3
+    assert drain(tmp_path, 600, hurried, lambda: counts.__setitem__(slice(None), [0])) == 3

@@ -20,6 +20,7 @@ from serve.engine.protocol import Sampling
 from serve.engine.scripted import script
 from serve.errors import (
     DeadlineExceeded,
+    NotReady,
     Overloaded,
     RateLimited,
 )
@@ -224,6 +225,13 @@ class ScoringStages(FakeStages):
     ) -> list[float]:
         self.scored += 1
         return ScriptedCritic().score(turns, answers)
+
+
+async def test_stop_ends_running_answers_and_classifications(parts: Parts) -> None:
+    held = [await hold(parts, parts.answer), await hold(parts, parts.detect)]
+    await parts.responder.end_requests()
+    found = await asyncio.gather(*held, return_exceptions=True)
+    assert [type(error) for error in found] == [NotReady, NotReady]
 
 
 async def test_answers_of_versions_on_trial_are_counted_and_reported() -> None:
