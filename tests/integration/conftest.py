@@ -10,7 +10,7 @@ import pytest
 
 from load.harness.ports import free_port
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
-from serve.config import SCRIPTED, KeysConfig, ResponderConfig, ScriptedConfig
+from serve.config import SCRIPTED, GuardConfig, KeysConfig, ResponderConfig, ScriptedConfig
 from serve.ray_compat import set_ray_environment
 from support.admin_key import ADMIN_HEADERS, ADMIN_SHA256
 from support.running_graph import Graph
@@ -18,7 +18,10 @@ from support.running_graph import Graph
 HOST = "127.0.0.1"
 TOKEN_S = 0.2  # a whole answer takes over four seconds: time enough to disconnect in between
 RESPONDER = ResponderConfig(
-    kind="scripted", scripted=ScriptedConfig(token_s=TOKEN_S), publish_roots=(Path("/"),)
+    kind="scripted",
+    scripted=ScriptedConfig(token_s=TOKEN_S),
+    publish_roots=(Path("/"),),
+    guard=GuardConfig(min_answers=10),
 )
 KEYS = KeysConfig(admin_sha256=ADMIN_SHA256)
 CONFIG = SCRIPTED.model_copy(update={"responder": RESPONDER, "api_keys": KEYS})

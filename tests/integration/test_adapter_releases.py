@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +103,42 @@ async def test_a_trial_answers_its_share_of_the_users(
     assert await asked_by(async_client, f"{expected.index(new)}", "much joy") == old
 
 
-async def asked_by(client: httpx.AsyncClient, user: str, text: str) -> str:
+async def test_a_version_with_much_longer_answers_is_rolled_back(
+    graph: Graph, async_client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    write_adapter(tmp_path / "long", Emotion.JOY, rank=1)
+    published = (await async_client.post(ADMIN, json={"folder": str(tmp_path / "long")})).json()
+    new, old = published[-1]["name"], answering(published)
+    await async_client.post(f"{ADMIN}/promote", json={"name": new, "share": 0.5})
+    trial = Trial(name=new, share=0.5)
+    lengths = {f"{number}": 4 if trial.takes(f"user {number}") else 1 for number in range(40)}
+    answers = (asked_by(async_client, user, "joy", tokens) for user, tokens in lengths.items())
+    assert set(await asyncio.gather(*answers)) == {new, old}
+    found = await status_once(async_client, lambda trial: trial["rolled_back_at"] is not None)
+    assert (found["verdict"], found["old"]["name"], found["new"]["name"]) == ("worse", old, new)
+    assert found["reason"].startswith("tokens is worse by at least 3.0")
+    assert found["old"]["figures"]["answers"] + found["new"]["figures"]["answers"] <= 40
+    async with asyncio.timeout(60):
+        while await asked_by(async_client, max(lengths, key=lengths.__getitem__), "joy") == new:
+            pass  # the replica hears of it with its next report
+
+
+async def status_once(
+    client: httpx.AsyncClient, condition: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """The only trial, once it meets a condition."""
+    async with asyncio.timeout(60):
+        while True:
+            [trial] = (await client.get(f"{ADMIN}/status")).json()
+            if condition(trial):
+                return dict(trial)
+            await asyncio.sleep(0.2)
+
+
+async def asked_by(client: httpx.AsyncClient, user: str, text: str, tokens: int = 2) -> str:
     """The version that answers a user."""
     messages = [{"role": "user", "content": text}]
-    body = {"messages": messages, "model": "joy", "max_tokens": 2, "user": user}
+    body = {"messages": messages, "model": "joy", "max_tokens": tokens, "user": user}
     reply = await client.post("/v1/chat/completions", json=body)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["system_fingerprint"])
