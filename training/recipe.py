@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from models.manifest import Pooling
 from models.schema import FrozenModel
 from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
-PairSet = Literal["literary", "plain"]
+PairSet = Literal["literary", "plain", "simple"]
 
 
 class _Recipe(FrozenModel):
@@ -207,6 +207,10 @@ class PersonaRecipe(_Recipe):
         default="literary",
         description="set of persona pairs to train on, see training/data/README.md",
     )
+    start: str | None = Field(
+        default=None,
+        description="folder of an adapter from which the shared stage continues; none: a new one",
+    )
     backend: Literal["auto", "peft", "unsloth"] = Field(
         default="auto", description="auto: Unsloth if it and a GPU are available, else PEFT"
     )
@@ -251,6 +255,12 @@ class PersonaRecipe(_Recipe):
         ge=1,
         description="steps between checkpoints; an interrupted run resumes at the last one",
     )
+
+    @model_validator(mode="after")
+    def _check_start(self) -> Self:
+        if self.start and not self.shared_epochs:
+            raise ValueError("start is for the shared stage: shared_epochs must be above 0")
+        return self
 
 
 class CriticRecipe(_Recipe):

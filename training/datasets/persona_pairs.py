@@ -2,10 +2,10 @@
 
     training/data/{personas,plain}/PERSONA.jsonl -> Pair -> trainer, evaluation, linter
 
-There are two sets, written for this project and described in training/data/README.md. The
-literary set trained the adapters that ship. The plain set has everyday words, and conversations of
-several turns. Both have an answer to each held-out message; those of the plain set are the written
-references of the evaluation.
+There are three sets, written for this project and described in training/data/README.md. The plain
+set has everyday words, and conversations of several turns. The simple set names one thing of the
+message and retells nothing. The literary and the plain set have an answer to each held-out message;
+those of the plain set are the written references of the evaluation.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,9 @@ from models.schema import FrozenModel
 from training.recipe import PairSet
 
 DATA = Path(__file__).parents[1] / "data"
-FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain"}
+FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain", "simple": "simple"}
+# Set whose file has the answers to the held-out messages.
+REFERENCES: dict[PairSet, PairSet] = {"literary": "literary", "plain": "plain", "simple": "plain"}
 HELD_OUT_TOPICS = frozenset({"travel", "pets", "hobbies", "neighbours"})
 # The persona answers these messages, but they do not carry its emotion.
 UNLABELLED_TOPICS = frozenset({"crossed", "nonsense"})
@@ -70,9 +72,9 @@ def training_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pai
 def held_out_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pair]:
     """Read the pairs of the held-out topics. Raises pydantic's ValidationError.
 
-    The messages are the same in both sets, and in the same order.
+    The messages are the same in all sets, and in the same order.
     """
-    rows = read_pairs(pairs_file(persona, pair_set))
+    rows = read_pairs(pairs_file(persona, REFERENCES[pair_set]))
     return [pair for pair in rows if pair.topic in HELD_OUT_TOPICS]
 
 

@@ -23,6 +23,7 @@ from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
 from training.datasets.dedup import check_leaks
 from training.datasets.persona_pairs import data_hash, held_out_pairs, training_pairs
+from training.errors import BackendError
 from training.personas.backends import choose_backend
 from training.personas.trainer import TrainingStage, make_trainer
 from training.recipe import PersonaRecipe
@@ -50,7 +51,8 @@ def train_personas(
 def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
     """Check the data for leaks and write the record of the run.
 
-    Raises LeakError if a held-out message, or a near-duplicate of one, is in the training data.
+    Raises LeakError if a held-out message, or a near-duplicate of one, is in the training data,
+    and BackendError if the adapter to start from is missing.
     """
     quiet_libraries()
     training = {persona: training_pairs(persona, recipe.pairs) for persona in LABELS}
@@ -58,7 +60,20 @@ def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
         held_out = [pair.message for pair in held_out_pairs(persona)]
         messages = (message for pair in pairs for message in pair.messages)
         check_leaks(messages, {f"{persona}, held out": held_out}, LEAK_JACCARD)
-    open_run(run, recipe, {persona: data_hash(pairs) for persona, pairs in training.items()})
+    hashes: dict[str, str] = {persona: data_hash(pairs) for persona, pairs in training.items()}
+    if recipe.start:
+        hashes["start"] = start_hash(Path(recipe.start))
+    open_run(run, recipe, hashes)
+
+
+def start_hash(start: Path) -> str:
+    """Return the content hash of the adapter to start from. Raises BackendError without one."""
+    if not (start / ADAPTER_WEIGHTS).exists():
+        raise BackendError(
+            f"there is no adapter in {start}, from which the shared stage starts: train it first, "
+            "or set `start` to another folder"
+        )
+    return adapter_hash(start)
 
 
 def train_shared(recipe: PersonaRecipe, run: Path, report: ReportStep | None = None) -> None:
@@ -68,7 +83,8 @@ def train_shared(recipe: PersonaRecipe, run: Path, report: ReportStep | None = N
     """
     done = (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists()
     if recipe.shared_epochs and not done:
-        _train_stage(TrainingStage("shared", LABELS), recipe, run / "shared", report)
+        start = Path(recipe.start) if recipe.start else None
+        _train_stage(TrainingStage("shared", LABELS, start), recipe, run / "shared", report)
 
 
 def train_persona(

@@ -158,6 +158,12 @@ def test_rejects_recipe_of_the_other_kind() -> None:
         DetectorRecipe.read(PERSONAS)
 
 
+def test_start_needs_a_shared_stage() -> None:
+    assert PersonaRecipe.read(PERSONAS, ["start=a"]).start == "a"
+    with pytest.raises(RecipeError, match="shared_epochs must be above 0"):
+        PersonaRecipe.read(PERSONAS, ["start=a", "shared_epochs=0"])
+
+
 def test_recipe_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         DetectorRecipe.read(DETECTOR).seed = 1  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Rules for the plain set of persona pairs."""
+"""Rules for the plain and the simple set of persona pairs."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -95,8 +95,7 @@ def _emotion_words(persona: Emotion) -> Pattern[str]:
     return emotion_word_pattern([persona])
 
 
-RULES: dict[str, Rule] = {
-    "references": per_persona(check_references),
+RULES_WITHOUT_REFERENCES: dict[str, Rule] = {
     "duplicate answer": duplicate_answers,
     "duplicate message": per_persona(duplicate_conversations),
     "echo": per_line(echo(ECHO, lambda pair: [turn.text for turn in pair.conversation])),
@@ -105,3 +104,4 @@ RULES: dict[str, Rule] = {
     "relation": per_persona(check_relation),
     "emotion word": per_persona(check_naming),
 }
+RULES: dict[str, Rule] = {"references": per_persona(check_references), **RULES_WITHOUT_REFERENCES}

@@ -14,7 +14,11 @@ from training.datasets.lint.rules import Line, Lines, Rule
 from training.datasets.persona_pairs import DATA, pairs_file, read_pairs
 from training.recipe import PairSet
 
-RULES: dict[PairSet, dict[str, Rule]] = {"literary": literary.RULES, "plain": plain.RULES}
+RULES: dict[PairSet, dict[str, Rule]] = {
+    "literary": literary.RULES,
+    "plain": plain.RULES,
+    "simple": plain.RULES_WITHOUT_REFERENCES,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Finding:
 
 
 def lint_personas(root: Path = DATA) -> list[Finding]:
-    """Lint both sets of persona pairs in the data folder `root`.
+    """Lint all sets of persona pairs in the data folder `root`.
 
     Raises pydantic's ValidationError for a line that is not a pair.
     """

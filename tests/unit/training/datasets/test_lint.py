@@ -304,9 +304,9 @@ def test_plain_answers_seldom_name_the_emotion(naming: int, found: bool) -> None
     assert bool(list(plain.check_naming(make_lines(*rows)))) is found
 
 
-def test_reads_both_sets_from_a_folder(tmp_path: Path) -> None:
+def test_reads_all_sets_from_a_folder(tmp_path: Path) -> None:
     for persona in LABELS:
-        for pair_set in ("literary", "plain"):
+        for pair_set in ("literary", "plain", "simple"):
             file = pairs_file(persona, pair_set, tmp_path)
             file.parent.mkdir(exist_ok=True)
             file.write_text(pair(f"{persona} {pair_set}").model_dump_json() + "\n", "utf-8")
@@ -315,6 +315,8 @@ def test_reads_both_sets_from_a_folder(tmp_path: Path) -> None:
     }
     assert ("literary", FEAR, "length") in found
     assert ("plain", FEAR, "relation") in found
+    assert ("simple", FEAR, "relation") in found
+    assert ("simple", FEAR, "references") not in found  # they are those of the plain set
 
 
 @pytest.mark.parametrize("pair_set", ["literary", "plain"])

@@ -1,7 +1,8 @@
-"""Both sets of persona pairs, as training reads them. Their content is checked by the linter."""
+"""All sets of persona pairs, as training reads them. Their content is checked by the linter."""
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from training.datasets.persona_pairs import (
     read_pairs,
     training_pairs,
 )
+from training.recipe import PairSet
 
 EARLIER = (Turn("user", "I got the job!"), Turn("assistant", "You did it!"))
 DIALOGUE = Pair(topic="dialogue", earlier=EARLIER, message="I start today", answer="Already?")
@@ -24,7 +26,7 @@ DIALOGUE = Pair(topic="dialogue", earlier=EARLIER, message="I start today", answ
 
 @pytest.mark.parametrize("persona", LABELS)
 def test_training_and_held_out_pairs_share_no_topic(persona: Emotion) -> None:
-    for pair_set in ("literary", "plain"):
+    for pair_set in get_args(PairSet):
         assert {pair.topic for pair in held_out_pairs(persona, pair_set)} == HELD_OUT_TOPICS
         topics = {pair.topic for pair in training_pairs(persona, pair_set)}
         assert topics.isdisjoint(HELD_OUT_TOPICS)
@@ -35,6 +37,20 @@ def test_both_sets_answer_the_same_held_out_messages(persona: Emotion) -> None:
     literary, plain = (held_out_pairs(persona, kind) for kind in ("literary", "plain"))
     assert [pair.message for pair in plain] == [pair.message for pair in literary]
     assert {pair.answer for pair in plain}.isdisjoint(pair.answer for pair in literary)
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_simple_set_has_the_references_of_the_plain_set(persona: Emotion) -> None:
+    assert held_out_pairs(persona, "simple") == held_out_pairs(persona, "plain")
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_simple_answers_are_short(persona: Emotion) -> None:
+    ordinary = [
+        pair for pair in training_pairs(persona, "simple") if pair.topic in {"ordinary", "crossed"}
+    ]
+    assert len(ordinary) > 400
+    assert {len(pair.answer.split()) for pair in ordinary} <= set(range(5, 25))
 
 
 @pytest.mark.parametrize("persona", LABELS)

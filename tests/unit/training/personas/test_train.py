@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from models.emotions import LABELS, Emotion
+from models.manifest import ADAPTER_WEIGHTS, adapter_hash
 from models.prompt import Turn
 from training.datasets.persona_pairs import Pair, data_hash, held_out_pairs, training_pairs
-from training.errors import LeakError
+from training.errors import BackendError, LeakError
 from training.personas import train
 from training.recipe import PairSet, PersonaRecipe
 from training.runs.folder import RECIPE_FILE
@@ -16,7 +17,7 @@ from training.runs.folder import RECIPE_FILE
 RECIPE = PersonaRecipe(base="tiny")
 
 
-@pytest.mark.parametrize("pair_set", ["literary", "plain"])
+@pytest.mark.parametrize("pair_set", ["literary", "plain", "simple"])
 def test_record_has_the_hashes_of_the_pairs_that_the_recipe_names(
     pair_set: PairSet, tmp_path: Path
 ) -> None:
@@ -36,3 +37,33 @@ def test_rejects_a_held_out_message_in_an_earlier_turn(
     monkeypatch.setattr(train, "training_pairs", lambda persona, pair_set: [pair])
     with pytest.raises(LeakError, match="sadness, held out"):
         train.open_personas_run(RECIPE, tmp_path / "run")
+
+
+def start_folder(folder: Path, weights: bytes) -> Path:
+    """Write what the hash of an adapter reads."""
+    folder.mkdir()
+    config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "use_rslora": False}
+    (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
+    (folder / ADAPTER_WEIGHTS).write_bytes(weights)
+    return folder
+
+
+def test_record_has_the_hash_of_the_adapter_that_the_shared_stage_starts_from(
+    tmp_path: Path,
+) -> None:
+    hashes = []
+    for name in ("one", "other"):
+        start = start_folder(tmp_path / name, name.encode())
+        recipe = RECIPE.model_copy(update={"start": str(start)})
+        train.open_personas_run(recipe, tmp_path / f"run-{name}")
+        record = json.loads((tmp_path / f"run-{name}" / RECIPE_FILE).read_text("utf-8"))
+        hashes.append(record["data_sha256"]["start"])
+        assert hashes[-1] == adapter_hash(start)
+    assert len(set(hashes)) == 2
+
+
+def test_missing_start_is_an_error_before_any_work(tmp_path: Path) -> None:
+    recipe = RECIPE.model_copy(update={"start": str(tmp_path / "none")})
+    with pytest.raises(BackendError, match="train it first"):
+        train.open_personas_run(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
