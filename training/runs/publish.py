@@ -23,7 +23,9 @@ from models.manifest import (
     SafetyManifest,
 )
 from models.weights.catalog import find_weights
+from training.datasets.persona_pairs import FOLDERS
 from training.errors import PublishError
+from training.recipe import PersonaRecipe
 from training.runs.folder import RECIPE_FILE
 from training.runs.publish_checks import check_pinned, check_size
 
@@ -127,7 +129,9 @@ def _publish_safety(source: Path, out: Path) -> Path:
 def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
     manifest = AdapterManifest.read(source)
     out = artifacts / "adapters" / manifest.name
-    return _publish(source, out, "adapter.md", _facts(manifest, recipe))
+    folder = FOLDERS[PersonaRecipe.model_validate(recipe).pairs]
+    facts = _facts(manifest, recipe) | {"pairs_folder": folder}
+    return _publish(source, out, "adapter.md", facts)
 
 
 def _publish(source: Path, out: Path, card: str, facts: dict[str, str]) -> Path:
