@@ -30,6 +30,7 @@ from load.bench.lora_servers import (
     wait_ready,
 )
 from load.bench.memory_bandwidth import read_bytes_per_s
+from models.generation import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from models.weights.cache import materialize
 from serve.config import ResponderConfig
 
@@ -42,7 +43,7 @@ MIN_TOKEN_ID = 1000  # ordinary tokens of Gemma's vocabulary
 MAX_TOKEN_ID = 200_000
 TIMEOUT_S = 600
 GREEDY: dict[str, object] = {"temperature": 0}
-SAMPLED: dict[str, object] = {"temperature": 0.7, "top_p": 0.8}  # the graph's defaults
+SAMPLED: dict[str, object] = {"temperature": DEFAULT_TEMPERATURE, "top_p": DEFAULT_TOP_P}
 console = Console(stderr=True)
 
 
