@@ -16,6 +16,8 @@ from training.errors import RecipeError
 
 RECIPES = Path(__file__).parent / "recipes"
 PairSet = Literal["literary", "plain", "simple"]
+# Folder of each set in training/data.
+PAIR_FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain", "simple": "simple"}
 
 
 class _Recipe(FrozenModel):

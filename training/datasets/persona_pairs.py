@@ -17,10 +17,9 @@ from models.emotions import Emotion
 from models.hashing import json_sha256
 from models.prompt import Turn
 from models.schema import FrozenModel
-from training.recipe import PairSet
+from training.recipe import PAIR_FOLDERS, PairSet
 
 DATA = Path(__file__).parents[1] / "data"
-FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain", "simple": "simple"}
 # Set whose file has the answers to the held-out messages.
 REFERENCES: dict[PairSet, PairSet] = {"literary": "literary", "plain": "plain", "simple": "plain"}
 HELD_OUT_TOPICS = frozenset({"travel", "pets", "hobbies", "neighbours"})
@@ -80,7 +79,7 @@ def held_out_pairs(persona: Emotion, pair_set: PairSet = "literary") -> list[Pai
 
 def pairs_file(persona: Emotion, pair_set: PairSet, root: Path = DATA) -> Path:
     """Path of a persona's file of a set, below the data folder `root`."""
-    return root / FOLDERS[pair_set] / f"{persona}.jsonl"
+    return root / PAIR_FOLDERS[pair_set] / f"{persona}.jsonl"
 
 
 def read_pairs(file: Path) -> list[Pair]:

@@ -23,9 +23,8 @@ from models.manifest import (
     SafetyManifest,
 )
 from models.weights.catalog import find_weights
-from training.datasets.persona_pairs import FOLDERS
 from training.errors import PublishError
-from training.recipe import PersonaRecipe
+from training.recipe import PAIR_FOLDERS, PersonaRecipe
 from training.runs.folder import RECIPE_FILE
 from training.runs.publish_checks import check_pinned, check_size
 
@@ -129,7 +128,7 @@ def _publish_safety(source: Path, out: Path) -> Path:
 def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
     manifest = AdapterManifest.read(source)
     out = artifacts / "adapters" / manifest.name
-    folder = FOLDERS[PersonaRecipe.model_validate(recipe).pairs]
+    folder = PAIR_FOLDERS[PersonaRecipe.model_validate(recipe).pairs]
     facts = _facts(manifest, recipe) | {"pairs_folder": folder}
     return _publish(source, out, "adapter.md", facts)
 

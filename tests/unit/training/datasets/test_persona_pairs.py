@@ -10,7 +10,11 @@ from pydantic import ValidationError
 from models.emotions import LABELS, Emotion
 from models.manifest import ARTIFACTS
 from models.prompt import Turn
+from training.datasets.dedup import check_leaks
+from training.datasets.lint.rules import Line
+from training.datasets.lint.runner import lint
 from training.datasets.persona_pairs import (
+    DATA,
     HELD_OUT_TOPICS,
     Pair,
     data_hash,
@@ -18,6 +22,7 @@ from training.datasets.persona_pairs import (
     read_pairs,
     training_pairs,
 )
+from training.personas.train import LEAK_JACCARD
 from training.recipe import PairSet
 
 EARLIER = (Turn("user", "I got the job!"), Turn("assistant", "You did it!"))
@@ -51,6 +56,19 @@ def test_simple_answers_are_short(persona: Emotion) -> None:
     ]
     assert len(ordinary) > 400
     assert {len(pair.answer.split()) for pair in ordinary} <= set(range(5, 25))
+
+
+@pytest.mark.parametrize("persona", LABELS)
+def test_next_simple_pairs_are_new_and_follow_the_rules(persona: Emotion) -> None:
+    rows = read_pairs(DATA / "simple_next" / f"{persona}.jsonl")
+    known = {tuple(pair.messages) for pair in training_pairs(persona, "simple")}
+    assert known.isdisjoint(tuple(pair.messages) for pair in rows)
+    assert {pair.topic for pair in rows}.isdisjoint(HELD_OUT_TOPICS)
+    held_out = [pair.message for pair in held_out_pairs(persona)]
+    messages = (message for pair in rows for message in pair.messages)
+    check_leaks(messages, {"held out": held_out}, LEAK_JACCARD)
+    lines = [Line(persona, number, pair) for number, pair in enumerate(rows, 1)]
+    assert lint("simple", {persona: lines}) == []
 
 
 @pytest.mark.parametrize("persona", LABELS)
