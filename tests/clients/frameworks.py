@@ -38,6 +38,7 @@ def litellm(url: str) -> Checks:
     """Return the checks of `litellm`."""
     import litellm as package
 
+    package.suppress_debug_info = True  # it prints advice between the lines of the checks
     fields: Any = {"model": "openai/auto", "api_base": url, "api_key": "unused", "num_retries": 0}
 
     def overflow() -> bool:

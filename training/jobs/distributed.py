@@ -5,8 +5,8 @@
     detector: TorchTrainer -> `recipe.workers` data-parallel processes -> one artefact
 
 By default Ray runs on this machine only, listens on loopback and stops at the end. If the variable
-RAY_ADDRESS names a cluster, the run, the data and base weights given by path must be on storage
-that all nodes share, and FYE_CACHE and HF_TOKEN must be set on the nodes.
+RAY_ADDRESS names a cluster, the run, the data, the adapter to start from and base weights given by
+path must be on storage that all nodes share, and FYE_CACHE and HF_TOKEN must be set on the nodes.
 
 This module imports nothing heavy at module level: a task's process must be able to import Unsloth
 before anything else.
@@ -50,8 +50,10 @@ def train_personas_parallel(
         resources = {"num_cpus": recipe.worker_cpus, "num_gpus": recipe.worker_gpus}
         task = ray.remote(**resources, max_calls=1, max_retries=0)(_train_stage_task)
         board = start_board(ray)
+        start = recipe.start and str(Path(recipe.start).resolve())
+        resolved = recipe.model_copy(update={"start": start})
         for titles in (list(shared), personas):
-            tasks = {title: task.remote(recipe, run, title, board) for title in titles}
+            tasks = {title: task.remote(resolved, run, title, board) for title in titles}
             wait_for_tasks(tasks, board, table)
     return [run / persona / "adapter" for persona in chosen]
 

@@ -7,6 +7,7 @@ A pretrained model first has to learn to answer at all. Because the shared stage
 few hundred pairs per persona are enough.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from models.machine.memory import trim_heap
 from models.manifest import ADAPTER_WEIGHTS, MANIFEST_FILE, AdapterManifest, adapter_hash
 from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
+from models.weights.catalog import find_weights
 from training.datasets.dedup import check_leaks
 from training.datasets.persona_pairs import data_hash, held_out_pairs, training_pairs
 from training.errors import BackendError
@@ -62,16 +64,33 @@ def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
         check_leaks(messages, {f"{persona}, held out": held_out}, LEAK_JACCARD)
     hashes: dict[str, str] = {persona: data_hash(pairs) for persona, pairs in training.items()}
     if recipe.start:
-        hashes["start"] = start_hash(Path(recipe.start))
+        hashes["start"] = start_hash(Path(recipe.start), recipe)
     open_run(run, recipe, hashes)
 
 
-def start_hash(start: Path) -> str:
-    """Return the content hash of the adapter to start from. Raises BackendError without one."""
-    if not (start / ADAPTER_WEIGHTS).exists():
+def start_hash(start: Path, recipe: PersonaRecipe) -> str:
+    """Return the content hash of the adapter to start from.
+
+    Raises BackendError if there is none, or if it has another base, rank or scale than the recipe:
+    its matrices would mean something else.
+    """
+    if not all((start / name).exists() for name in (ADAPTER_WEIGHTS, "adapter_config.json")):
         raise BackendError(
             f"there is no adapter in {start}, from which the shared stage starts: train it first, "
             "or set `start` to another folder"
+        )
+    config = json.loads((start / "adapter_config.json").read_text("utf-8"))
+    expected = {
+        "base_model_name_or_path": find_weights(recipe.base).name,
+        "r": recipe.lora_rank,
+        "lora_alpha": recipe.lora_alpha,
+        "use_rslora": False,
+    }
+    found = {name: config.get(name, False) for name in expected}
+    if found != expected:
+        raise BackendError(
+            f"the adapter in {start} does not fit the recipe: it has {found}, expected {expected}; "
+            "set `start` to an adapter of the same base, rank and alpha"
         )
     return adapter_hash(start)
 

@@ -9,9 +9,11 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from pydantic import ValidationError
 
 from models.machine.precision import device_name
 from training.errors import RecipeError
@@ -45,13 +47,26 @@ def open_run(
     run.mkdir(parents=True, exist_ok=True)
     record = {"recipe": recipe.model_dump(mode="json"), "data_sha256": data_hashes}
     file = run / RECIPE_FILE
-    if file.exists() and json.loads(file.read_text("utf-8")) != record:
+    if file.exists() and not _is_same_run(json.loads(file.read_text("utf-8")), recipe, data_hashes):
         raise RecipeError(
             f"cannot resume {run}: it was started with another recipe or other data; "
             "choose another --run, or delete the folder"
         )
     _write_json(file, record)
     _write_json(run / "environment.json", environment())
+
+
+def _is_same_run(
+    stored: dict[str, Any],
+    recipe: DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe,
+    data_hashes: dict[str, str],
+) -> bool:
+    """Compare a stored record with a run; a field that is newer than the record has its default."""
+    try:
+        started_with = type(recipe).model_validate(stored["recipe"])
+    except ValidationError:
+        return False
+    return started_with == recipe and stored["data_sha256"] == data_hashes
 
 
 def environment() -> dict[str, object]:

@@ -9,7 +9,7 @@ from models.emotions import LABELS, Emotion
 from models.manifest import ADAPTER_WEIGHTS, adapter_hash
 from models.prompt import Turn
 from training.datasets.persona_pairs import Pair, data_hash, held_out_pairs, training_pairs
-from training.errors import BackendError, LeakError
+from training.errors import BackendError, LeakError, RecipeError
 from training.personas import train
 from training.recipe import PairSet, PersonaRecipe
 from training.runs.folder import RECIPE_FILE
@@ -39,10 +39,16 @@ def test_rejects_a_held_out_message_in_an_earlier_turn(
         train.open_personas_run(RECIPE, tmp_path / "run")
 
 
-def start_folder(folder: Path, weights: bytes) -> Path:
+def start_folder(folder: Path, weights: bytes, **changes: object) -> Path:
     """Write what the hash of an adapter reads."""
     folder.mkdir()
-    config = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj"], "use_rslora": False}
+    config = {
+        "base_model_name_or_path": "gemma-3-270m",
+        "r": 8,
+        "lora_alpha": 16,
+        "target_modules": ["q_proj"],
+        "use_rslora": False,
+    } | changes
     (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
     (folder / ADAPTER_WEIGHTS).write_bytes(weights)
     return folder
@@ -54,7 +60,7 @@ def test_record_has_the_hash_of_the_adapter_that_the_shared_stage_starts_from(
     hashes = []
     for name in ("one", "other"):
         start = start_folder(tmp_path / name, name.encode())
-        recipe = RECIPE.model_copy(update={"start": str(start)})
+        recipe = RECIPE.model_copy(update={"base": "gemma-3-270m", "start": str(start)})
         train.open_personas_run(recipe, tmp_path / f"run-{name}")
         record = json.loads((tmp_path / f"run-{name}" / RECIPE_FILE).read_text("utf-8"))
         hashes.append(record["data_sha256"]["start"])
@@ -67,3 +73,32 @@ def test_missing_start_is_an_error_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="train it first"):
         train.open_personas_run(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"r": 4},
+        {"lora_alpha": 32},
+        {"use_rslora": True},
+        {"base_model_name_or_path": "gemma-3-270m-it"},
+    ],
+)
+def test_start_of_another_base_or_scale_is_an_error(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    start = start_folder(tmp_path / "start", b"weights", **changes)
+    recipe = RECIPE.model_copy(update={"base": "gemma-3-270m", "start": str(start)})
+    with pytest.raises(BackendError, match="does not fit the recipe"):
+        train.open_personas_run(recipe, tmp_path / "run")
+
+
+def test_run_that_is_older_than_a_field_of_the_recipe_can_be_resumed(tmp_path: Path) -> None:
+    train.open_personas_run(RECIPE, tmp_path / "run")
+    file = tmp_path / "run" / RECIPE_FILE
+    record = json.loads(file.read_text("utf-8"))
+    del record["recipe"]["start"]
+    file.write_text(json.dumps(record), "utf-8")
+    train.open_personas_run(RECIPE, tmp_path / "run")
+    with pytest.raises(RecipeError, match="another recipe"):
+        train.open_personas_run(RECIPE.model_copy(update={"seed": 1}), tmp_path / "run")
