@@ -8,7 +8,7 @@ from serve.api.app import make_http_app
 from serve.config import HttpConfig
 from support.http_client import CHAT, COMPLETIONS, DETECT, RESPOND, RESPONSES
 
-ADMIN = {f"/v1/admin/adapters{path}" for path in ("", "/promote", "/rollback")}
+ADMIN = {f"/v1/admin/adapters{path}" for path in ("", "/promote", "/rollback", "/status")}
 OPENAI = {CHAT, COMPLETIONS, RESPONSES, "/v1/models", "/v1/models/{name}"}
 OWN = {RESPOND, DETECT, "/v1/personas", "/healthz", "/readyz", "/version", "/metrics"}
 
