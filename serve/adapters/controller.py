@@ -130,7 +130,7 @@ class AdapterController:
             return await self._switch(changed, persona)
 
     async def rollback(self, persona: str) -> ControllerStatus:
-        """Use the persona's previous version again, or end the trial of a version.
+        """Use the persona's previous version again, or end a trial, or acknowledge its end.
 
         Raises:
             AdapterRefused: there is no previous version.

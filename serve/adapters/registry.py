@@ -48,7 +48,8 @@ class Releases(FrozenModel):
         configured: names of the versions that the configuration file led to.
         revision: number of changes since then.
         trials: version on trial next to the one in use, by persona.
-        withdrawn: last trial of a persona that the guard has ended, until the next change of it.
+        withdrawn: last trial of a persona that the guard has ended, until the next change of it or
+            a rollback, which acknowledges it.
     """
 
     versions: tuple[Version, ...] = ()
@@ -138,7 +139,8 @@ class Releases(FrozenModel):
         """Return a state in which a version answers a share of its persona's conversations.
 
         Raises:
-            AdapterRefused: the version is not resident, or there is no other one to compare with.
+            AdapterRefused: the version is not resident, there is no other one to compare with, or
+                the guard has just ended its trial.
         """
         persona = self.find(trial.name).persona
         if self.aliases.get(persona) in {None, trial.name}:
@@ -146,9 +148,15 @@ class Releases(FrozenModel):
                 f"{trial.name} has no other version of {persona} in use to compare it with;"
                 " promote it without a share"
             )
+        ended = self.withdrawn.get(persona)
+        if ended and ended.trial.name == trial.name:
+            raise AdapterRefused(
+                f"the guard ended the trial of {trial.name}: {ended.reason}; promote it without a"
+                f" share, or roll back {persona} to acknowledge that and try it again"
+            )
         running = self.trials.get(persona)
-        goes_on = running is not None and running.name == trial.name
-        started = running.started if running and goes_on else self.revision + 1
+        same = running is not None and (running.name, running.share) == (trial.name, trial.share)
+        started = running.started if running and same else self.revision + 1
         kept = trial.model_copy(update={"started": started})
         others = self._without_trial(persona)
         return others.model_copy(update={"trials": others.trials | {persona: kept}})
@@ -174,13 +182,14 @@ class Releases(FrozenModel):
     def rollback(self, persona: str) -> Self:
         """Return a state in which the persona's previous version is used.
 
-        If there is a trial, only that ends, and the version in use stays. An added persona
-        without a previous resident version is no longer available.
+        If there is a trial, only that ends, and the version in use stays. If the guard has ended
+        one, that is acknowledged, and nothing else changes. An added persona without a previous
+        resident version is no longer available.
 
         Raises:
             AdapterRefused: the persona is unknown, or built in without an earlier resident version.
         """
-        if persona in self.trials:
+        if persona in self.trials or persona in self.withdrawn:
             return self._without_trial(persona)
         *earlier, _ = self.promoted.get(persona, ("",))
         resident = {version.name for version in self.versions}

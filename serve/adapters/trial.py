@@ -24,7 +24,7 @@ class Trial(FrozenModel):
     Attributes:
         name: versioned name.
         share: part of the conversations that it answers.
-        started: revision of the state with which the trial began; another share keeps it.
+        started: revision of the state with which the trial began, with this share.
     """
 
     name: str

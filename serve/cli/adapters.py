@@ -64,7 +64,10 @@ def promote(name: Name, share: Share = 1, url: Url = LOCAL) -> None:
 
 @app.command()
 def rollback(persona: Persona, url: Url = LOCAL) -> None:
-    """End a trial, or use the previous version again; without one, remove an added persona."""
+    """End a trial, or acknowledge that the guard ended it; else use the previous version again.
+
+    Without a previous version, an added persona is removed.
+    """
     _print_versions(_call(url, "POST", "/rollback", {"persona": persona}))
 
 

@@ -1,6 +1,7 @@
 """Desired state of the adapters: publish, promote and roll back as pure functions."""
 
 import tomllib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from models.emotions import LABELS, Emotion
 from models.personas import Persona
 from serve.adapters.registry import Releases, Version
-from serve.adapters.trial import Trial
+from serve.adapters.tally import Tally
+from serve.adapters.trial import Trial, Withdrawal
 from serve.errors import AdapterRefused
 from support.adapters import PERSONA_TOML
 
@@ -60,6 +62,39 @@ def test_a_trial_shares_the_conversations_until_it_is_promoted_or_ends() -> None
     promoted = tried.promote("joy@1")
     assert promoted == published.promote("joy@1")
     assert shares(promoted) == {"joy@scripted": 0, "joy@1": 1}
+
+
+def test_another_share_begins_another_comparison() -> None:
+    """Counts of two shares must not be added: the users of each differ."""
+    tried = INITIAL.publish(joy(1), CAPACITY).try_out(Trial(name="joy@1", share=0.1))
+    later = tried.model_copy(update={"revision": 4})
+    assert later.try_out(Trial(name="joy@1", share=0.1)).trials["joy"].started == 1
+    assert later.try_out(Trial(name="joy@1", share=0.2)).trials["joy"].started == 5
+
+
+def test_rollback_after_the_guard_withdrew_a_trial_only_acknowledges_it() -> None:
+    first = INITIAL.publish(joy(1), CAPACITY).promote("joy@1").publish(joy(2), CAPACITY)
+    ended = first.withdraw(Emotion.JOY, withdrawal("joy@2", old="joy@1"))
+    acknowledged = ended.rollback(Emotion.JOY)
+    assert acknowledged == first
+    assert acknowledged.rollback(Emotion.JOY).aliases == INITIAL.aliases
+
+
+def test_a_withdrawn_version_is_tried_again_only_after_an_acknowledgement() -> None:
+    published = INITIAL.publish(joy(1), CAPACITY).publish(joy(2), CAPACITY)
+    ended = published.withdraw(Emotion.JOY, withdrawal("joy@1", old="joy@scripted"))
+    again = Trial(name="joy@1", share=0.1)
+    with pytest.raises(AdapterRefused, match=r"the guard ended the trial of joy@1: errors .* joy"):
+        ended.try_out(again)
+    assert ended.promote("joy@1").aliases[Emotion.JOY] == "joy@1"
+    assert ended.rollback(Emotion.JOY).try_out(again).trials["joy"].name == "joy@1"
+    assert ended.try_out(Trial(name="joy@2", share=0.1)).withdrawn == {}
+
+
+def withdrawal(name: str, old: str) -> Withdrawal:
+    counts = Tally(), Tally()
+    trial, at = Trial(name=name, share=0.1, started=1), datetime.now(UTC)
+    return Withdrawal(trial=trial, old=old, counts=counts, at=at, reason="errors is worse")
 
 
 def shares(releases: Releases) -> dict[str, float]:

@@ -31,15 +31,17 @@ def test_only_versions_of_a_trial_are_counted() -> None:
     }
 
 
-def test_counts_survive_another_share_but_not_another_trial() -> None:
+def test_counts_begin_again_with_another_share_or_another_trial() -> None:
     tallies = TrialTallies()
     tallies.follow(TRIED)
     tallies.add("joy@2", Tally.error())
     shared = TRIED.model_copy(update={"revision": 5}).try_out(Trial(name="joy@2", share=0.5))
     tallies.follow(shared)
-    assert tallies.current["joy@2", 1] == Tally.error()
-    again = shared.rollback("joy").try_out(Trial(name="joy@2", share=0.5))
-    tallies.follow(again)
     assert tallies.current == {("joy@1", 6): Tally(), ("joy@2", 6): Tally()}
+    tallies.add("joy@2", Tally.error())
+    ended = shared.model_copy(update={"revision": 6}).rollback("joy")
+    again = ended.try_out(Trial(name="joy@2", share=0.5))
+    tallies.follow(again)
+    assert tallies.current == {("joy@1", 7): Tally(), ("joy@2", 7): Tally()}
     tallies.follow(again.promote("joy@2"))
     assert tallies.current == {}
