@@ -282,6 +282,11 @@ class HttpConfig(_Frozen):
         " any elsewhere",
     )
 
+    @property
+    def timeout_ms(self) -> int:
+        """Timeout of a request without `x-request-timeout-ms`."""
+        return min(self.default_timeout_ms, self.max_timeout_ms)
+
 
 class TracingConfig(_Frozen):
     """Destination of traces. There are none by default."""

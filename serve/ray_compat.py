@@ -115,7 +115,7 @@ def http_variables(config: HttpConfig, folder: Path, fallback_port: int) -> dict
         folder: for HAProxy's files; a short path, since it holds a socket.
         fallback_port: free port of the proxy that holds requests while no replica is up.
     """
-    timeout_s = min(config.default_timeout_ms, config.max_timeout_ms) / 1000 + TIMEOUT_MARGIN_S
+    timeout_s = config.timeout_ms / 1000 + TIMEOUT_MARGIN_S
     longest_s = config.max_timeout_ms / 1000 + TIMEOUT_MARGIN_S
     return {
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": str(ceil(timeout_s)),

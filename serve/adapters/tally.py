@@ -15,8 +15,10 @@ class Tally(FrozenModel):
     Attributes:
         answers: answers that ended, whether well or not.
         errors: those that failed or timed out.
-        cut: those that ended at `max_tokens`.
-        tokens: tokens of the answers without an error.
+        limited: those without an error that the client allowed fewer tokens than the default, or
+            no other end than that; nothing is counted of their length.
+        cut: those of the others that ended at `max_tokens`.
+        tokens: tokens of these others.
         squared_tokens: sum of the squares of their numbers of tokens.
         classified: answers that the detector has read.
         other_emotion: those in which it sees another emotion than the persona's.
@@ -24,6 +26,7 @@ class Tally(FrozenModel):
 
     answers: int = Field(default=0, ge=0)
     errors: int = Field(default=0, ge=0)
+    limited: int = Field(default=0, ge=0)
     cut: int = Field(default=0, ge=0)
     tokens: int = Field(default=0, ge=0)
     squared_tokens: int = Field(default=0, ge=0)
@@ -41,14 +44,19 @@ class Tally(FrozenModel):
         return cls(answers=1, cut=int(cut), tokens=tokens, squared_tokens=tokens**2)
 
     @classmethod
+    def limited_answer(cls) -> Self:
+        """Return the count of an answer whose length the client decided."""
+        return cls(answers=1, limited=1)
+
+    @classmethod
     def emotion(cls, other: bool) -> Self:
         """Return the count of an answer that was classified; it is counted elsewhere as well."""
         return cls(classified=1, other_emotion=int(other))
 
     @property
     def written(self) -> int:
-        """Answers without an error."""
-        return self.answers - self.errors
+        """Answers without an error whose length the client did not decide."""
+        return self.answers - self.errors - self.limited
 
     def __add__(self, other: "Tally") -> "Tally":
         """Return the counts of both."""

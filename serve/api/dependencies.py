@@ -88,8 +88,7 @@ class RequireScope:
         keys: KeyRing | None = request.app.state.keys
         key = keys.find(bearer.credentials if bearer else "", self._scope) if keys else None
         config: HttpConfig = request.app.state.config
-        default_ms = min(config.default_timeout_ms, config.max_timeout_ms)
-        timeout_ms = x_request_timeout_ms or default_ms
+        timeout_ms = x_request_timeout_ms or config.timeout_ms
         if timeout_ms > config.max_timeout_ms:
             raise InvalidRequest(f"x-request-timeout-ms may be at most {config.max_timeout_ms}")
         began_s: float = request.state.began_s

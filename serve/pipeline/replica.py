@@ -83,7 +83,11 @@ class Responder:
         self._quota = Quota()
         guard = config.responder.guard
         self._watch = TrialWatch(
-            sync.tallies, self._detector.classify, guard.classified, self._is_busy
+            sync.tallies,
+            self._detector.classify,
+            guard.classified,
+            config.http.timeout_ms / 1000,
+            self._is_busy,
         )
         self._controller = controller
         self._detector_seen_s = -math.inf

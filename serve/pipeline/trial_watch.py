@@ -1,7 +1,8 @@
 """Observer of the answers of versions that are compared: counts, and the emotion of a sample.
 
-The detector reads an answer after its client has it, behind all other texts. It reads at most one
-at a time, and none under load. Only counts are kept.
+One answer of each conversation counts, because the others depend on it. What a client's own limits
+cause is no fault of a version. The detector reads an answer after its client has it, behind all
+other texts. It reads at most one at a time, and none under load. Only counts are kept.
 """
 
 import asyncio
@@ -11,16 +12,19 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from models.emotions import LABELS, Emotion
+from models.generation import DEFAULT_MAX_TOKENS
 from serve.adapters.tally import Tally
+from serve.adapters.trial import conversation_of
 from serve.detector.protocol import Detection, Input, Priority
+from serve.errors import DeadlineExceeded, NotReady
 from serve.pipeline.answer import Answer, emotion_scores
+from serve.pipeline.messages import RequestContext
 from serve.pipeline.request_metrics import outcome_of
 from serve.responder.trial_tallies import TrialTallies
 from serve.tracing import Carrier
 
 log = logging.getLogger(__name__)
 CLASSIFY_TIMEOUT_S = 5.0
-ERRORS = {"failed", "deadline_exceeded"}
 Classify = Callable[[Sequence[Input], Carrier, Priority], Awaitable[list[Detection]]]
 
 
@@ -32,6 +36,7 @@ class TrialWatch:
         tallies: TrialTallies,
         classify: Classify,
         share: float,
+        timeout_s: float,
         is_busy: Callable[[], bool],
     ) -> None:
         """Count into `tallies`.
@@ -40,24 +45,26 @@ class TrialWatch:
             tallies: counts of the versions that are compared.
             classify: returns the detector's opinions.
             share: of the answers that are classified.
+            timeout_s: of a request whose client names none.
             is_busy: tells whether there is load.
         """
         self._tallies = tallies
         self._classify = classify
         self._share = share
+        self._timeout_s = timeout_s
         self._is_busy = is_busy
         self._reading: asyncio.Task[None] | None = None
 
     @contextmanager
     def answer(self, answer: Answer) -> Iterator[None]:
-        """Count an answer when the block ends, unless its client has left."""
+        """Count an answer when the block ends, unless its client or the server ended it."""
         try:
             yield
         except BaseException as error:
-            if outcome_of(error) in ERRORS:
+            if self._is_fault(error, answer.message.context):
                 self._count(answer, Tally.error())
             raise
-        if self._count(answer, Tally.answer(answer.completion_tokens, _is_cut(answer))):
+        if self._count(answer, _tally_of(answer)):
             self._sample(answer)
 
     def close(self) -> None:
@@ -65,13 +72,18 @@ class TrialWatch:
         if self._reading:
             self._reading.cancel()
 
+    def _is_fault(self, error: BaseException, context: RequestContext) -> bool:
+        """Return whether a version may have caused an error."""
+        if isinstance(error, DeadlineExceeded):
+            return round(context.deadline_s - context.began_s, 3) >= self._timeout_s
+        return outcome_of(error) == "failed" and not isinstance(error, NotReady)
+
     def _count(self, answer: Answer, tally: Tally) -> bool:
-        """Count an ordinary answer, and return whether its version is compared."""
-        version = answer.adapter
-        if version is None or answer.safety or not self._tallies.counts(version):
+        """Count an ordinary answer, and return whether it is the first of its conversation."""
+        if answer.adapter is None or answer.safety:
             return False
-        self._tallies.add(version, tally)
-        return True
+        conversation = conversation_of(answer.message.user, answer.message.turns)
+        return self._tallies.count(answer.adapter, conversation, tally)
 
     def _sample(self, answer: Answer) -> None:
         reading = self._reading is not None and not self._reading.done()
@@ -94,5 +106,8 @@ class TrialWatch:
             self._tallies.add(answer.adapter, Tally.emotion(other))
 
 
-def _is_cut(answer: Answer) -> bool:
-    return answer.finish_reason == "length"
+def _tally_of(answer: Answer) -> Tally:
+    sampling = answer.message.sampling
+    if sampling.ignore_eos or sampling.max_tokens < DEFAULT_MAX_TOKENS:
+        return Tally.limited_answer()
+    return Tally.answer(answer.completion_tokens, answer.finish_reason == "length")

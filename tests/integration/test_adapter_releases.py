@@ -111,15 +111,16 @@ async def test_a_version_with_much_longer_answers_is_rolled_back(
     new, old = published[-1]["name"], answering(published)
     await async_client.post(f"{ADMIN}/promote", json={"name": new, "share": 0.5})
     trial = Trial(name=new, share=0.5)
-    lengths = {f"{number}": 4 if trial.takes(f"user {number}") else 1 for number in range(40)}
-    answers = (asked_by(async_client, user, "joy", tokens) for user, tokens in lengths.items())
+    # Answers end before a word of theirs: after 5 tokens, or after 2.
+    stops = {f"{number}": "and" if trial.takes(f"user {number}") else "I" for number in range(40)}
+    answers = (asked_by(async_client, user, "joy", stop=stop) for user, stop in stops.items())
     assert set(await asyncio.gather(*answers)) == {new, old}
     found = await status_once(async_client, lambda trial: trial["rolled_back_at"] is not None)
     assert (found["verdict"], found["old"]["name"], found["new"]["name"]) == ("worse", old, new)
-    assert found["reason"].startswith("tokens is worse by at least 3.0")
+    assert found["reason"].startswith("tokens is worse by at least 1.5")
     assert found["old"]["figures"]["answers"] + found["new"]["figures"]["answers"] <= 40
     async with asyncio.timeout(60):
-        while await asked_by(async_client, max(lengths, key=lengths.__getitem__), "joy") == new:
+        while await asked_by(async_client, max(stops, key=stops.__getitem__), "joy") == new:
             pass  # the replica hears of it with its next report
 
 
@@ -135,10 +136,11 @@ async def status_once(
             await asyncio.sleep(0.2)
 
 
-async def asked_by(client: httpx.AsyncClient, user: str, text: str, tokens: int = 2) -> str:
-    """The version that answers a user."""
+async def asked_by(client: httpx.AsyncClient, user: str, text: str, stop: str | None = None) -> str:
+    """The version that answers a user, with two tokens or up to a word."""
     messages = [{"role": "user", "content": text}]
-    body = {"messages": messages, "model": "joy", "max_tokens": tokens, "user": user}
+    end: dict[str, str | int] = {"stop": stop} if stop else {"max_tokens": 2}
+    body = {"messages": messages, "model": "joy", "user": user, **end}
     reply = await client.post("/v1/chat/completions", json=body)
     assert reply.status_code == 200, reply.text
     return str(reply.json()["system_fingerprint"])

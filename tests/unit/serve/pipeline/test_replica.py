@@ -242,7 +242,7 @@ async def test_answers_of_versions_on_trial_are_counted_and_reported() -> None:
     published = INITIAL.publish(Version(name="joy@2", persona="joy"), capacity=8)
     parts.controller.desired = published.try_out(Trial(name="joy@2", share=0.5))
     await parts.adapters.step()
-    await parts.answer()
+    await parts.responder.answer(replace(message("Hm."), sampling=Sampling()), Collector())
     await asyncio.sleep(0.01)  # until the detector has read the answer
     await parts.adapters.step()
     counted = parts.controller.reports[-1].tallies["joy@scripted", 1]

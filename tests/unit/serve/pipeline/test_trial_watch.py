@@ -3,25 +3,30 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 
 from models.emotions import Emotion
+from models.generation import DEFAULT_MAX_TOKENS
 from models.safety.levels import Finding, Level
 from serve.adapters.registry import Releases, Version
 from serve.adapters.tally import Tally
 from serve.adapters.trial import Trial
 from serve.detector.protocol import Detection, Input, Priority
-from serve.engine.protocol import FinishReason, TextChunk
-from serve.errors import DeadlineExceeded, EngineError, InvalidRequest, Overloaded
+from serve.engine.protocol import FinishReason, Sampling, TextChunk
+from serve.errors import DeadlineExceeded, EngineError, InvalidRequest, NotReady, Overloaded
 from serve.pipeline import trial_watch
 from serve.pipeline.answer import Answer
+from serve.pipeline.messages import Message
 from serve.pipeline.trial_watch import TrialWatch
 from serve.responder.trial_tallies import TrialTallies
-from support.fakes import FakeStages, message
+from support.fakes import FakeStages, context, message
 
 NEW = ("joy@2", 1)
+TIMEOUT_S = 60.0
 
 
 class Watched:
@@ -35,7 +40,8 @@ class Watched:
         self.busy = False
         self.detector = detector or FakeStages(emotion=Emotion.JOY)
         classify = self.detector.classify
-        self.watch = TrialWatch(self.tallies, classify, share, lambda: self.busy)
+        self.watch = TrialWatch(self.tallies, classify, share, TIMEOUT_S, lambda: self.busy)
+        self.users = map(str, count())
 
     @property
     def counts(self) -> Tally:
@@ -46,10 +52,11 @@ class Watched:
         error: BaseException | None = None,
         adapter: str | None = "joy@2",
         reason: FinishReason = "stop",
+        asked: Message | None = None,
         **more: Any,
     ) -> None:
-        """Observe an answer of four tokens, and what follows it."""
-        answer = Answer(message("Hm."))
+        """Observe an answer of four tokens, by default of another user, and what follows it."""
+        answer = Answer(asked or ask(next(self.users)))
         answer.persona, answer.adapter = "joy", adapter
         for name, value in more.items():
             setattr(answer, name, value)
@@ -60,6 +67,12 @@ class Watched:
             answer.finish(reason)
         for _ in range(5):
             await asyncio.sleep(0)
+
+
+def ask(user: str | None, timeout_s: float = TIMEOUT_S, **sampling: Any) -> Message:
+    """A message with the default limits, apart from those that are given."""
+    asked = message("Hm.", request=context(timeout_s))
+    return replace(asked, sampling=Sampling(**sampling), user=user)
 
 
 async def test_answers_are_counted_with_their_length_ending_and_emotion() -> None:
@@ -84,6 +97,7 @@ async def test_answers_are_counted_with_their_length_ending_and_emotion() -> Non
         (ValueError("a bug"), Tally.error()),
         (InvalidRequest("unknown"), Tally()),
         (Overloaded("full"), Tally()),
+        (NotReady("the server stops"), Tally()),
         (asyncio.CancelledError(), Tally()),
     ],
     ids=repr,
@@ -94,6 +108,35 @@ async def test_only_errors_of_the_server_count(error: BaseException, counted: Ta
         await watched.answer(error)
     assert watched.counts == counted
     assert watched.detector.classified == []
+
+
+@pytest.mark.parametrize(("timeout_s", "errors"), [(59.999, 0), (60, 1), (90, 1)])
+async def test_a_shorter_timeout_of_the_client_is_no_fault(timeout_s: float, errors: int) -> None:
+    watched = Watched()
+    with pytest.raises(DeadlineExceeded):
+        await watched.answer(DeadlineExceeded("late"), asked=ask("ann", timeout_s))
+    assert (watched.counts.answers, watched.counts.errors) == (errors, errors)
+
+
+@pytest.mark.parametrize("limit", [{"max_tokens": DEFAULT_MAX_TOKENS - 1}, {"ignore_eos": True}])
+async def test_a_length_that_the_client_decides_is_no_fault(limit: dict[str, Any]) -> None:
+    watched = Watched()
+    await watched.answer(reason="length", asked=ask("ann", **limit))
+    assert watched.counts == Tally(answers=1, limited=1, classified=1)
+    assert watched.counts.written == 0
+
+
+async def test_one_answer_of_each_conversation_counts() -> None:
+    watched = Watched()
+    for user in ("ann", "ann", None, None, "bob"):
+        await watched.answer(asked=ask(user))
+    assert (watched.counts.answers, watched.counts.classified) == (3, 3)
+    await watched.answer(adapter="joy@1", asked=ask("ann"))
+    assert watched.tallies.current["joy@1", 1].answers == 1
+    with pytest.raises(asyncio.CancelledError):
+        await watched.answer(asyncio.CancelledError(), asked=ask("eve"))
+    await watched.answer(asked=ask("eve"))
+    assert watched.counts.answers == 4, "an answer that does not count uses nothing up"
 
 
 @pytest.mark.parametrize(

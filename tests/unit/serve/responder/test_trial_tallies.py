@@ -1,8 +1,11 @@
 """Counts of the versions that a replica compares."""
 
+import pytest
+
 from serve.adapters.registry import Releases, Version
 from serve.adapters.tally import Tally
 from serve.adapters.trial import Trial
+from serve.responder import trial_tallies
 from serve.responder.trial_tallies import TrialTallies
 
 FIRST = Releases.initial(
@@ -17,18 +20,27 @@ def test_only_versions_of_a_trial_are_counted() -> None:
     tallies.add("joy@1", Tally.error())
     assert tallies.current == {}
     tallies.follow(TRIED)
-    assert [tallies.counts(name) for name in ("joy@1", "joy@2", "fear@1", None)] == [
-        True,
-        True,
-        False,
-        False,
+    names = ("joy@1", "joy@2", "joy@2", "fear@1")
+    counted = [
+        tallies.count(name, f"user {user}", Tally.error()) for user, name in enumerate(names)
     ]
-    for name in ("joy@1", "joy@2", "joy@2", "fear@1"):
-        tallies.add(name, Tally.error())
+    assert counted == [True, True, True, False]
     assert tallies.current == {
         ("joy@1", 1): Tally.error(),
         ("joy@2", 1): Tally.error() + Tally.error(),
     }
+
+
+def test_conversations_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_tallies, "CONVERSATIONS", 2)
+    tallies = TrialTallies()
+    tallies.follow(TRIED)
+    users = ("ann", "ann", "bob", "eve", "ann")
+    counted = [tallies.count("joy@2", user, Tally.error()) for user in users]
+    assert counted == [True, False, True, False, False]
+    assert tallies.count("joy@1", "ann", Tally.error()), "each version has its own"
+    tallies.follow(TRIED.model_copy(update={"revision": 5}).try_out(Trial(name="joy@2", share=0.5)))
+    assert tallies.count("joy@2", "ann", Tally.error()), "another trial begins again"
 
 
 def test_counts_begin_again_with_another_share_or_another_trial() -> None:
