@@ -148,7 +148,7 @@ class GuardConfig(_Frozen):
 
     enabled: bool = Field(default=True, description="false: only compare")
     min_answers: int = Field(
-        default=50, ge=10, description="of each version, before a measure is judged"
+        default=50, ge=10, description="of a version on trial, before a measure is judged"
     )
     errors: float = Field(default=0.05, gt=0, le=1, description="margin of the share of errors")
     cut: float = Field(

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 from serve.errors import DeadlineExceeded, NotReady
 
+STOPPING = "the server stops; send the request again later"
+
 
 @asynccontextmanager
 async def deadline(deadline_s: float) -> AsyncIterator[None]:
@@ -32,10 +34,13 @@ class RunningRequests:
     def __init__(self) -> None:
         """Start without any."""
         self._clocks: set[asyncio.Timeout] = set()
+        self._ended = False
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Cancel the block at `end_all`. Raises NotReady then."""
+        """Cancel the block at `end_all`, or do not start it after that. Raises NotReady then."""
+        if self._ended:
+            raise NotReady(STOPPING)
         clock = asyncio.timeout(None)
         try:
             async with clock:
@@ -44,12 +49,15 @@ class RunningRequests:
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            raise NotReady("the server stops; send the request again later") from error
+            raise NotReady(STOPPING) from error
         finally:
             self._clocks.discard(clock)
 
     def end_all(self) -> None:
-        """End the blocks that run now."""
+        """End the blocks that run now, and let no other start. Later calls do nothing."""
+        if self._ended:
+            return
+        self._ended = True
         now_s = asyncio.get_running_loop().time()
         for clock in self._clocks:
             clock.reschedule(now_s)

@@ -18,6 +18,7 @@ from serve.adapters.tally import Tally
 from serve.config import GuardConfig
 
 Z = 2.58  # standard errors: 99 %
+OLD_ANSWERS = 10  # of the version in use, before a measure is judged; a large share leaves it few
 OTHER_EMOTION = "other_emotion"
 
 
@@ -73,12 +74,14 @@ class _Gap:
     """How much worse the new version is in one measure.
 
     Attributes:
-        answers: fewest answers of either version that it is computed from.
+        old: answers of the version in use that it is computed from.
+        new: those of the version on trial.
     """
 
     measure: str
     margin: float
-    answers: int
+    old: int
+    new: int
     low: float = -math.inf
     high: float = math.inf
 
@@ -101,11 +104,11 @@ def compare(old: Tally, new: Tally, config: GuardConfig, emotion: bool = True) -
     Args:
         old: counts of the version in use.
         new: counts of the one on trial.
-        config: margins, and the number of answers that a verdict needs.
+        config: margins, and the number of answers of the new version that a verdict needs.
         emotion: whether the emotions of the answers are counted.
     """
     gaps = [gap for gap in _gaps(old, new, config) if emotion or gap.measure != OTHER_EMOTION]
-    ready = [gap for gap in gaps if gap.answers >= config.min_answers]
+    ready = [gap for gap in gaps if gap.old >= OLD_ANSWERS and gap.new >= config.min_answers]
     worse = [gap for gap in ready if gap.low > gap.margin]
     if worse:
         return Comparison(verdict=Verdict.WORSE, reason="; ".join(map(_finding, worse)))
@@ -128,22 +131,21 @@ def _share_gap(measure: str, margin: float, old: tuple[int, int], new: tuple[int
     """Return the interval of the difference of two shares, each given as (count, of)."""
     before, after = _share(*old), _share(*new)
     if before is None or after is None:
-        return _Gap(measure, margin, 0)
+        return _Gap(measure, margin, old[1], new[1])
     difference = after.value - before.value
     below = math.hypot(after.value - after.low, before.high - before.value)
     above = math.hypot(after.high - after.value, before.value - before.low)
-    return _Gap(measure, margin, min(old[1], new[1]), difference - below, difference + above)
+    return _Gap(measure, margin, old[1], new[1], difference - below, difference + above)
 
 
 def _length_gap(old: Tally, new: Tally, margin: float) -> _Gap:
     """Return the interval of how far the mean lengths are apart, as a share of the old one."""
     before, after = _mean_tokens(old), _mean_tokens(new)
     if before is None or after is None or not before.value:
-        return _Gap("tokens", margin, 0)
+        return _Gap("tokens", margin, old.written, new.written)
     apart = abs(after.value - before.value) / before.value
     around = math.hypot(after.high - after.value, before.high - before.value) / before.value
-    answers = min(old.written, new.written)
-    return _Gap("tokens", margin, answers, apart - around, apart + around)
+    return _Gap("tokens", margin, old.written, new.written, apart - around, apart + around)
 
 
 def _share(count: int, of: int) -> Estimate | None:

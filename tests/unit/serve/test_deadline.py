@@ -86,6 +86,37 @@ async def test_running_requests_end_together_when_the_server_stops() -> None:
     assert sorted(ended) == [0, 1, 2]
 
 
+async def test_a_request_that_comes_after_the_end_does_not_start() -> None:
+    running = RunningRequests()
+    running.end_all()
+    with pytest.raises(NotReady, match="the server stops"):
+        async with running.enter():
+            pytest.fail("it started")
+
+
+async def test_a_second_end_does_not_interrupt_what_the_first_one_lets_a_request_do() -> None:
+    running = RunningRequests()
+    ended: list[str] = []
+
+    async def request() -> None:
+        async with running.enter():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.01)
+                ended.append("tidied up")
+
+    task = asyncio.create_task(request())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        running.end_all()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(NotReady):
+        await task
+    assert ended == ["tidied up"]
+
+
 async def test_timeout_of_a_request_itself_is_raised_as_it_is() -> None:
     with pytest.raises(TimeoutError, match="its own"):
         async with RunningRequests().enter():

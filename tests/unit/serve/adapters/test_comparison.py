@@ -47,9 +47,16 @@ def test_a_better_version_is_not_worse() -> None:
 def test_a_verdict_needs_answers_of_both_versions() -> None:
     failing = tally(49, errors=49, tokens=0, squared_tokens=0, classified=0)
     assert compare(tally(1000), failing, CONFIG).verdict is Verdict.COLLECTING
-    assert compare(tally(49), tally(50, errors=50), CONFIG).verdict is Verdict.COLLECTING
     failing += Tally.error()
     assert compare(tally(1000), failing, CONFIG).verdict is Verdict.WORSE
+
+
+def test_few_answers_of_the_old_version_do_where_the_trial_has_nearly_all() -> None:
+    failing = tally(1000, errors=1000, tokens=0, squared_tokens=0, classified=0)
+    assert compare(tally(9), failing, CONFIG).verdict is Verdict.COLLECTING
+    assert compare(tally(10), failing, CONFIG).verdict is Verdict.WORSE
+    assert compare(tally(10), tally(1000), CONFIG).verdict is Verdict.NO_WORSE
+    assert compare(tally(10), tally(40, errors=40), CONFIG).verdict is Verdict.COLLECTING
 
 
 def test_a_difference_within_the_margin_or_its_interval_is_not_worse() -> None:
