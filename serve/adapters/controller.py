@@ -37,6 +37,7 @@ from serve.errors import AdapterRefused
 log = logging.getLogger(__name__)
 # After a start, wait this long for replicas to report the previous controller's state.
 RECOVERY_WINDOW_S = 3 * SYNC_INTERVAL_S
+COMPARISON_INTERVAL_S = 1.0
 
 
 class AdapterController:
@@ -62,6 +63,7 @@ class AdapterController:
         self._reports = ReplicaReports()
         self._guard = Guard(config.guard)
         self._recovered_at_s = time.monotonic() + RECOVERY_WINDOW_S
+        self._compare_at_s = self._recovered_at_s
         self._change_lock = asyncio.Lock()
 
     async def sync(self, report: ReplicaReport) -> Releases:
@@ -79,13 +81,26 @@ class AdapterController:
         return self._releases
 
     def _withdraw_worse(self) -> None:
-        """End trials of worse versions; not during a change, whose end may restore the state."""
-        if self._change_lock.locked() or time.monotonic() < self._recovered_at_s:
+        """End trials of worse versions; not during a change, whose end may restore the state.
+
+        If the state cannot be written, they end nevertheless, and the next call writes it.
+        """
+        now_s = time.monotonic()
+        if self._change_lock.locked() or now_s < self._compare_at_s:
             return
+        self._compare_at_s = now_s + COMPARISON_INTERVAL_S
         changed = self._guard.withdraw(self._releases)
         if changed is not self._releases:
             self._set(changed)
+        if not self._guard.has_unaudited:
+            return
+        try:
             self._write_state()
+        except OSError as error:
+            reason = type(error).__name__
+            log.error("cannot write %s (%s), trying again", self._state_file, reason)
+        else:
+            self._guard.audit()
 
     async def status(self) -> ControllerStatus:
         """Return the desired state, the reports of the live replicas, and the trials."""
@@ -160,8 +175,15 @@ class AdapterController:
             try:
                 yield
             except BaseException:
+                self._log_lost_counts(before)
                 self._set(before)
                 raise
+
+    def _log_lost_counts(self, before: Releases) -> None:
+        """Log which trials begin to count again: replicas forget a trial that a change ends."""
+        for persona, trial in before.trials.items():
+            if self._releases.trials.get(persona) != trial:
+                log.warning("a change was undone, the trial of %s counts from 0", trial.name)
 
     async def _wait_until_recovered(self) -> None:
         """Wait until the recovery window has passed; before that the state may be stale."""

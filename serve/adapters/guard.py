@@ -1,17 +1,17 @@
 """Guard of trials: adds up the counts of all replicas, and ends the trial of a worse version.
 
-replica's report -> latest counts of each replica -> sum -> comparison -> withdrawal
+replica's report -> counts of all replicas -> comparison -> withdrawal -> audit line
 """
 
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from models.emotions import LABELS
 from serve.adapters.comparison import Comparison, Verdict, compare, figures
 from serve.adapters.registry import Releases, ReplicaReport, TrialStatus, VersionFigures
-from serve.adapters.tally import Tally, TallyKey
+from serve.adapters.tally import Tally
 from serve.adapters.trial import Withdrawal
+from serve.adapters.trial_counts import TrialCounts
 from serve.config import GuardConfig
 from serve.json_log import json_log
 from serve.metrics import gauge
@@ -21,12 +21,14 @@ Counts = tuple[Tally, Tally]  # of the old and of the new version
 
 
 class Guard:
-    """Counts of the trials that run. Those of a replica that is gone still count."""
+    """Counts of the trials that run, and the ends of some of them."""
 
     def __init__(self, config: GuardConfig) -> None:
-        """Start without counts. The next reports bring those since each trial began."""
+        """Start without counts."""
         self._config = config
-        self._tallies: dict[str, Mapping[TallyKey, Tally]] = {}
+        self._counts = TrialCounts()
+        self._unaudited: dict[str, Withdrawal] = {}
+        self._exported: set[str] = set()
         self._withdrawn = gauge(
             "fye_trial_withdrawn", "Whether the guard ended a persona's last trial", ("persona",)
         )
@@ -34,12 +36,8 @@ class Guard:
 
     def record(self, report: ReplicaReport, releases: Releases) -> None:
         """Replace the counts of a replica, and forget those of trials that have ended."""
-        if report.tallies:
-            self._tallies[report.replica] = report.tallies
         keys = {key for pair in releases.compared().values() for key in pair}
-        self._tallies = {
-            replica: tallies for replica, tallies in self._tallies.items() if keys & tallies.keys()
-        }
+        self._counts.record(report.replica, report.tallies, keys)
 
     def withdraw(self, releases: Releases) -> Releases:
         """Return the state without the trials of versions that are worse, the same if none is."""
@@ -51,9 +49,23 @@ class Guard:
                 return self._withdraw(persona, counts, found.reason, releases)
         return releases
 
+    @property
+    def has_unaudited(self) -> bool:
+        """Whether a withdrawal has no line in the audit log yet."""
+        return bool(self._unaudited)
+
+    def audit(self) -> None:
+        """Write the audit lines of the withdrawals, once the state without the trials is kept."""
+        for persona, ended in self._unaudited.items():
+            change = {"action": "rollback", "subject": persona, "outcome": "ok"}
+            found = {"withdrawn": ended.trial.name, "reason": ended.reason}
+            self._audit.info("admin", key="guard", **change, **found)
+        self._unaudited.clear()
+
     def export(self, releases: Releases) -> None:
-        """Export which personas' last trial was ended."""
-        for persona in {*releases.promoted, *releases.withdrawn}:
+        """Export which personas' last trial was ended. A persona may be removed since then."""
+        self._exported |= {*releases.promoted, *releases.withdrawn}
+        for persona in self._exported:
             withdrawn = float(persona in releases.withdrawn)
             self._withdrawn.set(withdrawn, tags={"persona": persona})
 
@@ -66,10 +78,9 @@ class Guard:
     def _withdraw(self, persona: str, counts: Counts, reason: str, releases: Releases) -> Releases:
         trial, old = releases.trials[persona], releases.aliases[persona]
         log.error("the trial of %s was ended, %s answers alone: %s", trial.name, old, reason)
-        change = {"action": "rollback", "subject": persona, "outcome": "ok"}
-        self._audit.info("admin", key="guard", **change, withdrawn=trial.name, reason=reason)
         now = datetime.now(UTC).replace(microsecond=0)
         ended = Withdrawal(trial=trial, old=old, counts=counts, at=now, reason=reason)
+        self._unaudited[persona] = ended
         return releases.withdraw(persona, ended)
 
     def _running(self, persona: str, releases: Releases) -> TrialStatus:
@@ -84,12 +95,9 @@ class Guard:
         )
 
     def _compare(self, persona: str, releases: Releases) -> tuple[Counts, Comparison]:
-        old, new = (self._sum(key) for key in releases.compared()[persona])
+        old, new = map(self._counts.of, releases.compared()[persona])
         has_emotion = persona in LABELS and self._config.classified > 0
         return (old, new), compare(old, new, self._config, has_emotion)
-
-    def _sum(self, key: TallyKey) -> Tally:
-        return sum((one[key] for one in self._tallies.values() if key in one), Tally())
 
 
 def _ended(persona: str, withdrawal: Withdrawal) -> TrialStatus:

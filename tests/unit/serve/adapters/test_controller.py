@@ -16,7 +16,8 @@ from serve.adapters import controller as controller_module
 from serve.adapters import replica_reports
 from serve.adapters.comparison import Verdict
 from serve.adapters.controller import AdapterController
-from serve.adapters.registry import ReplicaReport, Version
+from serve.adapters.guard import Guard
+from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.adapters.tally import Tally
 from serve.config import ResponderConfig
 from serve.errors import AdapterRefused, NotReady
@@ -32,6 +33,7 @@ def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter_sync, "SYNC_INTERVAL_S", 0.01)
     monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 0.5)
     monkeypatch.setattr(controller_module, "RECOVERY_WINDOW_S", 0.1)
+    monkeypatch.setattr(controller_module, "COMPARISON_INTERVAL_S", 0.01)
 
 
 @pytest.fixture(autouse=True)
@@ -83,18 +85,77 @@ async def test_worse_version_is_rolled_back_on_every_replica(new_joy: Path, tmp_
     async with running_fleet(replicas=2, state=state) as fleet:
         new = await fleet.publish(new_joy)
         await fleet.controller.promote(new, 0.5)
-        for replica in fleet.replicas:
-            replica.tallies.add("joy@scripted", sum([Tally.answer(4, cut=False)] * 60, Tally()))
-            replica.tallies.add(new, sum([Tally.error()] * 30, Tally()))
-        async with asyncio.timeout(60):
-            while any(replica.trials for replica in fleet.replicas):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await fail(fleet, new)
         [trial] = (await fleet.controller.status()).trials
         assert (trial.verdict, trial.new.name) == (Verdict.WORSE, new)
         assert (trial.old.figures.answers, trial.new.figures.answers) == (120, 60)
         assert versions_for(fleet, *map(str, range(20))) == {"joy@scripted"}
     restored = (await Fleet(state).controller.status()).trials
     assert restored == (trial,)
+
+
+async def fail(fleet: Fleet, new: str) -> None:
+    """Let a version on trial fail on two replicas, until they do not use it any more."""
+    for replica in fleet.replicas:
+        replica.tallies.add("joy@scripted", sum([Tally.answer(4, cut=False)] * 60, Tally()))
+        replica.tallies.add(new, sum([Tally.error()] * 30, Tally()))
+    async with asyncio.timeout(60):
+        while any(replica.trials for replica in fleet.replicas):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_withdrawal_that_cannot_be_written_holds_and_is_written_later(
+    new_joy: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = tmp_path / "states" / "state.json"
+    state.parent.mkdir()
+    async with running_fleet(replicas=2, state=state) as fleet:
+        new = await fleet.publish(new_joy)
+        await fleet.controller.promote(new, 0.5)
+        shutil.rmtree(state.parent)
+        await fail(fleet, new)
+        assert f"cannot write {state} (FileNotFoundError), trying again" in caplog.messages
+        assert "guard" not in capsys.readouterr().out, "no audit line before the state is kept"
+        state.parent.mkdir()
+        async with asyncio.timeout(60):
+            while not state.exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert capsys.readouterr().out.count('"key": "guard"') == 1
+    assert "joy" in (await Fleet(state).controller.status()).releases.withdrawn
+
+
+async def test_versions_are_compared_at_most_once_in_an_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = list[Releases]()
+
+    def withdraw(self: Guard, releases: Releases) -> Releases:
+        compared.append(releases)
+        return releases
+
+    monkeypatch.setattr(Guard, "withdraw", withdraw)
+    monkeypatch.setattr(controller_module, "COMPARISON_INTERVAL_S", 600)
+    fleet = Fleet()
+    await fleet.controller.status()  # once it has recovered
+    for _ in range(5):
+        await fleet.controller.sync(ReplicaReport("one", frozenset(), {}, {}))
+    assert len(compared) == 1
+
+
+async def test_counts_that_an_undone_change_loses_are_logged(
+    new_joy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_fleet(1) as fleet:
+        new = await fleet.publish(new_joy)
+        await fleet.controller.promote(new, 0.5)
+        await fleet.controller.sync(ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases))
+        with pytest.raises(NotReady):
+            await fleet.controller.promote(new)
+        assert (await fleet.controller.status()).releases.trials["joy"].share == 0.5
+    assert f"a change was undone, the trial of {new} counts from 0" in caplog.messages
 
 
 def versions_for(fleet: Fleet, *conversations: str) -> set[str]:

@@ -68,6 +68,9 @@ def test_the_end_of_a_trial_is_logged_audited_and_remembered(
     guard.record(report("one", GOOD, BAD + BAD), releases)
     ended = guard.withdraw(releases)
     assert (ended.trials, ended.aliases) == ({}, {"joy": OLD})
+    assert (guard.has_unaudited, capsys.readouterr().out) == (True, "")
+    guard.audit()
+    assert not guard.has_unaudited
     line = json.loads(capsys.readouterr().out)
     del line["timestamp"]
     reason = ended.withdrawn["joy"].reason
@@ -99,8 +102,11 @@ def test_the_end_of_a_trial_is_exported(monkeypatch: pytest.MonkeyPatch) -> None
     guard.export(releases)
     assert found == {"joy": 0}
     guard.record(report("one", GOOD, BAD + BAD), releases)
-    guard.export(guard.withdraw(releases))
+    ended = guard.withdraw(releases)
+    guard.export(ended)
     assert found == {"joy": 1}
+    guard.export(ended.model_copy(update={"promoted": {}, "withdrawn": {}}))
+    assert found == {"joy": 0}, "the persona was removed"
 
 
 def test_a_guard_that_is_off_only_compares() -> None:

@@ -1,0 +1,56 @@
+"""Counts of the versions that are compared, added up over the replicas of the whole trial."""
+
+import time
+from collections.abc import Callable, Mapping, Set
+
+from serve.adapters.tally import Tally, TallyKey
+
+GONE_S = 120.0  # without a report; a replica that loads a version is silent for up to 90 s
+
+
+class TrialCounts:
+    """Latest counts of each replica, and one sum of those of the replicas that are gone.
+
+    A replica whose counts are in the sum is not counted again if it reports after all.
+
+    Attributes:
+        latest: time and counts of the last report of each replica that is not gone.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without counts. The next reports bring those since each trial began."""
+        self._clock = clock
+        self.latest: dict[str, tuple[float, Mapping[TallyKey, Tally]]] = {}
+        self._sum: dict[TallyKey, Tally] = {}
+        self._gone: set[str] = set()
+
+    def record(
+        self, replica: str, tallies: Mapping[TallyKey, Tally], compared: Set[TallyKey]
+    ) -> None:
+        """Replace the counts of a replica, and forget what is not compared any more."""
+        now_s = self._clock()
+        if tallies and replica not in self._gone:
+            self.latest[replica] = (now_s, tallies)
+        self.latest = {
+            name: (seen_s, counts)
+            for name, (seen_s, counts) in self.latest.items()
+            if compared & counts.keys()
+        }
+        self._sum = {key: tally for key, tally in self._sum.items() if key in compared}
+        for name, (seen_s, counts) in tuple(self.latest.items()):
+            if now_s - seen_s > GONE_S:
+                self._add(name, {key: counts[key] for key in compared & counts.keys()})
+        if not self._sum:
+            self._gone.clear()
+
+    def of(self, key: TallyKey) -> Tally:
+        """Return the counts of a version."""
+        latest = (counts[key] for _, counts in self.latest.values() if key in counts)
+        return sum(latest, self._sum.get(key, Tally()))
+
+    def _add(self, replica: str, counts: Mapping[TallyKey, Tally]) -> None:
+        """Move the counts of a replica to the sum."""
+        del self.latest[replica]
+        self._gone.add(replica)
+        for key, tally in counts.items():
+            self._sum[key] = self._sum.get(key, Tally()) + tally
