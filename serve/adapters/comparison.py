@@ -45,8 +45,8 @@ class Figures(FrozenModel):
         answers: answers that ended.
         classified: answers that the detector has read.
         errors: share of answers that failed or timed out.
-        cut: share of the others that ended at `max_tokens`.
-        tokens: mean of their tokens.
+        cut: share of those without an error or a limit of the client that ended at `max_tokens`.
+        tokens: mean of the tokens of the same.
         other_emotion: share of the classified ones with another emotion than the persona's.
     """
 
