@@ -363,7 +363,7 @@ async def test_blends_answer_in_one_batch_and_leave_the_versions_resident(
     """More blends than slots: each answers, the last ones stay, and no version is evicted."""
     generator = make_generator(runtime)
     versions = engine.stats().adapters
-    mixes = [mix_of({"joy": share, "fear": 10 - share}, 1.2) for share in range(10)]
+    mixes = [mix_of({"joy": share, "fear": 10 - share}, 0.1 + 0.15 * share) for share in range(10)]
 
     async def answer(mix: Mix) -> tuple[str, str | None]:
         sampling = Sampling(12, temperature=0)
