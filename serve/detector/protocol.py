@@ -21,7 +21,7 @@ class Priority(IntEnum):
     CHAT = 0
     SMALL = 1
     BULK = 2
-    SPARE = 3  # nobody waits for them
+    SPARE = 3  # no caller waits for them
 
 
 def tokens_of(given: Input) -> int:

@@ -98,7 +98,7 @@ class TrialWatch:
         try:
             async with asyncio.timeout(CLASSIFY_TIMEOUT_S):
                 [found] = await self._classify([answer.text], answer.trace, Priority.SPARE)
-        except Exception as error:  # noqa: BLE001 (nobody waits for it)
+        except Exception as error:  # noqa: BLE001 (no caller waits for it)
             log.info("an answer of %s was not classified: %s", answer.adapter, type(error).__name__)
             return
         if found.reliable:

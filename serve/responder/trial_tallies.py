@@ -11,7 +11,7 @@ CONVERSATIONS = 100_000  # of a version, some 8 MB; later ones are not counted
 
 
 class TrialTallies:
-    """Counts by version. They start anew with each trial, and end with it."""
+    """Counts by version. They begin at zero with each trial, and end with it."""
 
     def __init__(self) -> None:
         """Count nothing until there is a trial."""
