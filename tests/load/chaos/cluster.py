@@ -77,8 +77,22 @@ class Cluster:
         return {process.pid: process for process in processes}
 
     def worker_with(self, deployment: str) -> Any:
-        """Find a worker node that runs a replica of a deployment."""
-        return next(node for node in self._nodes.worker_nodes if replicas_on(node, deployment))
+        """Find a worker node with a replica of a deployment, better not with all of them.
+
+        If one worker has all of them, it is another worker with any replica: no request survives
+        the loss of every replica that could answer it.
+        """
+        workers = list(self._nodes.worker_nodes)
+        counts = {index: len(replicas_on(node, deployment)) for index, node in enumerate(workers)}
+        total = len(self.replicas(deployment))
+        some = [workers[index] for index, count in counts.items() if 0 < count < total]
+        others = [
+            workers[index]
+            for index, count in counts.items()
+            if not count and any(replicas_on(workers[index], name) for name in DEPLOYMENTS)
+        ]
+        every = [workers[index] for index, count in counts.items() if count]
+        return next(iter(some + others + every))
 
     async def remove(self, node: Any) -> None:
         """Remove a node without a shutdown, like a machine that loses power."""
