@@ -12,6 +12,8 @@ adapters   control plane: which adapter version each persona uses
 batch      labels whole files without a server
 cli        the commands
 capacity   limits, the scaling policy, its simulator, the planner
+telemetry  metrics, traces and the log of requests
+cluster    the start of Ray, its variables and its sockets
 
 `app.py` binds the deployments; `config.py` is the one configuration.
 """

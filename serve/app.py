@@ -17,11 +17,11 @@ from serve.adapters.controller import AdapterController
 from serve.api.app import make_http_app
 from serve.api.auth import is_loopback, open_admin_keys, open_keys
 from serve.capacity import derive_gates, detector_requests, responder_requests
+from serve.cluster.ray_compat import listening_host, on_node_address
 from serve.config import FEWEST_TOKENS, Replicas, ServeConfig
 from serve.detector.replica import Detector
 from serve.errors import Overloaded
 from serve.pipeline.replica import ResponderReplica
-from serve.ray_compat import listening_host, on_node_address
 
 DRAIN_MARGIN_S = 5  # added to the longest stream
 HEALTH_PERIOD_S = 5

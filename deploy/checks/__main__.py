@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from serve.ray_compat import set_ray_environment
+from serve.cluster.ray_compat import set_ray_environment
 
 set_ray_environment()  # Ray reads the variables when it is first imported, which is below
 

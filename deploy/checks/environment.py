@@ -1,17 +1,17 @@
 """Ray's variables of a cluster: the ConfigMap `ray-environment`, generated from one table.
 
-The table is in `serve.ray_compat`; `serve run` sets its variables on one machine.
+The table is in `serve.cluster.ray_compat`; `serve run` sets its variables on one machine.
 """
 
 import json
 
 from deploy.checks.kustomize import KUBERAY, Manifest
+from serve.cluster.ray_compat import cluster_variables
 from serve.config import HttpConfig
-from serve.ray_compat import cluster_variables
 
 FILE = KUBERAY / "base" / "environment.yaml"
 HEAD = """\
-# Generated from serve/ray_compat.py by `deploy/check --write`. Ray reads them when it starts.
+# Generated from serve/cluster/ray_compat.py by `deploy/check --write`; Ray reads it at its start.
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: ray-environment }
@@ -35,6 +35,7 @@ def problems_of(manifests: list[Manifest], config: HttpConfig) -> list[str]:
     differing = sorted(
         name for name in expected | found["data"] if expected.get(name) != found["data"].get(name)
     )
-    return [f"{', '.join(differing)} differ from serve/ray_compat.py; run deploy/check --write"] * (
-        len(differing) > 0
-    )
+    if not differing:
+        return []
+    names = ", ".join(differing)
+    return [f"{names} differ from serve/cluster/ray_compat.py; run deploy/check --write"]

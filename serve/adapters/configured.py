@@ -22,7 +22,7 @@ from models.manifest import Adapter, load_adapter
 from models.prompt import PROMPT_VERSION
 from models.store.adapter_store import AdapterStore, Check, default_store
 from models.weights.cache import Materialized
-from serve.adapters.validation import find_adapters, has_adapters
+from serve.adapters.folder import find_adapters, has_adapters
 from serve.config import ResponderConfig
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from serve.adapters.tally import Tally
 from serve.adapters.trial import Withdrawal
 from serve.adapters.trial_counts import TrialCounts
 from serve.config import GuardConfig
-from serve.json_log import json_log
-from serve.metrics import gauge
+from serve.telemetry.json_log import json_log
+from serve.telemetry.metrics import gauge
 
 log = logging.getLogger(__name__)
 Counts = tuple[Tally, Tally]  # of the old and of the new version

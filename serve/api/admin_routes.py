@@ -14,7 +14,7 @@ from models.schema import FrozenModel
 from serve.adapters.registry import ControllerStatus, TrialStatus
 from serve.api.dependencies import BEARER, ResponderDep, find_admin
 from serve.api.requests import ADMIN_PATH
-from serve.json_log import json_log
+from serve.telemetry.json_log import json_log
 
 
 class Administrator:

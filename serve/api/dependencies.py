@@ -13,7 +13,7 @@ from serve.config import HttpConfig
 from serve.errors import Forbidden, InvalidRequest, WrongContentType
 from serve.pipeline.messages import RequestContext
 from serve.pipeline.replica import Responder, new_request_id, this_responder
-from serve.tracing import CARRIED
+from serve.telemetry.tracing import CARRIED
 
 BEARER = HTTPBearer(auto_error=False, description="an API key; none if the server has no keys")
 Timeout = Annotated[int | None, Header(ge=1, description="the request times out after that")]

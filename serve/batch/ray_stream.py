@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from models.machine.cores import usable_cores
 from serve.batch.classify import ChunkClassifier
 from serve.batch.formats.records import Label, Source
+from serve.cluster.ray_compat import start_local_ray
 from serve.config import DetectorConfig
 from serve.errors import InputFileError, ServingError
-from serve.ray_compat import start_local_ray
 
 if TYPE_CHECKING:
     from ray.data import Dataset

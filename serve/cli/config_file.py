@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from serve.cluster.ray_compat import set_ray_environment
 from serve.config import ServeConfig
 from serve.errors import ConfigError
-from serve.ray_compat import set_ray_environment
 
 
 class _Application(BaseModel):

@@ -18,8 +18,8 @@ from serve.cli.config_file import read_config
 from serve.cli.console import console, print_error
 from serve.cli.detect_progress import ProgressDisplay, print_total
 from serve.cli.weights import fetch_detector
+from serve.cluster.ray_compat import set_ray_environment
 from serve.config import SCRIPTED, DetectorConfig
-from serve.ray_compat import set_ray_environment
 
 FAILED = 1
 WITH_PROBLEMS = 3  # 2 is for wrong arguments

@@ -16,10 +16,10 @@ import httpx
 
 from serve.cli.address import url_of
 from serve.cli.console import console
+from serve.cluster.ray_compat import set_http_environment, start_local_ray
+from serve.cluster.sockets import short_folder
 from serve.config import ServeConfig
 from serve.errors import ServingError
-from serve.ray_compat import set_http_environment, start_local_ray
-from serve.sockets import short_folder
 
 APP_NAME = "face-your-emotions"
 START_TIMEOUT_S = 900

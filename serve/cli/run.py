@@ -18,8 +18,8 @@ from serve.cli.local_cluster import end_requests, serving, wait_ready
 from serve.cli.processes.port import check_port, claim_port
 from serve.cli.processes.stop import Stop
 from serve.cli.weights import fetch_weights
+from serve.cluster.ray_compat import set_ray_environment
 from serve.config import SCRIPTED, ServeConfig
-from serve.ray_compat import set_ray_environment
 
 INTERRUPTED = 130  # status of a command that Ctrl-C has ended
 EXAMPLE = (

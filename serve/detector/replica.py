@@ -16,8 +16,8 @@ from serve.detector.classifiers import load_classifier
 from serve.detector.critic import load_critic
 from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
 from serve.errors import NotReady
-from serve.metrics import counter, histogram
-from serve.tracing import Carrier, Tracing
+from serve.telemetry.metrics import counter, histogram
+from serve.telemetry.tracing import Carrier, Tracing
 
 BATCH_SIZE_BUCKETS: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 

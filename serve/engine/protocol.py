@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from models.generation import DEFAULT_MAX_TOKENS, DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from models.manifest import Adapter
 from models.prompt import Turn
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 FinishReason = Literal["stop", "length"]
 BlendParts = Sequence[tuple[str, float]]  # versioned name and weight of each adapter

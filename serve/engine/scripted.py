@@ -21,7 +21,7 @@ from serve.engine.protocol import (
     TokenLogprob,
 )
 from serve.errors import EngineError
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 SENTENCE = "I hear you, and I am right here with it, every word of it, all the way to the end"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from models.machine.cores import affinity, usable_cores
 from serve.capacity import EngineLimits
+from serve.cluster.sockets import short_folder
 from serve.config import NO_TRACES, HardwareProfile, TracingConfig
 from serve.engine.protocol import Sampling
 from serve.errors import ConfigError, InvalidRequest
-from serve.sockets import short_folder
 
 # vLLM's default of 128 is longer than most conversations, and only whole blocks are cached.
 CPU_BLOCK_TOKENS = 32

@@ -27,7 +27,7 @@ from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_errors import finish_reason, translated_errors
 from serve.engine.vllm_logprobs import token_logprobs
 from serve.errors import EngineDead, EngineError, InvalidRequest
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest

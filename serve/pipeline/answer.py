@@ -15,7 +15,7 @@ from serve.detector.protocol import Detection, Scores
 from serve.engine.protocol import FinishReason, TextChunk, TokenLogprob
 from serve.pipeline.messages import Message
 from serve.responder.mix import Mix
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 PARTS = ("queue", "detect", "first_token", "generate")
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from models.prompt import Turn
 from serve.engine.protocol import Sampling, TextChunk
 from serve.errors import Overloaded
-from serve.metrics import BUCKETS_MS, counter, histogram
 from serve.pipeline.admission import Gate
 from serve.pipeline.answer import Answer, Candidates
 from serve.responder.generator import Generation, Generator
 from serve.responder.protocol import GenerationRequest
-from serve.tracing import Carrier
+from serve.telemetry.metrics import BUCKETS_MS, counter, histogram
+from serve.telemetry.tracing import Carrier
 
 log = logging.getLogger(__name__)
 Score = Callable[[tuple[Turn, ...], Sequence[str], Carrier], Awaitable[list[float]]]

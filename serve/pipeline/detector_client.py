@@ -29,9 +29,9 @@ from serve.detector.protocol import (
     split_texts,
 )
 from serve.errors import TOO_MANY, NotReady, Overloaded, ReplicaLost
-from serve.metrics import counter
 from serve.pipeline.admission import Gate
-from serve.tracing import Carrier, Tracing
+from serve.telemetry.metrics import counter
+from serve.telemetry.tracing import Carrier, Tracing
 
 DIED = (RayActorError, NodeDiedError, WorkerCrashedError)
 MAX_REPLICA_DEATHS = 2  # the request itself may be the cause

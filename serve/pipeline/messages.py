@@ -11,7 +11,7 @@ from models.prompt import Turn
 from serve.engine.protocol import Sampling
 from serve.pipeline.quota import KeyLimits
 from serve.responder.mix import AS_TRAINED
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 
 @dataclass(frozen=True, slots=True)

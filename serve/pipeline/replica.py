@@ -24,12 +24,12 @@ from serve.adapters.persona_cache import PersonaCache
 from serve.adapters.registry import ControllerStatus
 from serve.capacity import derive_gates
 from serve.capacity.meters import ResponderMeter
+from serve.cluster.ray_compat import metrics_url
 from serve.config import ServeConfig
 from serve.deadline import RunningRequests, deadline
 from serve.detector.protocol import Detection, tokens_of
 from serve.engine.protocol import EngineStats
 from serve.errors import EngineDead, NotReady
-from serve.metrics import gauge
 from serve.pipeline.admission import Gate
 from serve.pipeline.answer import Answer, AnswerWriter, Collector
 from serve.pipeline.candidates import CandidateSlots, Picker, PickingGenerator
@@ -39,11 +39,11 @@ from serve.pipeline.quota import Quota
 from serve.pipeline.request_metrics import RequestMetrics, ttft_ms
 from serve.pipeline.respond import Rules, TextGenerator, respond
 from serve.pipeline.trial_watch import TrialWatch
-from serve.ray_compat import metrics_url
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
 from serve.responder.runtime import Runtime, start_runtime
-from serve.tracing import Tracing
+from serve.telemetry.metrics import gauge
+from serve.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 PROBE_TIMEOUT_S = 5.0

@@ -7,12 +7,12 @@ from typing import Any
 
 from models.safety.levels import Level
 from serve.errors import DeadlineExceeded, RequestError, RetryLater
-from serve.json_log import json_log
-from serve.metrics import BUCKETS_MS, counter, histogram
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import RequestContext
 from serve.responder.voice import BLEND_PREFIX
-from serve.tracing import Span
+from serve.telemetry.json_log import json_log
+from serve.telemetry.metrics import BUCKETS_MS, counter, histogram
+from serve.telemetry.tracing import Span
 
 DESCRIPTIONS = {
     "queue": "From a request's first byte to its admission",

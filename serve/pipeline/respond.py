@@ -22,7 +22,7 @@ from serve.pipeline.safety import concern_line, concern_reply, crisis_reply, pol
 from serve.responder.generator import Generation
 from serve.responder.mix import AS_TRAINED, Mix, mix_of
 from serve.responder.protocol import GenerationRequest
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
 

@@ -21,7 +21,7 @@ from serve.pipeline.answer import Answer, emotion_scores
 from serve.pipeline.messages import RequestContext
 from serve.pipeline.request_metrics import outcome_of
 from serve.responder.trial_tallies import TrialTallies
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 log = logging.getLogger(__name__)
 CLASSIFY_TIMEOUT_S = 5.0

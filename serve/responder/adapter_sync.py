@@ -18,11 +18,11 @@ from models.prompt import PROMPT_VERSION
 from serve.adapters.configured import AdapterSource
 from serve.adapters.registry import SYNC_INTERVAL_S, Releases, ReplicaReport, Version
 from serve.adapters.trial import Trial
-from serve.adapters.validation import admit
 from serve.capacity.limits import EMPTY_SLOT
-from serve.metrics import gauge
 from serve.responder.runtime import Runtime
 from serve.responder.trial_tallies import TrialTallies
+from serve.responder.validation import admit
+from serve.telemetry.metrics import gauge
 
 log = logging.getLogger(__name__)
 RETRY_REJECTED_S = 30.0

@@ -20,7 +20,7 @@ from serve.responder.mix import Mix
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
 from serve.responder.voice import BASE_VOICE, Voice, voice_of
-from serve.tracing import Tracing
+from serve.telemetry.tracing import Tracing
 
 # A longer prompt is encoded in a thread. A shorter one takes a few milliseconds at most.
 INLINE_CHARACTERS = 2000

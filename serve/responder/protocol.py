@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from models.prompt import Turn
 from serve.engine.protocol import Sampling
 from serve.responder.mix import Mix
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 
 @dataclass(frozen=True, slots=True)

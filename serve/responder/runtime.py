@@ -7,12 +7,12 @@ from models.machine.memory import trim_heap
 from models.prompt import PromptEncoder
 from models.weights.cache import materialize
 from serve.adapters.configured import AdapterSource, configured_adapters
-from serve.adapters.validation import admit
 from serve.capacity import EngineLimits, derive_limits
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine.protocol import Encoder, Engine
 from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.engine.vllm_engine import VllmEngine
+from serve.responder.validation import admit
 
 
 @dataclass(frozen=True, slots=True)

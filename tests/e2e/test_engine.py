@@ -31,7 +31,6 @@ from models.manifest import ADAPTER_WEIGHTS, ARTIFACTS, Adapter, load_adapter
 from models.prompt import PROMPT_VERSION, PromptEncoder, Turn
 from models.weights.cache import materialize
 from serve.adapters.registry import Releases, ReplicaReport
-from serve.adapters.validation import admit
 from serve.config import ResponderConfig, TracingConfig
 from serve.engine.protocol import Sampling, TextChunk
 from serve.engine.vllm_args import CPU_BLOCK_TOKENS
@@ -42,7 +41,8 @@ from serve.responder.generator import Generator
 from serve.responder.mix import Mix, mix_of
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime, start_runtime
-from serve.tracing import Tracing
+from serve.responder.validation import admit
+from serve.telemetry.tracing import Tracing
 from support.engine_probes import (
     GreedyOutput,
     generate_greedy,

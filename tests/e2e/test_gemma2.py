@@ -18,9 +18,9 @@ from models.emotions import Emotion
 from models.hashing import weights_sha256
 from models.manifest import AdapterManifest, adapter_hash
 from models.prompt import PROMPT_VERSION, Turn
-from serve.adapters.validation import largest_shift
 from serve.config import HardwareProfile, ResponderConfig
 from serve.responder.runtime import Runtime, start_runtime
+from serve.responder.validation import largest_shift
 from support.engine_probes import generate_greedy_tokens
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,8 +10,8 @@ import pytest
 
 from load.harness.ports import free_port
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
+from serve.cluster.ray_compat import set_ray_environment
 from serve.config import SCRIPTED, GuardConfig, KeysConfig, ResponderConfig, ScriptedConfig
-from serve.ray_compat import set_ray_environment
 from support.admin_key import ADMIN_HEADERS, ADMIN_SHA256
 from support.running_graph import Graph
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from ray._private import worker
 
-from serve.ray_compat import LOG_BACKUPS, LOG_BYTES
+from serve.cluster.ray_compat import LOG_BACKUPS, LOG_BYTES
 from support.running_graph import Graph
 
 SECRET = f"sekret{uuid.uuid4().hex}"  # as no log has it by chance

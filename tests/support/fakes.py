@@ -16,7 +16,7 @@ from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 
 CHUNKS = (TextChunk("Oh", 1), TextChunk(" no", 1), TextChunk("", 0, "stop"))
 PROMPT_TOKENS = 5

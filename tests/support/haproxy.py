@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 
 from serve.config import HttpConfig
-from serve.ray_compat import set_http_environment, set_ray_environment
+from serve.cluster.ray_compat import set_http_environment, set_ray_environment
 
 folder = Path(sys.argv[1])
 http = HttpConfig(default_timeout_ms=8000, send_timeout_s=1)

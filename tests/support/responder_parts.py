@@ -24,7 +24,7 @@ from serve.pipeline.quota import KeyLimits
 from serve.pipeline.replica import Responder
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 from support.adapter_fleet import INITIAL
 from support.fakes import SCRIPTED_TOKENS, FakeHandle, FakeStages, context, message
 

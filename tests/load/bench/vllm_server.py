@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from models.weights.cache import materialize
-from serve.adapters.validation import find_adapters
+from serve.adapters.folder import find_adapters
 from serve.capacity import derive_limits
 from serve.config import ResponderConfig
 from serve.engine.vllm_args import engine_arguments, set_environment

@@ -12,8 +12,8 @@ import psutil
 
 from load.chaos.cluster import HOST, WORKER_CPUS, Cluster
 from load.harness.ports import free_port
+from serve.cluster.ray_compat import set_http_environment, set_ray_environment
 from serve.config import ServeConfig
-from serve.ray_compat import set_http_environment, set_ray_environment
 
 WORKERS = 2
 EXIT_TIMEOUT_S = 10.0

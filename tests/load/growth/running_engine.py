@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from models.manifest import Adapter
 from models.prompt import PromptEncoder
 from models.weights.cache import materialize
-from serve.adapters.validation import find_adapters
+from serve.adapters.folder import find_adapters
 from serve.capacity import derive_limits
 from serve.config import ResponderConfig
 from serve.engine.vllm_engine import VllmEngine

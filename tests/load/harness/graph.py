@@ -12,8 +12,8 @@ from load.harness.deployments import RESPONDER
 from serve.cli.config_file import read_config
 from serve.cli.local_cluster import APP_NAME, serving, wait_ready
 from serve.cli.weights import fetch_weights
+from serve.cluster.ray_compat import set_ray_environment
 from serve.config import ServeConfig
-from serve.ray_compat import set_ray_environment
 
 HOST = "127.0.0.1"
 PORT = 8765

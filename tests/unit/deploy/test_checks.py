@@ -10,8 +10,8 @@ import yaml
 
 from deploy.checks import environment, kustomize, overlays, rayservice, schemas, serve_config
 from deploy.checks.kustomize import KUBERAY, OVERLAYS, Manifest
+from serve.cluster.ray_compat import RAY_VARIABLES, cluster_variables, http_variables
 from serve.config import HttpConfig
-from serve.ray_compat import RAY_VARIABLES, cluster_variables, http_variables
 
 BASE = KUBERAY / "base"
 OVERLAYS_FOLDER = KUBERAY / "overlays"

@@ -20,7 +20,7 @@ from serve.pipeline.answer import Answer, Candidates
 from serve.pipeline.candidates import UNFINISHED_PENALTY, CandidateSlots, Picker
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 from support.fakes import context, message
 
 ANSWERS = (

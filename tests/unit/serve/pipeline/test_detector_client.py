@@ -26,7 +26,7 @@ from serve.pipeline.detector_client import (
     PIECES_AT_ONCE,
     DetectorClient,
 )
-from serve.tracing import Carrier, Tracing
+from serve.telemetry.tracing import Carrier, Tracing
 from support.fakes import FakeClock, FakeHandle, FakeStages
 
 TEXTS = ["a", "b"]

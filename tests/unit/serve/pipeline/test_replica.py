@@ -26,7 +26,7 @@ from serve.errors import (
 )
 from serve.pipeline.answer import Collector
 from serve.pipeline.quota import KeyLimits
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 from support.adapter_fleet import INITIAL
 from support.fakes import SCRIPTED_TOKENS, FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, Parts, make_responder

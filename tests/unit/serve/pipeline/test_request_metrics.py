@@ -28,7 +28,7 @@ from serve.pipeline.respond import Rules, respond
 from serve.responder.generator import Generation
 from serve.responder.protocol import GenerationRequest
 from serve.responder.voice import blend_name
-from serve.tracing import OFF
+from serve.telemetry.tracing import OFF
 from support.fakes import FakeStages, RecordingWriter, context, message
 
 SECRET = "what-the-user-wrote"

@@ -22,7 +22,7 @@ from serve.pipeline.safety import Concern, concern_line, concern_reply, crisis_r
 from serve.responder.generator import Generation
 from serve.responder.mix import Mix, mix_of
 from serve.responder.protocol import GenerationRequest
-from serve.tracing import Carrier
+from serve.telemetry.tracing import Carrier
 from support.fakes import CHUNKS, FakeClock, FakeStages, RecordingWriter, message, scores
 
 FOUND = Detection(scores(Emotion.FEAR), language="en")

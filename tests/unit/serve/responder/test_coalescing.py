@@ -17,7 +17,7 @@ from serve.responder.adapter_sync import AdapterSync
 from serve.responder.generator import Generator
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
-from serve.tracing import Tracing
+from serve.telemetry.tracing import Tracing
 from support.fakes import FakeClock
 
 CONFIG = ResponderConfig(kind="scripted", coalesce_ms_per_running=1.5, coalesce_max_ms=30)

@@ -24,7 +24,7 @@ from serve.responder.mix import Mix
 from serve.responder.protocol import GenerationRequest
 from serve.responder.runtime import Runtime
 from serve.responder.voice import blend_name
-from serve.tracing import Tracing
+from serve.telemetry.tracing import Tracing
 from support.adapter_fleet import INITIAL
 from support.fakes import SCRIPTED_TOKENS
 

@@ -16,12 +16,12 @@ import serve as package
 from load.harness.ports import free_port
 from models.emotions import Emotion
 from models.errors import FyeError
-from serve import tracing as tracing_module
 from serve.config import DetectorConfig, TracingConfig
 from serve.detector.replica import Detector, _QueuedInput
 from serve.errors import DeadlineExceeded, EngineError, Overloaded
 from serve.pipeline.answer import Answer, Collector
-from serve.tracing import OFF, Carrier, Tracing
+from serve.telemetry import tracing as tracing_module
+from serve.telemetry.tracing import OFF, Carrier, Tracing
 from support.fakes import FakeStages, RecordingWriter, context, message
 from support.otlp_collector import CollectedSpan, run_collector
 from support.otlp_collector import Collector as SpanCollector
@@ -247,7 +247,7 @@ def test_without_an_endpoint_nothing_is_recorded_or_imported() -> None:
     code = """
 import sys
 from serve.config import NO_TRACES
-from serve.tracing import OFF, Tracing
+from serve.telemetry.tracing import OFF, Tracing
 tracing = Tracing(NO_TRACES, "stage")
 with tracing.span("request", {"traceparent": "x"}, "SERVER", 1.0) as span:
     span.set(outcome="ok")

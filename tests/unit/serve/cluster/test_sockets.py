@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from serve import sockets
 from serve.cli.local_cluster import HAPROXY_SOCKET_BYTES, PREFIX, RAY_SOCKET_BYTES
+from serve.cluster import sockets
+from serve.cluster.sockets import LONGEST_PATH, short_folder
 from serve.errors import ConfigError
-from serve.sockets import LONGEST_PATH, short_folder
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

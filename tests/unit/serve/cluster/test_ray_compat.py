@@ -3,8 +3,8 @@
 import pytest
 import ray
 
+from serve.cluster.ray_compat import START_TRIES, TOO_SLOW, start_local_ray
 from serve.errors import ServingError
-from serve.ray_compat import START_TRIES, TOO_SLOW, start_local_ray
 
 
 class Ray:

@@ -1,0 +1,1 @@
+"""How Ray runs here and in a cluster: its variables, its private parts, and its sockets' folder."""
