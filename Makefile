@@ -27,7 +27,7 @@ check: $(VENV)/.dev
 test: $(VENV)/.dev
 	$(PY) -m pytest
 
-# Hurts a cluster of three nodes while it is asked, and counts how every request ended.
+# Hurts a cluster of four nodes while it is asked, and counts how every request ended.
 chaos: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.chaos.chaos
 

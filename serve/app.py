@@ -108,6 +108,7 @@ def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
         graceful_shutdown_timeout_s=drain_s,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
+        max_replicas_per_node=replicas.per_node,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         **number,
     )(on_node_address(plain))

@@ -27,6 +27,12 @@ class Replicas(_Frozen):
     maximum: int = Field(default=1, ge=1)
     cpus: float = Field(default=0.5, ge=0)
     gpus: float = Field(default=0, ge=0)
+    per_node: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="most of them on one node, so that its loss leaves others; default: no limit",
+    )
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

@@ -32,7 +32,7 @@ from serve.config import (
 )
 from support.admin_key import ADMIN_SHA256
 
-TWO = Replicas(minimum=2, maximum=2, cpus=1)
+TWO = Replicas(minimum=2, maximum=2, cpus=1, per_node=1)
 CONFIG = ServeConfig(
     detector=DetectorConfig(kind="scripted", replicas=TWO),
     responder=ResponderConfig(

@@ -1,4 +1,4 @@
-"""Chaos test (`make chaos`): injects faults into a cluster of three nodes under load.
+"""Chaos test (`make chaos`): injects faults into a cluster of four nodes under load.
 
 It counts how every request ended. Lost, wrong and hung must be zero.
 

@@ -17,7 +17,7 @@ from load.harness.deployments import CONTROLLER, DETECTOR, RESPONDER
 from serve.cli.local_cluster import APP_NAME
 from serve.config import ServeConfig
 
-WORKER_CPUS = 16  # one worker can run all replicas, also those of a removed node
+WORKER_CPUS = 16  # more than all replicas need
 HOST = "127.0.0.1"
 # Deployment -> number of replicas that the configuration asks for.
 DEPLOYMENTS: dict[str, Callable[[ServeConfig], int]] = {
@@ -77,22 +77,8 @@ class Cluster:
         return {process.pid: process for process in processes}
 
     def worker_with(self, deployment: str) -> Any:
-        """Find a worker node with a replica of a deployment, better not with all of them.
-
-        If one worker has all of them, it is another worker with any replica: no request survives
-        the loss of every replica that could answer it.
-        """
-        workers = list(self._nodes.worker_nodes)
-        counts = {index: len(replicas_on(node, deployment)) for index, node in enumerate(workers)}
-        total = len(self.replicas(deployment))
-        some = [workers[index] for index, count in counts.items() if 0 < count < total]
-        others = [
-            workers[index]
-            for index, count in counts.items()
-            if not count and any(replicas_on(workers[index], name) for name in DEPLOYMENTS)
-        ]
-        every = [workers[index] for index, count in counts.items() if count]
-        return next(iter(some + others + every))
+        """Find a worker node that runs a replica of a deployment."""
+        return next(node for node in self._nodes.worker_nodes if replicas_on(node, deployment))
 
     async def remove(self, node: Any) -> None:
         """Remove a node without a shutdown, like a machine that loses power."""

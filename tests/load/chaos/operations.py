@@ -8,7 +8,7 @@ import time
 from load.chaos.cluster import DEPLOYMENTS, Cluster
 from load.chaos.verdict import FaultMissed
 from load.harness.deployments import RESPONDER
-from serve.config import Replicas, ServeConfig
+from serve.config import ServeConfig
 from support.fakes import SCRIPTED_TOKENS
 
 SHORT_TOKEN_S = 0.12  # a reply takes two to three seconds
@@ -43,10 +43,10 @@ async def update_during_long_streams(cluster: Cluster) -> str:
 
 
 async def scale_responders(cluster: Cluster) -> str:
-    """Double the responder replicas, then go back to the previous number."""
+    """Start one more responder replica, then go back to the previous number."""
     before = cluster.config
     few = before.responder.replicas.minimum
-    many = 2 * few
+    many = few + 1
     await cluster.deploy(with_responders(before, many))
     found = len(cluster.replicas(RESPONDER))
     if found != many:
@@ -64,7 +64,7 @@ def with_token_time(config: ServeConfig, token_s: float) -> ServeConfig:
 
 def with_responders(config: ServeConfig, count: int) -> ServeConfig:
     """Change the number of responder replicas."""
-    cpus = config.responder.replicas.cpus
-    replicas = Replicas(minimum=count, maximum=count, cpus=cpus)
+    bounds = {"minimum": count, "maximum": count}
+    replicas = config.responder.replicas.model_copy(update=bounds)
     responder = config.responder.model_copy(update={"replicas": replicas})
     return config.model_copy(update={"responder": responder})

@@ -15,7 +15,7 @@ from load.harness.ports import free_port
 from serve.cluster.ray_compat import set_http_environment, set_ray_environment
 from serve.config import ServeConfig
 
-WORKERS = 2
+WORKERS = 3  # one more than replicas of a deployment, for when a node is removed
 EXIT_TIMEOUT_S = 10.0
 SERVE_LOGGING = {"log_level": "WARNING", "enable_access_log": False}
 

@@ -204,6 +204,14 @@ def test_replicas_scale_between_minimum_and_maximum() -> None:
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 5)
 
 
+def test_replicas_are_limited_on_a_node() -> None:
+    replicas = Replicas(minimum=2, maximum=2, per_node=1)
+    responder = ResponderConfig(kind="scripted", replicas=replicas)
+    bound = deployments(build(SCRIPTED.model_copy(update={"responder": responder})))
+    limits = {name: each._replica_config.max_replicas_per_node for name, each in bound.items()}
+    assert limits == {"Responder": 1, "Detector": None, "AdapterController": None}
+
+
 def test_the_coupled_policy_decides_without_serves_own_delays() -> None:
     replicas = Replicas(minimum=0, maximum=5)
     parts = {
