@@ -15,14 +15,14 @@ FyeError                        500
 │   ├── WrongContentType        415   the body is not application/json
 │   ├── UnsupportedEncoding     415   the body is compressed in another way than gzip
 │   ├── UnknownHost             421   the Host header names another server
-│   ├── AdapterRefused          422   an adapter cannot be published, promoted or rolled back
+│   ├── AdapterRejected         422   an adapter cannot be published, promoted or rolled back
 │   ├── InvalidRequest          422   a field is missing, unknown, of the wrong type or out of range
 │   └── RetryLater              429   retry after `retry_after_s`
 │       ├── Overloaded          429   there is no free capacity
 │       └── RateLimited         429   the API key has used up its quota
 └── ServingError                500   the operator must act, or a retry may succeed
     ├── EngineError             500   the engine failed during generation
-    ├── ReplicaLost             502   a replica failed after the response had started
+    ├── ReplicaFailed           502   a replica failed after the response had started
     ├── EngineDead              503   the engine has stopped; its replica is being replaced
     ├── NotReady                503   a deployment does not reply yet
     └── DeadlineExceeded        504   the request timed out
@@ -74,11 +74,11 @@ class InvalidRequest(RequestError):
     type = "invalid-request"
 
 
-class AdapterRefused(RequestError):
+class AdapterRejected(RequestError):
     """An adapter cannot be published, promoted or rolled back."""
 
     status = 422
-    type = "adapter-refused"
+    type = "adapter-rejected"
 
 
 class BodyTooLarge(RequestError):
@@ -211,8 +211,8 @@ class NotReady(ServingError):
     type = "not-ready"
 
 
-class ReplicaLost(ServingError):
+class ReplicaFailed(ServingError):
     """A replica failed after the response had started, so the request cannot be retried."""
 
     status = 502
-    type = "replica-lost"
+    type = "replica-failed"

@@ -24,7 +24,7 @@ MAX_WINDOWS = 8  # of a text; of a longer one, the first and the last half as ma
 
 
 @dataclass(frozen=True, slots=True)
-class EmotionReading:
+class TextEmotion:
     """Emotion of a text of any length.
 
     Attributes:
@@ -69,19 +69,19 @@ class TextClassifier(ABC):
         """Run the model on the first window of each text of one batch; see `forward_ids`."""
         return self.forward_ids([windows[0] for windows in self.token_windows(texts)])
 
-    def read(self, texts: Sequence[str]) -> list[EmotionReading]:
+    def classify(self, texts: Sequence[str]) -> list[TextEmotion]:
         """Return the scores of texts of any length: the mean of their windows, by tokens."""
         whole = self.token_windows(texts)
         found = [_chosen(windows) for windows in whole]
         flat = [window for windows in found for window in windows]
         rows = iter(self.calibrated(self._forward_windows(flat)[0]))
-        readings = []
+        emotions = []
         for windows, every in zip(found, whole, strict=True):
             weights = torch.tensor([[float(len(window))] for window in windows])
             scores = torch.stack([next(rows) for _ in windows])
             mean = (scores * weights).sum(0) / weights.sum()
-            readings.append(EmotionReading(tuple(mean.tolist()), len(windows) == len(every)))
-        return readings
+            emotions.append(TextEmotion(tuple(mean.tolist()), len(windows) == len(every)))
+        return emotions
 
     def logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Return float32 logits `(batch, 6)` in the order of the texts."""

@@ -31,7 +31,7 @@ WINDOWS_PER_PASS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Safety:
     """Result for one conversation.
 
     Attributes:
@@ -69,16 +69,16 @@ class SafetyClassifier:
         tokenizer = Tokenizer.from_file(str(base.folder / "tokenizer.json"))
         self.encoder = WindowEncoder(tokenizer)
 
-    def read(self, conversations: Sequence[Sequence[Turn]]) -> list[Reading]:
+    def classify(self, conversations: Sequence[Sequence[Turn]]) -> list[Safety]:
         """Return the finding of each conversation, the most serious one of its windows."""
         encoded = [self.encoder.encode(turns, TOKEN_BUDGET) for turns in conversations]
         flat = [window for one in encoded for window in one.windows]
         rows = iter(self.probabilities(flat))
-        readings = []
+        found = []
         for one in encoded:
             own = torch.stack([next(rows) for _ in one.windows])
-            readings.append(Reading(worst_finding(own, self.manifest.thresholds), one.complete))
-        return readings
+            found.append(Safety(worst_finding(own, self.manifest.thresholds), one.complete))
+        return found
 
     @torch.inference_mode()
     def probabilities(self, windows: Sequence[Window]) -> Tensor:

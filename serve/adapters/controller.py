@@ -32,7 +32,7 @@ from serve.adapters.replica_reports import ReplicaReports
 from serve.adapters.trial import Trial
 from serve.capacity import adapter_slots
 from serve.config import ResponderConfig
-from serve.errors import AdapterRefused
+from serve.errors import AdapterRejected
 
 log = logging.getLogger(__name__)
 # After a start, wait this long for replicas to report the previous controller's state.
@@ -112,7 +112,7 @@ class AdapterController:
         """Load an adapter on every replica. It is not used before it is promoted.
 
         Raises:
-            AdapterRefused: the adapter is invalid, a replica rejected it, or no slot is free.
+            AdapterRejected: the adapter is invalid, a replica rejected it, or no slot is free.
             NotReady: not every replica loaded it in time; the change was undone.
         """
         async with self._changing():
@@ -133,7 +133,7 @@ class AdapterController:
                 promoted or rolled back.
 
         Raises:
-            AdapterRefused: the version is not published, or cannot be on trial.
+            AdapterRejected: the version is not published, or cannot be on trial.
             NotReady: not every replica switched in time; the change was undone.
         """
         async with self._changing():
@@ -148,7 +148,7 @@ class AdapterController:
         """Use the persona's previous version again, or end a trial, or acknowledge its end.
 
         Raises:
-            AdapterRefused: there is no previous version.
+            AdapterRejected: there is no previous version.
             NotReady: not every replica switched in time; the change was undone.
         """
         async with self._changing():
@@ -198,23 +198,23 @@ class AdapterController:
         self._releases = releases.model_copy(update={"revision": revision})
 
     def _allowed(self, folder: Path) -> Path:
-        """Return the folder without links. Raises AdapterRefused if it is below no root."""
+        """Return the folder without links. Raises AdapterRejected if it is below no root."""
         found = folder.resolve()
         roots = [root.resolve() for root in self._roots]
         if not any(found.is_relative_to(root) for root in roots):
             allowed = ", ".join(map(str, roots)) or "no folder"
-            raise AdapterRefused(
+            raise AdapterRejected(
                 f"adapters are published from below {allowed}; add a folder to"
                 " responder.publish_roots"
             )
         return found
 
     def _store_version(self, folder: Path) -> Version:
-        """Check an adapter and copy it into the store. Raises AdapterRefused if it is invalid."""
+        """Check an adapter and copy it into the store. Raises AdapterRejected if it is invalid."""
         try:
             return _version(self._store.add(folder, self._check()))
         except ArtifactError as error:
-            raise AdapterRefused(str(error)) from error
+            raise AdapterRejected(str(error)) from error
 
     def _check(self) -> Check:
         if self._base is None:  # a scripted engine accepts adapters of any base weights

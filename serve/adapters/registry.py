@@ -18,7 +18,7 @@ from models.schema import FrozenModel
 from serve.adapters.comparison import Figures, Verdict
 from serve.adapters.tally import Tally, TallyKey
 from serve.adapters.trial import Trial, Withdrawal
-from serve.errors import AdapterRefused
+from serve.errors import AdapterRejected
 
 SYNC_INTERVAL_S = 1.0  # time between two reports of a responder replica
 
@@ -108,15 +108,15 @@ class Releases(FrozenModel):
         Where `capacity` is reached, the oldest version that is not in use is removed.
 
         Raises:
-            AdapterRefused: the version is resident already, or every slot is in use.
+            AdapterRejected: the version is resident already, or every slot is in use.
         """
         if any(version.name == known.name for known in self.versions):
-            raise AdapterRefused(f"{version.name} is already published; promote it to use it")
+            raise AdapterRejected(f"{version.name} is already published; promote it to use it")
         in_use = {*self.aliases.values(), *(trial.name for trial in self.trials.values())}
         idle = [known for known in self.versions if known.name not in in_use]
         free = capacity - (len(self.versions) - len(idle)) - 1
         if free < 0:
-            raise AdapterRefused(
+            raise AdapterRejected(
                 f"all {capacity} adapter slots are in use; roll back an added persona first"
             )
         removed = idle[: max(len(idle) - free, 0)]
@@ -127,7 +127,7 @@ class Releases(FrozenModel):
         """Return a state in which the named version is used for its persona. A trial of it ends.
 
         Raises:
-            AdapterRefused: the version is not resident.
+            AdapterRejected: the version is not resident.
         """
         version = self.find(name)
         earlier = tuple(known for known in self.promoted.get(version.persona, ()) if known != name)
@@ -139,18 +139,18 @@ class Releases(FrozenModel):
         """Return a state in which a version answers a share of its persona's conversations.
 
         Raises:
-            AdapterRefused: the version is not resident, there is no other one to compare with, or
+            AdapterRejected: the version is not resident, there is no other one to compare with, or
                 the guard has just ended its trial.
         """
         persona = self.find(trial.name).persona
         if self.aliases.get(persona) in {None, trial.name}:
-            raise AdapterRefused(
+            raise AdapterRejected(
                 f"{trial.name} has no other version of {persona} in use to compare it with;"
                 " promote it without a share"
             )
         ended = self.withdrawn.get(persona)
         if ended and ended.trial.name == trial.name:
-            raise AdapterRefused(
+            raise AdapterRejected(
                 f"the guard ended the trial of {trial.name}: {ended.reason}; promote it without a"
                 f" share, or roll back {persona} to acknowledge that and try it again"
             )
@@ -167,11 +167,11 @@ class Releases(FrozenModel):
         return ended.model_copy(update={"withdrawn": ended.withdrawn | {persona: withdrawal}})
 
     def find(self, name: str) -> Version:
-        """Return a resident version. Raises AdapterRefused if there is none of that name."""
+        """Return a resident version. Raises AdapterRejected if there is none of that name."""
         version = next((known for known in self.versions if known.name == name), None)
         if version is None:
             published = ", ".join(known.name for known in self.versions)
-            raise AdapterRefused(f"{name} is not published; published versions: {published}")
+            raise AdapterRejected(f"{name} is not published; published versions: {published}")
         return version
 
     def _without_trial(self, persona: str) -> Self:
@@ -187,7 +187,7 @@ class Releases(FrozenModel):
         resident version is no longer available.
 
         Raises:
-            AdapterRefused: the persona is unknown, or built in without an earlier resident version.
+            AdapterRejected: the persona is unknown, or built in with no earlier resident version.
         """
         if persona in self.trials or persona in self.withdrawn:
             return self._without_trial(persona)
@@ -195,7 +195,7 @@ class Releases(FrozenModel):
         resident = {version.name for version in self.versions}
         left = tuple(name for name in earlier if name in resident)
         if not left and (persona in LABELS or persona not in self.promoted):
-            raise AdapterRefused(f"no earlier version of {persona} is resident; publish one first")
+            raise AdapterRejected(f"no earlier version of {persona} is resident; publish one first")
         promoted = {known: names for known, names in self.promoted.items() if known != persona}
         if left:
             promoted[persona] = left

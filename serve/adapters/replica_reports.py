@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from serve.adapters.registry import ReplicaReport
-from serve.errors import AdapterRefused, NotReady
+from serve.errors import AdapterRejected, NotReady
 
 REPLICA_TIMEOUT_S = 10.0  # a replica without a report for this long is considered gone
 CHANGE_TIMEOUT_S = 90.0
@@ -39,7 +39,7 @@ class ReplicaReports:
             version: name of the version that the change loads, None if it loads none.
 
         Raises:
-            AdapterRefused: a replica rejected the version.
+            AdapterRejected: a replica rejected the version.
             NotReady: there is no replica, or not all of them applied the change in time.
         """
         since_s = time.monotonic()
@@ -61,7 +61,7 @@ class ReplicaReports:
         new = [report for received_s, report in recent.values() if received_s >= since_s]
         for report in new:
             if version in report.rejected:
-                raise AdapterRefused(report.rejected[version])
+                raise AdapterRejected(report.rejected[version])
         return bool(recent) and len(new) == len(recent) and all(map(applied, new))
 
     def _recent(self) -> dict[str, tuple[float, ReplicaReport]]:

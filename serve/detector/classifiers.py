@@ -49,7 +49,7 @@ class ModelClassifier:
         small = len(inputs) <= SMALL_BATCH
         self._set_threads(self._threads if small else self._batch_threads)
         texts = [normalize(last_text(given)) for given in inputs]
-        emotions = self._model.read(texts)
+        emotions = self._model.classify(texts)
         languages = map(self._languages.detect, texts)
         detections = [
             _detection(emotion.scores, emotion.complete, language)
@@ -57,7 +57,7 @@ class ModelClassifier:
         ]
         if self._safety is None:
             return detections
-        found = self._safety.read([turns_of(given) for given in inputs])
+        found = self._safety.classify([turns_of(given) for given in inputs])
         return [
             replace(one, finding=safety.finding, complete=one.complete and safety.complete)
             for one, safety in zip(detections, found, strict=True)

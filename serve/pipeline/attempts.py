@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from serve.errors import ReplicaLost, ServingError
+from serve.errors import ReplicaFailed, ServingError
 
 MAX_ATTEMPTS = 2
 STALE_S = 3600.0
@@ -53,7 +53,7 @@ class Attempts:
             unique_id: HAProxy's own id of the request; None if it did not come through HAProxy.
 
         Raises:
-            ReplicaLost: earlier attempts have crashed `MAX_ATTEMPTS` replicas.
+            ReplicaFailed: earlier attempts have crashed `MAX_ATTEMPTS` replicas.
         """
         if unique_id is None or not ACCEPTED.fullmatch(unique_id):
             yield
@@ -61,7 +61,7 @@ class Attempts:
         file = self._folder / unique_id
         try:
             if _append(file) > MAX_ATTEMPTS:
-                raise ReplicaLost(f"{MAX_ATTEMPTS} replicas died during this request")
+                raise ReplicaFailed(f"{MAX_ATTEMPTS} replicas died during this request")
             yield
         finally:
             with suppress(OSError):

@@ -28,7 +28,7 @@ from serve.detector.protocol import (
     Priority,
     split_texts,
 )
-from serve.errors import TOO_MANY, NotReady, Overloaded, ReplicaLost
+from serve.errors import TOO_MANY, NotReady, Overloaded, ReplicaFailed
 from serve.pipeline.admission import Gate
 from serve.telemetry.metrics import counter
 from serve.telemetry.tracing import Carrier, Tracing
@@ -77,7 +77,7 @@ class DetectorClient:
         Raises:
             Overloaded: the detectors are full.
             NotReady: the detector deployment has failed.
-            ReplicaLost: two replicas died while they classified these inputs.
+            ReplicaFailed: two replicas died while they classified these inputs.
         """
         with self._tracing.span("detect", trace, "CLIENT") as span:
             span.set(texts=len(inputs))
@@ -91,7 +91,7 @@ class DetectorClient:
                 except DIED as error:
                     deaths += 1
                     if deaths == MAX_REPLICA_DEATHS:
-                        raise ReplicaLost(
+                        raise ReplicaFailed(
                             "two detector replicas died during this request"
                         ) from error
                     self._retries.inc(tags={"stage": "detector"})

@@ -77,7 +77,7 @@ ERRORS = {  # status -> (type, title, detail)
     400: ("bad-request", "Bad Request", NOT_HTTP),
     408: ("slow-body", "Request Time-out", "the request did not arrive in time"),
     429: ("overloaded", "Too Many Requests", NO_CAPACITY),
-    502: ("replica-lost", "Bad Gateway", "the replica died before it answered"),
+    502: ("replica-failed", "Bad Gateway", "the replica died before it answered"),
     503: ("not-ready", "Service Unavailable", NO_REPLICA),
     504: ("deadline-exceeded", "Gateway Time-out", "the request timed out"),
 }

@@ -155,7 +155,7 @@ async def test_rejects_invalid_changes_with_a_reason(
     first = await async_client.post(f"{ADMIN}/rollback", json={"persona": "fear"})
     assert [reply.status_code for reply in (spoilt, unknown, first)] == [422, 422, 422]
     assert {reply.json()["type"] for reply in (spoilt, unknown, first)} == {
-        "urn:face-your-emotions:adapter-refused"
+        "urn:face-your-emotions:adapter-rejected"
     }
     assert "no earlier version of fear" in first.json()["detail"]
 

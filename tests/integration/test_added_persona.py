@@ -125,7 +125,7 @@ async def test_rejects_a_persona_without_a_definition(
     reply = await async_client.post(ADMIN, json={"folder": str(tmp_path / "pride")})
     assert (reply.status_code, reply.json()["type"]) == (
         422,
-        "urn:face-your-emotions:adapter-refused",
+        "urn:face-your-emotions:adapter-rejected",
     )
     assert reply.json()["detail"].startswith("pride: ")
     assert reason in reply.json()["detail"]

@@ -118,5 +118,5 @@ async def test_a_poisonous_request_crashes_at_most_two_replicas(
         await asyncio.to_thread(kill_replica, "Responder")
     reply = await request
     assert reply.status_code == 502, reply.text
-    assert "replica-lost" in reply.text
+    assert "replica-failed" in reply.text
     assert (await async_client.post("/v1/respond", json=BODY)).status_code == 200

@@ -26,7 +26,7 @@ from serve.api.origins import BrowserRules
 from serve.config import HttpConfig, ResponderConfig
 from serve.deadline import deadline
 from serve.detector.protocol import Detection
-from serve.errors import AdapterRefused
+from serve.errors import AdapterRejected
 from serve.pipeline.answer import Answer, AnswerWriter
 from serve.pipeline.messages import Message, RequestContext
 from serve.pipeline.replica import this_responder
@@ -109,7 +109,7 @@ class FakeResponder(FakeStages):
     async def publish_adapter(self, folder: str) -> ControllerStatus:
         """Reject the folder."""
         self.published.append(folder)
-        raise AdapterRefused("no responder replica reconciles with this controller")
+        raise AdapterRejected("no responder replica reconciles with this controller")
 
     async def promote_adapter(self, name: str, share: float = 1) -> ControllerStatus:
         """Promote a resident version, or try it out."""

@@ -91,8 +91,8 @@ def measure(classifier: SafetyClassifier) -> Measures:
 
 def results(classifier: SafetyClassifier, rows: Sequence[Row]) -> list[Result]:
     """Classify rows as serving does."""
-    readings = classifier.read([row.turns for row in rows])
-    return [Result(row, reading.finding) for row, reading in zip(rows, readings, strict=True)]
+    found = classifier.classify([row.turns for row in rows])
+    return [Result(row, each.finding) for row, each in zip(rows, found, strict=True)]
 
 
 def _recalls(test: Sequence[Result]) -> list[Measure]:

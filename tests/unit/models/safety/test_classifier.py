@@ -72,9 +72,9 @@ def test_conversations_of_any_length_are_read(artifact: Path) -> None:
     short = (Turn("user", "a b"),)
     long = (Turn("user", "a b c " * 200), Turn("assistant", "d"), Turn("user", "now"))
     endless = (Turn("user", "a " * 5000),)
-    readings = classifier.read([short, long, endless, short])
-    assert [reading.complete for reading in readings] == [True, True, False, True]
-    assert readings[0] == readings[3] == classifier.read([short])[0]
+    found = classifier.classify([short, long, endless, short])
+    assert [each.complete for each in found] == [True, True, False, True]
+    assert found[0] == found[3] == classifier.classify([short])[0]
 
 
 def test_probabilities_do_not_depend_on_the_batch(artifact: Path) -> None:

@@ -20,7 +20,7 @@ from serve.adapters.guard import Guard
 from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.adapters.tally import Tally
 from serve.config import ResponderConfig
-from serve.errors import AdapterRefused, NotReady
+from serve.errors import AdapterRejected, NotReady
 from serve.responder import adapter_sync
 from support.adapter_fleet import CAPACITY, INITIAL, Fleet, IneffectiveEngine, running_fleet
 from support.adapters import write_adapter
@@ -193,14 +193,14 @@ async def test_added_persona_survives_a_restart_and_keeps_the_configured_capacit
         assert restored.added_personas["calm"].name == "Calm"
         assert fleet.promoted("calm") == {name}
         await fleet.controller.promote(await fleet.publish(tmp_path / "pride"))
-        with pytest.raises(AdapterRefused, match=f"{CAPACITY} adapter slots"):
+        with pytest.raises(AdapterRejected, match=f"{CAPACITY} adapter slots"):
             await fleet.publish(tmp_path / "joy")
 
 
 async def test_version_rejected_by_one_replica_is_removed_from_all(new_joy: Path) -> None:
     resident = set(INITIAL.aliases.values())
     async with running_fleet(2, last_engine=IneffectiveEngine()) as fleet:
-        with pytest.raises(AdapterRefused, match="no effect"):
+        with pytest.raises(AdapterRejected, match="no effect"):
             await fleet.publish(new_joy)
         await asyncio.sleep(0.1)
         assert [set(engine.stats().adapters) for engine in fleet.engines] == [resident] * 2
@@ -210,9 +210,9 @@ async def test_rejects_damaged_and_missing_adapters(new_joy: Path) -> None:
     weights = new_joy / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     async with running_fleet(1) as fleet:
-        with pytest.raises(AdapterRefused, match="joy"):
+        with pytest.raises(AdapterRejected, match="joy"):
             await fleet.publish(new_joy)
-        with pytest.raises(AdapterRefused, match="missing"):
+        with pytest.raises(AdapterRejected, match="missing"):
             await fleet.publish(new_joy / "missing")
 
 
@@ -224,7 +224,7 @@ async def test_rejects_rank_above_the_engines(tmp_path: Path, rank: int) -> None
         if rank == 8:
             assert await fleet.publish(tmp_path / "joy") == name
             return
-        with pytest.raises(AdapterRefused, match=f"{name} has rank 16"):
+        with pytest.raises(AdapterRejected, match=f"{name} has rank 16"):
             await fleet.publish(tmp_path / "joy")
         assert (await fleet.controller.status()).releases.versions == INITIAL.versions
 
@@ -241,7 +241,7 @@ async def test_rejects_adapter_that_does_not_fit_the_base(
     base = Materialized("other", weights.parent, sha256)
     monkeypatch.setattr(controller_module, "materialize", lambda _name: base)
     controller = AdapterController(ResponderConfig(adapters=None, publish_roots=(tmp_path,)))
-    with pytest.raises(AdapterRefused, match="joy: tensor" if same_base else "joy: base-model"):
+    with pytest.raises(AdapterRejected, match="joy: tensor" if same_base else "joy: base-model"):
         await controller.publish(str(new_joy))
 
 
@@ -255,7 +255,7 @@ async def test_publishes_from_below_the_configured_roots_only(tmp_path: Path, wa
     config = ResponderConfig(kind="scripted", publish_roots=(root,))
     controller = AdapterController(config)
     for folder in (outside[way], tmp_path / "missing"):
-        with pytest.raises(AdapterRefused, match="publish_roots"):
+        with pytest.raises(AdapterRejected, match="publish_roots"):
             await controller.publish(str(folder))
     with pytest.raises(NotReady):  # there is no replica to load it
         await controller.publish(str(root / "joy"))
@@ -367,7 +367,7 @@ async def test_replicas_keep_the_promoted_version_during_a_restart(new_joy: Path
 
 async def test_undone_change_does_not_come_back_after_a_restart(new_joy: Path) -> None:
     async with running_fleet(2, last_engine=IneffectiveEngine()) as fleet:
-        with pytest.raises(AdapterRefused):
+        with pytest.raises(AdapterRejected):
             await fleet.publish(new_joy)
         await asyncio.sleep(0.05)
         fleet.restart_controller()

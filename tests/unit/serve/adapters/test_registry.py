@@ -12,7 +12,7 @@ from models.personas import Persona
 from serve.adapters.registry import Releases, Version
 from serve.adapters.tally import Tally
 from serve.adapters.trial import Trial, Withdrawal
-from serve.errors import AdapterRefused
+from serve.errors import AdapterRejected
 from support.adapters import PERSONA_TOML
 
 SCRIPTED = [Version(name=f"{label}@scripted", persona=label) for label in LABELS]
@@ -47,7 +47,7 @@ def test_repeated_rollback_walks_back_to_the_configured_version() -> None:
     assert once.aliases[Emotion.JOY] == "joy@1"
     twice = once.rollback(Emotion.JOY)
     assert twice.aliases[Emotion.JOY] == "joy@scripted"
-    with pytest.raises(AdapterRefused, match="no earlier version of joy"):
+    with pytest.raises(AdapterRejected, match="no earlier version of joy"):
         twice.rollback(Emotion.JOY)
 
 
@@ -84,7 +84,7 @@ def test_a_withdrawn_version_is_tried_again_only_after_an_acknowledgement() -> N
     published = INITIAL.publish(joy(1), CAPACITY).publish(joy(2), CAPACITY)
     ended = published.withdraw(Emotion.JOY, withdrawal("joy@1", old="joy@scripted"))
     again = Trial(name="joy@1", share=0.1)
-    with pytest.raises(AdapterRefused, match=r"the guard ended the trial of joy@1: errors .* joy"):
+    with pytest.raises(AdapterRejected, match=r"the guard ended the trial of joy@1: errors .* joy"):
         ended.try_out(again)
     assert ended.promote("joy@1").aliases[Emotion.JOY] == "joy@1"
     assert ended.rollback(Emotion.JOY).try_out(again).trials["joy"].name == "joy@1"
@@ -113,12 +113,12 @@ def test_a_version_on_trial_keeps_its_slot() -> None:
     ("name", "reason"), [("joy@scripted", "no other version"), ("joy@9", "not published")]
 )
 def test_a_trial_needs_two_versions(name: str, reason: str) -> None:
-    with pytest.raises(AdapterRefused, match=reason):
+    with pytest.raises(AdapterRejected, match=reason):
         INITIAL.try_out(Trial(name=name, share=0.1))
 
 
 def test_the_first_version_of_an_added_persona_cannot_be_on_trial() -> None:
-    with pytest.raises(AdapterRefused, match="no other version"):
+    with pytest.raises(AdapterRejected, match="no other version"):
         INITIAL.publish(calm(1), CAPACITY).try_out(Trial(name="calm@1", share=0.5))
 
 
@@ -128,17 +128,17 @@ def test_publish_removes_the_oldest_unused_version() -> None:
         releases = releases.publish(joy(number), CAPACITY)
     names = [version.name for version in releases.versions if version.persona == Emotion.JOY]
     assert names == ["joy@scripted", "joy@2", "joy@3"]
-    with pytest.raises(AdapterRefused, match="joy@1 is not published"):
+    with pytest.raises(AdapterRejected, match="joy@1 is not published"):
         releases.promote("joy@1")
 
 
 def test_rejects_publish_if_every_slot_is_in_use() -> None:
-    with pytest.raises(AdapterRefused, match="6 adapter slots"):
+    with pytest.raises(AdapterRejected, match="6 adapter slots"):
         INITIAL.publish(joy(1), capacity=6)
 
 
 def test_rejects_second_publish_of_a_version() -> None:
-    with pytest.raises(AdapterRefused, match="already published"):
+    with pytest.raises(AdapterRejected, match="already published"):
         INITIAL.publish(joy(1), CAPACITY).publish(joy(1), CAPACITY)
 
 
@@ -152,7 +152,7 @@ def test_added_persona_is_available_from_promotion_to_rollback() -> None:
     assert second.rollback("calm").aliases == promoted.aliases
     removed = second.rollback("calm").rollback("calm")
     assert (removed.aliases, removed.added_personas) == (INITIAL.aliases, {})
-    with pytest.raises(AdapterRefused, match="no earlier version of calm"):
+    with pytest.raises(AdapterRejected, match="no earlier version of calm"):
         removed.rollback("calm")
 
 
@@ -160,7 +160,7 @@ def test_rollback_of_an_added_persona_frees_its_slot() -> None:
     pride = Version(name="pride@1", persona="pride")
     full = INITIAL.publish(calm(1), CAPACITY).promote("calm@1")
     full = full.publish(pride, CAPACITY).promote("pride@1")
-    with pytest.raises(AdapterRefused, match="8 adapter slots"):
+    with pytest.raises(AdapterRejected, match="8 adapter slots"):
         full.publish(joy(1), CAPACITY)
     freed = full.rollback("pride").publish(joy(1), CAPACITY)
     assert "pride@1" not in [version.name for version in freed.versions]
@@ -183,7 +183,7 @@ def test_every_persona_always_uses_a_resident_version_of_its_own(
             releases = change(
                 releases, action, Version(name=f"{persona}@{number}", persona=persona)
             )
-        except AdapterRefused:
+        except AdapterRejected:
             continue
         owners = {version.name: version.persona for version in releases.versions}
         assert {owners[name]: name for name in releases.aliases.values()} == releases.aliases

@@ -7,7 +7,7 @@ import pytest
 from serve.adapters import replica_reports
 from serve.adapters.registry import ReplicaReport
 from serve.adapters.replica_reports import ReplicaReports
-from serve.errors import AdapterRefused, NotReady
+from serve.errors import AdapterRejected, NotReady
 
 
 def report(replica: str, *resident: str, **rejected: str) -> ReplicaReport:
@@ -51,7 +51,7 @@ async def test_rejection_wins_over_residency(reports: ReplicaReports) -> None:
     waiting = asyncio.create_task(reports.wait_until(has_joy, "joy"))
     await asyncio.sleep(0)
     await reports.record(report("one", "joy", joy="it has no effect"))
-    with pytest.raises(AdapterRefused, match="it has no effect"):
+    with pytest.raises(AdapterRejected, match="it has no effect"):
         await waiting
 
 

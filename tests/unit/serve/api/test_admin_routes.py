@@ -181,7 +181,7 @@ async def test_passes_on_the_folder_to_publish(responder: FakeResponder) -> None
     reply = await operator(responder).post(PATH, json={"folder": "/adapters/joy"})
     assert responder.published == ["/adapters/joy"]
     problem = reply.json()
-    assert (reply.status_code, problem["type"]) == (422, "urn:face-your-emotions:adapter-refused")
+    assert (reply.status_code, problem["type"]) == (422, "urn:face-your-emotions:adapter-rejected")
     assert "no responder replica" in problem["detail"]
 
 
@@ -221,9 +221,9 @@ async def test_ignores_bodies_that_any_web_page_could_send(
     ("path", "body", "expected"),
     [
         ("/promote", {"name": "joy@2"}, ("promote", "joy@2", "ok")),
-        ("/promote", {"name": "joy@3"}, ("promote", "joy@3", "adapter-refused")),
-        ("", {"folder": "/adapters/joy"}, ("publish", "/adapters/joy", "adapter-refused")),
-        ("/rollback", {"persona": "joy"}, ("rollback", "joy", "adapter-refused")),
+        ("/promote", {"name": "joy@3"}, ("promote", "joy@3", "adapter-rejected")),
+        ("", {"folder": "/adapters/joy"}, ("publish", "/adapters/joy", "adapter-rejected")),
+        ("/rollback", {"persona": "joy"}, ("rollback", "joy", "adapter-rejected")),
     ],
 )
 async def test_audits_who_changed_what_and_how_it_ended(

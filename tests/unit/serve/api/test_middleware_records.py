@@ -150,7 +150,7 @@ async def test_a_request_that_has_crashed_replicas_is_not_tried_again(
     (tmp_path / UNIQUE_ID).write_bytes(b"." * MAX_ATTEMPTS)
     connection = await answer(wrapped, path, x_fye_unique_id=UNIQUE_ID)
     assert (connection.sent[0]["status"], app.seen) == (502, [])
-    assert b"replica-lost" in connection.body
+    assert b"replica-failed" in connection.body
     assert [line["outcome"] for line in lines(capsys)] == ["failed"]
 
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models.detector.base import EmotionReading
+from models.detector.base import TextEmotion
 from models.prompt import Turn
-from models.safety.classifier import Reading
+from models.safety.classifier import Safety
 from models.safety.levels import CONCERN
 from serve.config import DetectorConfig
 from serve.detector.classifiers import SMALL_BATCH, ModelClassifier
@@ -25,10 +25,10 @@ class FakeModel:
         self.threads: list[int] = []
         self.texts: list[str] = []
 
-    def read(self, texts: Sequence[str]) -> list[EmotionReading]:
+    def classify(self, texts: Sequence[str]) -> list[TextEmotion]:
         self.threads.append(torch.get_num_threads())
         self.texts += texts
-        return [EmotionReading(SCORES, len(text) < 100) for text in texts]
+        return [TextEmotion(SCORES, len(text) < 100) for text in texts]
 
 
 class FakeSafety:
@@ -37,8 +37,8 @@ class FakeSafety:
     def __init__(self, device: str) -> None:
         self.device = device
 
-    def read(self, conversations: Sequence[Sequence[Turn]]) -> list[Reading]:
-        return [Reading(CONCERN if len(turns) > 1 else None, True) for turns in conversations]
+    def classify(self, conversations: Sequence[Sequence[Turn]]) -> list[Safety]:
+        return [Safety(CONCERN if len(turns) > 1 else None, True) for turns in conversations]
 
 
 @pytest.fixture

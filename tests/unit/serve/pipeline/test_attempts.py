@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.errors import ReplicaLost, ServingError
+from serve.errors import ReplicaFailed, ServingError
 from serve.pipeline.attempts import MAX_ATTEMPTS, STALE_S, Attempts, attempts_folder
 
 UNIQUE_ID = str(uuid.uuid4())
@@ -42,7 +42,7 @@ def files(folder: Path) -> list[str]:
 def test_request_that_crashed_two_replicas_is_rejected(folder: Path, crash: Crash) -> None:
     for _ in range(MAX_ATTEMPTS):
         crash(UNIQUE_ID)
-    with pytest.raises(ReplicaLost), Attempts(folder).enter(UNIQUE_ID):
+    with pytest.raises(ReplicaFailed), Attempts(folder).enter(UNIQUE_ID):
         pytest.fail("a third replica was put at risk")
     assert files(folder) == []
 

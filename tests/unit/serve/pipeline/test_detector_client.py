@@ -18,7 +18,7 @@ from models.prompt import Turn
 from serve.capacity import GateLimits
 from serve.config import NO_TRACES
 from serve.detector.protocol import Detection, Input, Priority, length_of, tokens_of
-from serve.errors import NotReady, Overloaded, ReplicaLost
+from serve.errors import NotReady, Overloaded, ReplicaFailed
 from serve.pipeline import detector_client
 from serve.pipeline.admission import Gate
 from serve.pipeline.detector_client import (
@@ -108,7 +108,7 @@ async def test_first_success_is_not_a_retry(retries: list[str]) -> None:
 
 async def test_gives_up_when_the_request_may_crash_replicas(retries: list[str]) -> None:
     detectors = Detectors(*[DIED] * MAX_REPLICA_DEATHS)
-    with pytest.raises(ReplicaLost):
+    with pytest.raises(ReplicaFailed):
         await client_of(detectors).classify(TEXTS, {})
     assert detectors.calls == MAX_REPLICA_DEATHS
     assert len(retries) == MAX_REPLICA_DEATHS - 1

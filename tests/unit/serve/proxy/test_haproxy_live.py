@@ -126,7 +126,7 @@ async def test_only_valid_request_ids_are_forwarded(
 async def test_administration_is_never_repeated(replicas: Replicas, end: Behaviour) -> None:
     replicas.script = [end]
     reply = await replicas.post("/v1/admin/adapters/rollback")
-    assert (reply.status_code, slug(reply)) == (502, "replica-lost")
+    assert (reply.status_code, slug(reply)) == (502, "replica-failed")
     assert len(replicas.requests) == 1
 
 
@@ -178,7 +178,7 @@ async def test_request_that_kills_every_replica_ends_with_502(replicas: Replicas
     """HAProxy counts an attempt on the other server separately from its retries."""
     replicas.script = [close] * 50
     reply = await replicas.post()
-    assert (reply.status_code, slug(reply)) == (502, "replica-lost")
+    assert (reply.status_code, slug(reply)) == (502, "replica-failed")
     assert len(replicas.requests) < 20
 
 
@@ -233,7 +233,7 @@ def reply_of(status: int, content_type: str) -> Behaviour:
 
 @pytest.mark.parametrize(
     ("found", "status", "expected"),
-    [(500, 502, "replica-lost"), (503, 503, "not-ready"), (408, 504, "deadline-exceeded")],
+    [(500, 502, "replica-failed"), (503, 503, "not-ready"), (408, 504, "deadline-exceeded")],
 )
 async def test_plain_errors_of_serve_become_problem_details(
     replicas: Replicas, found: int, status: int, expected: str

@@ -10,13 +10,13 @@ const SLUGS = {
   "deadline-exceeded": ["That took too long", "The answer was not ready in time, so it was stopped. Try again, perhaps with a shorter message."],
   "not-ready": ["The server is still starting", "Nothing can answer yet."],
   "engine-dead": ["The server is restarting a part of itself", "It answers again in a moment."],
-  "replica-lost": ["The server lost this answer", "A part of it stopped while it was answering. Try again."],
+  "replica-failed": ["The server lost this answer", "A part of it stopped while it was answering. Try again."],
   unauthenticated: ["This server needs a key", "Enter an API key, then try again."],
   forbidden: ["This key may not do that", "Enter a key that has the right to."],
   "prompt-too-long": ["That is too long", "The message is longer than the model can read. Shorten it."],
   "body-too-large": ["That is too long", "The message is larger than the server accepts. Shorten it."],
 };
-const STATUSES = { 401: "unauthenticated", 403: "forbidden", 429: "overloaded", 502: "replica-lost", 503: "not-ready", 504: "deadline-exceeded" };
+const STATUSES = { 401: "unauthenticated", 403: "forbidden", 429: "overloaded", 502: "replica-failed", 503: "not-ready", 504: "deadline-exceeded" };
 const FINAL = new Set(["prompt-too-long", "body-too-large", "invalid-request"]);
 const NEEDS_KEY = new Set(["unauthenticated", "forbidden"]);
 const WAIT_S = { overloaded: 5, "rate-limited": 5, "not-ready": 2, "engine-dead": 5 };
