@@ -98,6 +98,8 @@ def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
     if replicas.maximum > replicas.minimum:
         bounds = {"min_replicas": replicas.minimum, "max_replicas": replicas.maximum}
         number = {"autoscaling_config": bounds | dict(scaling)}
+    if replicas.per_node is not None:
+        number["max_replicas_per_node"] = replicas.per_node
     return serve.deployment(
         name=name,
         max_ongoing_requests=ongoing,
@@ -108,7 +110,6 @@ def _deployment(  # noqa: PLR0913 (each is a setting of Serve)
         graceful_shutdown_timeout_s=drain_s,
         health_check_period_s=HEALTH_PERIOD_S,
         health_check_timeout_s=HEALTH_TIMEOUT_S,
-        max_replicas_per_node=replicas.per_node,
         ray_actor_options={"num_cpus": replicas.cpus, "num_gpus": replicas.gpus},
         **number,
     )(on_node_address(plain))

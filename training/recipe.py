@@ -268,8 +268,11 @@ class PersonaRecipe(_Recipe):
 class CriticRecipe(_Recipe):
     """Settings of the critic: a cross-encoder on written pairs, wrong answers and read labels."""
 
+    pair_set: PairSet = Field(
+        default="simple", description="written pairs to train on; best those of the adapters"
+    )
     pairs: int | None = Field(
-        default=None, ge=2, description="plain pairs to train on, drawn from all; none: all"
+        default=None, ge=2, description="pairs to train on, drawn from all; none: all"
     )
     wrong_answers: int = Field(default=2, ge=1, description="wrong answers made for each pair")
     contrast_repeats: int = Field(

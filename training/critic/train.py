@@ -93,7 +93,7 @@ def train_critic(
 
 def training_rows(recipe: CriticRecipe) -> list[Row]:
     """Return the rows of written pairs that the recipe names."""
-    pairs_of = partial(training_pairs, pair_set="plain")
+    pairs_of = partial(training_pairs, pair_set=recipe.pair_set)
     rows = written_rows(pairs_of, recipe.wrong_answers, recipe.pairs, recipe.seed)
     contrasts = [each for each in load_contrasts() if not each.is_held_out]
     return rows + contrast_rows(contrasts, recipe.contrast_repeats)
