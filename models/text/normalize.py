@@ -11,10 +11,15 @@ import unicodedata
 
 import emoji
 
+JOINER = "\u200d"
+MAX_JOINERS = 200  # in a word; more of them join nothing, since their cost would be quadratic
 SKIN_TONES = re.compile("[\U0001f3fb-\U0001f3ff]")
 MAX_WORD_LETTERS = 100  # a longer word is one unknown token to the tokenizers
 PIECE_LETTERS = 50
-_STRETCHED_END = re.compile(r"([^\W\d_])\1{2,}(?![^\W\d_])", re.IGNORECASE)
+_HUGE_NUMBER = re.compile(r"&#[0-9]{1000,};?")  # Python refuses to convert 4,301 digits
+_REPLACEMENT = "\ufffd"  # of a character that does not exist
+_WORD = re.compile(r"\S+")
+_LETTER = re.compile(r"[^\W\d_]", re.IGNORECASE)
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _LONG_WORD = re.compile(rf"\S{{{MAX_WORD_LETTERS + 1},}}")
 _SPACES = re.compile(r"\s+")
@@ -27,16 +32,33 @@ def normalize(text: str) -> str:
     An emoji becomes its name, without skin tone: `👍🏽` is `thumbs up`. A letter that is repeated
     three times or more is written twice, and once at the end of a word: `nooooo` is `no`.
     """
-    text = _spell_emoji(html.unescape(text))
+    text = _spell_emoji(_unescape(text))
     text = _drop_invisible(unicodedata.normalize("NFKC", text))
-    text = _STRETCHED.sub(r"\1\1", _STRETCHED_END.sub(_shorten_end, text))
+    text = _STRETCHED.sub(_shorten, text)
     return _SPACES.sub(" ", _LONG_WORD.sub(_split_word, text)).strip()
+
+
+def is_visible(text: str) -> bool:
+    """Return whether `normalize` leaves anything of a text, without normalizing all of it."""
+    return any(map(normalize, set(_unescape(text))))
+
+
+def _unescape(text: str) -> str:
+    return html.unescape(_HUGE_NUMBER.sub(_REPLACEMENT, text))
 
 
 def _spell_emoji(text: str) -> str:
     if text.isascii():
         return text
-    return emoji.replace_emoji(SKIN_TONES.sub("", text), replace=_emoji_name)
+    return _WORD.sub(_spell_emoji_of_word, SKIN_TONES.sub("", text))
+
+
+def _spell_emoji_of_word(match: re.Match[str]) -> str:
+    """Spell the emoji of one word. `emoji` compares each character with each joiner before it."""
+    word = match[0]
+    if word.count(JOINER) > MAX_JOINERS:
+        word = word.replace(JOINER, "")
+    return emoji.replace_emoji(word, replace=_emoji_name)
 
 
 def _emoji_name(_characters: str, data: dict[str, str]) -> str:
@@ -61,9 +83,14 @@ def _is_selector(character: str) -> bool:
     return character in "\u115f\u1160\u3164\uffa0\u2800\u034f" or "\ufe00" <= character <= "\ufe0f"
 
 
-def _shorten_end(match: re.Match[str]) -> str:
+def _shorten(match: re.Match[str]) -> str:
+    """Return what is left of a run of one letter: two of it, or one at the end of a word.
+
+    A pattern that looks at the letter after the run would try every part of the run.
+    """
     letter = match[1]
-    return letter * 2 if letter in ENDS_DOUBLED else letter
+    ends_word = _LETTER.match(match.string, match.end()) is None
+    return letter if ends_word and letter not in ENDS_DOUBLED else letter * 2
 
 
 def _split_word(match: re.Match[str]) -> str:

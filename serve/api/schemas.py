@@ -13,7 +13,7 @@ from models.generation import (
     MAX_TOKENS_LIMIT,
 )
 from models.safety.levels import Category, Level
-from models.text.normalize import normalize
+from models.text.normalize import is_visible
 from serve.api.problem_details import LIST, STRING
 from serve.config import MAX_TEXTS
 from serve.detector.protocol import Detection
@@ -23,6 +23,7 @@ from serve.responder.mix import AS_TRAINED, MAX_INTENSITY
 
 MAX_TEXT_CHARACTERS = 4000
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer accepts it
+MAX_BLEND = 16  # personas that a request may name
 EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
 
 
@@ -32,7 +33,7 @@ def check_text(text: str) -> str:
         raise ValueError("must not contain NUL")
     if LONE_SURROGATE.search(text):
         raise ValueError("must not contain half of a surrogate pair")
-    if not normalize(text):
+    if not is_visible(text):
         raise ValueError("must not be empty, only white space or only invisible characters")
     return text
 
@@ -57,7 +58,7 @@ Blend = Annotated[
     dict[str, Share],
     Field(
         min_length=1,
-        max_length=16,
+        max_length=MAX_BLEND,
         description="share of each persona, in any unit; the first of the largest speaks",
         examples=[{"joy": 0.7, "surprise": 0.3}],
     ),

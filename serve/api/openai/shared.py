@@ -1,6 +1,7 @@
 """Parts that all of OpenAI's paths use: model names, and fields of every reply."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ from models.prompt import Turn
 from serve.api.choice import invalid_field, speaker_of
 from serve.api.openai.fields import AnswerFields
 from serve.api.requests import EMOTION
-from serve.api.schemas import emotion_out, safety_out, usage_of, written_out
+from serve.api.schemas import MAX_BLEND, emotion_out, safety_out, usage_of, written_out
 from serve.errors import UnknownModel
 from serve.pipeline.answer import Answer
 from serve.pipeline.messages import Message, RequestContext
@@ -32,10 +33,12 @@ async def blend_of(model: str, responder: Responder) -> dict[str, float]:
     names = model.split(PLUS)
     if len(names) == 1:
         return {}
+    if len(names) > MAX_BLEND:
+        raise UnknownModel(f"{PLUS} joins at most {MAX_BLEND} personas")
     for name in names:
         if await persona_of(name, responder) is None:
             raise UnknownModel(f"{PLUS} joins personas only, as in joy{PLUS}surprise")
-    return {name: float(names.count(name)) for name in names}
+    return {name: float(count) for name, count in Counter(names).items()}
 
 
 async def persona_of(model: str, responder: Responder) -> str | None:

@@ -1,10 +1,12 @@
 """Normalization: what detectors read of emoji, entities, invisible characters and odd words."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.text.normalize import MAX_WORD_LETTERS, normalize
+from models.text.normalize import JOINER, MAX_WORD_LETTERS, is_visible, normalize
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,53 @@ def test_nothing_invisible_is_left(text: str) -> None:
     once = normalize(text)
     assert once == once.strip()
     assert not any(character in once for character in "\u200b\u200d\ufeff\x00\n\t")
+
+
+# The rule in two patterns, of which the first takes a time that grows with the square of a run.
+ENDS = re.compile(r"([^\W\d_])\1{2,}(?![^\W\d_])", re.IGNORECASE)
+RUNS = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
+
+
+def shortened(text: str) -> str:
+    text = ENDS.sub(lambda match: match[1] * (2 if match[1] in "lsLS" else 1), text)
+    return RUNS.sub(r"\1\1", text)
+
+
+@given(st.text(alphabet="aAlLsSkK\u017f\u03c3\u03c2 .1_\u2160", max_size=40))
+def test_runs_are_shortened_by_the_rule(text: str) -> None:
+    # Invisible characters and wide forms have other tests; here NFKC happens before the rule.
+    visible = normalize(text.replace("\u2160", "I").replace("\u017f", "s"))
+    expected = shortened(text.replace("\u2160", "I").replace("\u017f", "s"))
+    assert visible == " ".join(expected.split())
+
+
+@pytest.mark.parametrize("run", ["a" * 200_000, "\u2162" * 66_000])
+def test_long_runs_take_a_time_that_grows_with_their_length(run: str) -> None:
+    # With a time that grows with the square, each of these would take hours.
+    assert normalize(f"{run}b")[1:] in {"ab", "Ib"}
+
+
+def test_long_chains_of_joined_emoji_take_a_time_that_grows_with_their_length() -> None:
+    assert normalize(f"\U0001f468{JOINER}" * 30_000) == " ".join(["man"] * 30_000)
+
+
+def test_emoji_in_the_same_word_are_joined() -> None:
+    family = JOINER.join("\U0001f468\U0001f469\U0001f467")
+    assert normalize(f"we{family}{family}!") == "we " + "family man woman girl " * 2 + "!"
+
+
+def test_a_number_of_a_character_may_have_any_length() -> None:
+    assert normalize("a&#" + "9" * 5000 + ";b") == "a\ufffdb"
+
+
+INVISIBLE = "\u200b \n\ufe0f\u3164\u2800&#8203;&nbsp;\U0001f3fd"
+
+
+@given(st.text(alphabet=f"{INVISIBLE}\u20e3\u0301a\U0001f44d"))
+def test_a_text_is_visible_if_anything_is_left_of_it(text: str) -> None:
+    assert is_visible(text) == bool(normalize(text))
+
+
+@given(st.text())
+def test_any_text_is_visible_if_anything_is_left_of_it(text: str) -> None:
+    assert is_visible(text) == bool(normalize(text))

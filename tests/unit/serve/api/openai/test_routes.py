@@ -174,3 +174,23 @@ async def test_an_unknown_model_is_rejected_with_the_known_ones() -> None:
         assert (reply.status_code, error["code"]) == (404, "unknown-model")
         assert error["message"].endswith("surprise, calm, base")
         assert "pride" not in error["message"]
+
+
+@pytest.mark.parametrize("count", [17, 100_000])
+async def test_a_model_joins_few_personas(count: int) -> None:
+    # With a time that grows with the square, the larger one would take hours.
+    responder = FakeResponder()
+    name = "+".join(["joy"] * count)
+    client = http_client(responder)
+    reply = await client.post(CHAT, json=HELLO | {"model": name})
+    looked_up = await client.get("/v1/models/" + "+".join(["joy"] * 17))
+    for one in (reply, looked_up):
+        assert (one.status_code, one.json()["error"]["code"]) == (404, "unknown-model")
+        assert "at most 16" in one.json()["error"]["message"]
+    assert responder.messages == []
+
+
+async def test_a_repeated_persona_has_a_larger_share() -> None:
+    responder = FakeResponder()
+    await chat(responder, model="+".join(["joy"] * 15 + ["love"]))
+    assert responder.messages[0].blend == {"joy": 15, "love": 1}
