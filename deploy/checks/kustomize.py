@@ -1,5 +1,6 @@
 """Builds the overlays with kustomize, as `kubectl apply -k` does."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ Manifest = dict[str, Any]
 KUBERAY = Path(__file__).parents[1] / "kuberay"
 OVERLAYS = sorted(path.name for path in (KUBERAY / "overlays").iterdir() if path.is_dir())
 COMMANDS = (("kubectl", "kustomize"), ("kustomize", "build"))
+HASH = re.compile(r"-[bcdfghkmt2-9]{10}$")  # of the content, at the end of a generated name
 MISSING = (
     "neither kubectl nor kustomize is installed; https://kubectl.docs.kubernetes.io/installation"
 )
@@ -43,3 +45,8 @@ def build(folder: Path) -> list[Manifest]:
 def overlay(name: str) -> list[Manifest]:
     """Return the manifests of an overlay. Raises BuildFailed."""
     return build(KUBERAY / "overlays" / name)
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a ConfigMap without the hash of its content."""
+    return HASH.sub("", name)

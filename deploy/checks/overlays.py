@@ -1,6 +1,6 @@
 """All checks of one overlay's manifests."""
 
-from deploy.checks import environment, rayservice, schemas, serve_config
+from deploy.checks import environment, network, rayservice, schemas, serve_config
 from deploy.checks.kustomize import Manifest
 
 
@@ -16,12 +16,18 @@ def problems_of(manifests: list[Manifest]) -> list[str]:
         found.append("there is no RayService")
     for service in services:
         found += _service_problems(service, manifests)
-    return found + rayservice.disruption_problems(manifests)
+    return [
+        *found,
+        *rayservice.disruption_problems(manifests),
+        *network.policy_problems(manifests),
+        *network.route_problems(manifests),
+    ]
 
 
 def _service_problems(service: Manifest, manifests: list[Manifest]) -> list[str]:
     text = service["spec"]["serveConfigV2"]
     found = rayservice.problems_of(service) + serve_config.problems_of(text)
+    found += environment.reference_problems(service, manifests)
     try:
         config = serve_config.parse(text)
     except ValueError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from deploy.checks.kustomize import Manifest
+from deploy.checks.kustomize import Manifest, plain_name
 
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 LONGEST_NAME = 47
@@ -17,6 +17,8 @@ INCREMENTAL = "NewClusterWithIncrementalUpgrade"
 ENVIRONMENT = "ray-environment"
 GRAPH_PROBE = "/readyz"
 STOP_MARGIN_S = 10
+LOGS = "/tmp/ray"  # noqa: S108 (Ray's folder in a pod)
+LOGS_VOLUME = "ray-logs"
 
 
 def problems_of(service: Manifest) -> list[str]:
@@ -107,6 +109,9 @@ def _cluster(cluster: dict[str, Any]) -> Iterator[str]:
         yield "without gcsFaultToleranceOptions a head that dies ends the cluster"
     if cluster["headGroupSpec"]["rayStartParams"].get("num-cpus") != "0":
         yield 'the head must have num-cpus: "0", so that no replica runs on it'
+    autoscaler = cluster.get("autoscalerOptions", {})
+    if autoscaler.get("securityContext", {}).get("allowPrivilegeEscalation", True):
+        yield "autoscalerOptions.securityContext: allowPrivilegeEscalation is not false"
 
 
 def _worker(group: dict[str, Any]) -> Iterator[str]:
@@ -119,10 +124,33 @@ def _worker(group: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: without a preStop hook a deleted pod cuts its streams"
     if group.get("maxReplicas", 0) < group.get("minReplicas", 0):
         yield f"{name}: maxReplicas is below minReplicas"
+    if name not in _spread_groups(group["template"]):
+        yield f"{name}: without topologySpreadConstraints one machine may have all of its pods"
     limit = container["resources"]["limits"].get("nvidia.com/gpu", "0")
     told = group["rayStartParams"].get("num-gpus", "0")
     if limit != told:
         yield f"{name}: the pod has {limit} GPUs and Ray is told {told}"
+
+
+def _mounts(where: str, mounts: list[dict[str, Any]], volumes: set[str]) -> Iterator[str]:
+    missing = {mount["name"] for mount in mounts} - volumes
+    if missing:
+        yield f"{where}: no volume is called {', '.join(sorted(missing))}"
+    for mount in mounts:
+        if mount["mountPath"] == LOGS and mount["name"] != LOGS_VOLUME:
+            yield (
+                f"{where}: the volume at {LOGS} is {mount['name']}; KubeRay gives the autoscaler"
+                f" another one unless it is {LOGS_VOLUME}"
+            )
+
+
+def _spread_groups(template: dict[str, Any]) -> set[str]:
+    """Return the groups whose pods a template spreads over machines."""
+    return {
+        each["labelSelector"]["matchLabels"].get("ray.io/group", "")
+        for each in template["spec"].get("topologySpreadConstraints", [])
+        if each["topologyKey"] == "kubernetes.io/hostname"
+    }
 
 
 def _pod(name: str, template: dict[str, Any]) -> Iterator[str]:
@@ -138,9 +166,8 @@ def _pod(name: str, template: dict[str, Any]) -> Iterator[str]:
             yield f"{where}: allowPrivilegeEscalation is not false"
         if "limits" not in container.get("resources", {}):
             yield f"{where}: there are no resource limits"
-        missing = {mount["name"] for mount in container.get("volumeMounts", [])} - mounted
-        if missing:
-            yield f"{where}: no volume is called {', '.join(sorted(missing))}"
+        yield from _mounts(where, container.get("volumeMounts", []), mounted)
     sources = pod["containers"][0].get("envFrom", [])
-    if ENVIRONMENT not in {source.get("configMapRef", {}).get("name") for source in sources}:
+    read = {plain_name(source.get("configMapRef", {}).get("name", "")) for source in sources}
+    if ENVIRONMENT not in read:
         yield f"{name}: envFrom lacks {ENVIRONMENT}, which has the variables of `serve run`"

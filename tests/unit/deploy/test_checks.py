@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.checks import environment, kustomize, overlays, rayservice, schemas, serve_config
+from deploy.checks import (
+    environment,
+    kustomize,
+    network,
+    overlays,
+    rayservice,
+    schemas,
+    serve_config,
+)
 from deploy.checks.kustomize import KUBERAY, OVERLAYS, Manifest
 from serve.cluster.ray_compat import RAY_VARIABLES, cluster_variables, http_variables
 from serve.config import HttpConfig
@@ -34,6 +42,10 @@ def _base(name: str) -> tuple[Manifest, ...]:
 def worker(service: Manifest, index: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][index]
     return found
+
+
+def config_map(name: str, data: dict[str, str]) -> Manifest:
+    return {"kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
 def one_gpu(**changes: object) -> str:
@@ -68,12 +80,66 @@ def test_a_cluster_gets_every_variable_of_serve_run() -> None:
 
 
 def test_variables_that_differ_are_named() -> None:
-    manifests = [copy.deepcopy(each) for each in _base("environment.yaml")]
-    del manifests[0]["data"]["RAY_SERVE_ENABLE_HA_PROXY"]
+    data = cluster_variables(HttpConfig())
+    del data["RAY_SERVE_ENABLE_HA_PROXY"]
     longer = HttpConfig(max_timeout_ms=600_000)
-    [problem] = environment.problems_of(manifests, longer)
+    [problem] = environment.problems_of([config_map("ray-environment-k8ct84kgdg", data)], longer)
     assert "RAY_SERVE_ENABLE_HA_PROXY" in problem
     assert "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "said"),
+    [
+        ("ray-environment-k8ct84kgdg", "ray-environment-k8ct84kgdg", ""),
+        ("ray-environment", "ray-environment", "keeps its name"),
+        ("ray-environment-k8ct84kgdg", "ray-environment-2khg7592tt", "does not exist"),
+    ],
+)
+def test_a_changed_config_map_must_reach_all_pods(
+    service: Manifest, name: str, there: str, said: str
+) -> None:
+    for _, template in rayservice.pods(service):
+        template["spec"].pop("initContainers", None)
+        template["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": name}}]
+    problems = environment.reference_problems(service, [config_map(there, {})])
+    assert len(problems) == bool(said)
+    assert said in str(problems)
+
+
+def test_the_operator_must_reach_the_dashboard() -> None:
+    policies = copy.deepcopy(list(_base("network.yaml")))
+    assert network.policy_problems(policies) == []
+    for rule in policies[0]["spec"]["ingress"]:
+        for peer in rule.get("from", []):
+            if "namespaceSelector" in peer and "podSelector" in peer:
+                peer["podSelector"] = {"matchLabels": {"app.kubernetes.io/name": "kuberay"}}
+    assert "8265" in str(network.policy_problems(policies))
+
+
+def _generated_service(manifests: list[Manifest]) -> None:
+    manifests[1]["spec"]["rules"][0]["backendRefs"][0] |= {
+        "name": "face-your-emotions-serve-svc",
+        "port": 8000,
+    }
+
+
+def _no_grant(manifests: list[Manifest]) -> None:
+    manifests[2]["spec"]["from"][0]["namespace"] = "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(_generated_service, "serve-svc:8000"), (_no_grant, "ReferenceGrant")],
+)
+def test_a_route_must_lead_to_a_service(service: Manifest, change: Any, said: str) -> None:
+    text = (OVERLAYS_FOLDER / "canary" / "route.yaml").read_text("utf-8")
+    service["metadata"]["namespace"] = "face-your-emotions-canary"
+    manifests = list(yaml.safe_load_all(text))
+    assert network.route_problems([*manifests, service]) == []
+    change(manifests)
+    [problem] = network.route_problems([*manifests, service])
+    assert said in problem
 
 
 def test_kubernetes_schemas_refuse_an_unknown_field() -> None:
@@ -132,6 +198,20 @@ def _root(service: Manifest) -> None:
     worker(service)["template"]["spec"]["securityContext"]["runAsNonRoot"] = False
 
 
+def _no_spread(service: Manifest) -> None:
+    del worker(service, 1)["template"]["spec"]["topologySpreadConstraints"]
+
+
+def _privileged_autoscaler(service: Manifest) -> None:
+    del service["spec"]["rayClusterConfig"]["autoscalerOptions"]["securityContext"]
+
+
+def _other_logs(service: Manifest) -> None:
+    pod = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]
+    for each in (*pod["volumes"], *pod["containers"][0]["volumeMounts"]):
+        each["name"] = each["name"].replace("ray-logs", "ray")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -144,6 +224,9 @@ def _root(service: Manifest) -> None:
         (_no_gcs, "gcsFaultToleranceOptions"),
         (_no_gpu, "Ray is told 2"),
         (_root, "runAsNonRoot"),
+        (_no_spread, "gpu: without topologySpreadConstraints"),
+        (_privileged_autoscaler, "autoscalerOptions.securityContext"),
+        (_other_logs, "volume at /tmp/ray is ray;"),
     ],
 )
 def test_a_broken_rule_is_named(service: Manifest, change: Any, said: str) -> None:
