@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Set
 
 from serve.adapters.tally import Tally, TallyKey
 
-GONE_S = 120.0  # without a report; a replica that loads a version is silent for up to 90 s
+# Without a report. Long, since a replica that was gone is not counted again.
+GONE_S = 120.0
 
 
 class TrialCounts:

@@ -236,7 +236,7 @@ class ResponderReplica(Responder):
         runtime = await start_runtime(config.responder, config.tracing)
         replica = serve.get_replica_context().replica_id.unique_id
         sync = AdapterSync(runtime, replica, controller.sync.remote)
-        await sync.step()
+        await sync.start()
         super().__init__(config, runtime, sync, detector, controller)
         _record_operators(runtime)
         self._tasks = [

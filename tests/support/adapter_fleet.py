@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from models.emotions import LABELS
 from serve.adapters.controller import AdapterController, configured_releases
-from serve.adapters.registry import Releases, ReplicaReport
-from serve.capacity import derive_limits
 from serve.config import ResponderConfig
-from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
-from serve.responder.adapter_sync import AdapterSync
-from serve.responder.runtime import Runtime
+from serve.engine.scripted import ScriptedEngine
+from serve.responder.adapter_sync import AdapterSync, Sync
+from serve.responder.runtime import Runtime, start_runtime
 
 SCRIPTED = ResponderConfig(kind="scripted", publish_roots=(Path("/"),))
 INITIAL = configured_releases(SCRIPTED, None)
@@ -29,15 +27,22 @@ class IneffectiveEngine(ScriptedEngine):
         return {0: 0.0}
 
 
+async def scripted_runtime(engine: ScriptedEngine) -> Runtime:
+    """Start a runtime, and let another engine stand for its own."""
+    return replace(await start_runtime(SCRIPTED), engine=engine)
+
+
 class Fleet:
     """A controller and the replicas that report to it.
 
     Attributes:
         state: file that outlives the controller; None if there is none.
+        sync: passes the reports of the replicas on to the controller.
     """
 
     def __init__(self, state: Path | None = None) -> None:
         self.state = state
+        self.sync: Sync = lambda report: self.controller.sync(report)
         self.replicas: list[AdapterSync] = []
         self.engines: list[ScriptedEngine] = []
         self.restart_controller()
@@ -47,12 +52,11 @@ class Fleet:
         self.controller = AdapterController(SCRIPTED.model_copy(update={"releases": self.state}))
 
     async def add_replica(self, engine: ScriptedEngine | None = None) -> AdapterSync:
-        """Start a replica, which reports once."""
+        """Start a replica, which loads what is missing and reports."""
         engine = engine or ScriptedEngine(tuple(INITIAL.aliases.values()))
-        aliases: dict[str, str] = {label: f"{label}@scripted" for label in LABELS}
-        runtime = Runtime(engine, ScriptedEncoder(), aliases, derive_limits(SCRIPTED, []))
-        replica = AdapterSync(runtime, f"replica-{len(self.replicas)}", self._sync)
-        await replica.step()
+        runtime = await scripted_runtime(engine)
+        replica = AdapterSync(runtime, f"replica-{len(self.replicas)}", self.sync)
+        await replica.start()
         self.replicas.append(replica)
         self.engines.append(engine)
         return replica
@@ -65,9 +69,6 @@ class Fleet:
     def promoted(self, persona: str) -> set[str]:
         """Return the versions that the replicas use for a persona."""
         return {replica.aliases[persona] for replica in self.replicas}
-
-    async def _sync(self, report: ReplicaReport) -> Releases:
-        return await self.controller.sync(report)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,11 +13,12 @@ from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.capacity.limits import EngineLimits
 from serve.config import ResponderConfig
 from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
-from serve.responder import adapter_sync
+from serve.responder import adapter_loads, adapter_sync
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime, start_runtime
 from support.adapter_fleet import INITIAL
 from support.adapters import write_adapter
+from support.fakes import FakeClock
 
 
 @pytest.fixture
@@ -89,7 +91,7 @@ async def test_keeps_promoted_version_until_its_successor_is_resident(runtime: R
         return desired
 
     replica = AdapterSync(runtime, "one", sync)
-    await replica.step()
+    await replica.start()
     await replica.step()
     assert replica.aliases[Emotion.JOY] == "joy@scripted"
     assert "joy@scripted" in runtime.engine.stats().adapters
@@ -127,7 +129,7 @@ async def test_replaces_every_version_within_the_slots(tmp_path: Path) -> None:
         return desired
 
     replica = AdapterSync(runtime, "one", sync)
-    await replica.step()
+    await replica.start()
     assert replica.aliases == desired.aliases
     assert set(engine.stats().adapters) == set(desired.aliases.values())
     assert engine.most == 7
@@ -146,7 +148,7 @@ async def test_versions_leave_the_slots_of_blends_free(tmp_path: Path) -> None:
             update={"promoted": {Emotion.JOY: ("joy@scripted", desired.versions[0].name)}}
         )
 
-    await AdapterSync(runtime, "one", sync).step()
+    await AdapterSync(runtime, "one", sync).start()
     assert engine.stats().adapters == ("joy@scripted",)
 
 
@@ -156,7 +158,8 @@ async def test_a_version_that_vanished_falls_back_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(adapter_sync, "RETRY_REJECTED_S", -1)
+    clock = FakeClock()
+    monkeypatch.setattr(adapter_loads, "time", SimpleNamespace(monotonic=clock))
     desired = replaced(tmp_path, Emotion.JOY, Emotion.FEAR)
     (tmp_path / "joy").rename(tmp_path / "away")
 
@@ -164,13 +167,14 @@ async def test_a_version_that_vanished_falls_back_and_is_tried_again(
         return desired
 
     replica = AdapterSync(runtime, "one", sync)
-    await replica.step()
+    await replica.start()
     assert replica.aliases[Emotion.JOY] == "joy@scripted"
     assert replica.aliases[Emotion.FEAR] == desired.aliases[Emotion.FEAR]
     assert replica.fallbacks == {"joy": "joy@scripted"}
     assert f"joy answers with joy@scripted, not {desired.aliases['joy']}" in caplog.text
     (tmp_path / "away").rename(tmp_path / "joy")
-    await replica.step()
+    clock.pass_ms(1000 * adapter_loads.RETRY_S + 1)
+    await replica.start()
     assert replica.aliases[Emotion.JOY] == desired.aliases[Emotion.JOY]
     assert replica.fallbacks == {}
 
@@ -204,6 +208,6 @@ async def test_a_replica_without_any_version_answers_by_instruction(
         return desired
 
     replica = AdapterSync(runtime, "one", sync)
-    await replica.step()
+    await replica.start()
     assert Emotion.JOY not in replica.aliases
     assert replica.fallbacks == {"joy": "its instruction"}
