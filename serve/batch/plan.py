@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from serve.errors import InputFileError
 
 STANDARD = "-"  # stdin as a source, stdout as an output
 MARK = ".labelled"
+OUT, REJECTS = "--out", "--rejects"
+REJECTED_ROW = re.compile(rb'{"line": \d+, "reason": "')  # as `Output` writes it
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,12 @@ class Job:
     out: Path | None
     rejects: Path | None
     compression: str | None
+
+    @property
+    def targets(self) -> list[tuple[str, Path]]:
+        """Option and path of each file that is written; not devices, pipes and stdout."""
+        paths = {OUT: self.out, REJECTS: self.rejects}
+        return [(option, path) for option, path in paths.items() if path and is_plain(path)]
 
     @property
     def name(self) -> str:
@@ -52,9 +61,9 @@ def plan_jobs(
     jobs = [_job(source, out, rejects, several) for source in dict.fromkeys(sources)]
     for job in jobs:
         _check(job, options)
-    outputs = [job.out for job in jobs if job.out]
-    if twice := [path for path in outputs if outputs.count(path) > 1]:
-        raise InputFileError(f"{twice[0]}: two input files have this output; run them apart")
+    if rejects is not None:
+        _check_rejects(rejects)
+    _check_apart(jobs)
     return jobs
 
 
@@ -105,7 +114,7 @@ def _check(job: Job, options: ReadOptions) -> None:
     if job.out is None and kind == "parquet" and sys.stdout.isatty():
         raise InputFileError("--out -: Parquet is binary; redirect it to a file")
     if job.out is not None and is_plain(job.out):
-        _check_output(job, job.out, kind, named=options.format is not None)
+        _check_output(job.out, kind, named=options.format is not None)
 
 
 def _check_source(job: Job, options: ReadOptions) -> None:
@@ -121,7 +130,7 @@ def _check_source(job: Job, options: ReadOptions) -> None:
         )
 
 
-def _check_output(job: Job, out: Path, kind: str | None, *, named: bool) -> None:
+def _check_output(out: Path, kind: str | None, *, named: bool) -> None:
     written, compression = format_of(out)
     if written != kind and (written or not named):
         endings = ", ".join(ending for ending, one in FORMATS.items() if one == kind)
@@ -129,8 +138,42 @@ def _check_output(job: Job, out: Path, kind: str | None, *, named: bool) -> None
         raise InputFileError(message)
     if kind == "parquet" and compression:
         raise InputFileError(f"{out}: Parquet compresses its own columns; drop the suffix")
-    if job.source and out.exists() and out.samefile(job.source):
-        raise InputFileError(f"{out}: is the input itself; choose another --out")
+
+
+def _check_rejects(path: Path) -> None:
+    """Refuse a file that no earlier run has written: a run without bad rows deletes it."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head and not REJECTED_ROW.match(head):
+        raise InputFileError(
+            f"{path}: exists and holds no rejected rows; remove it or choose another {REJECTS}"
+        )
+
+
+def _check_apart(jobs: list[Job]) -> None:
+    """Refuse outputs that are inputs or other outputs, also under another name or by a link."""
+    inputs = {_identity(job.source) for job in jobs if job.source}
+    written: dict[object, str] = {}
+    for job in jobs:
+        for option, path in job.targets:
+            identity = _identity(path)
+            if identity in inputs:
+                raise InputFileError(f"{path}: is the input itself; choose another {option}")
+            if written.setdefault(identity, job.name) != job.name:
+                raise InputFileError(f"{path}: two input files have this output; run them apart")
+        if len({_identity(path) for _, path in job.targets}) < len(job.targets):
+            raise InputFileError(f"{job.rejects}: is the output itself; choose another {REJECTS}")
+
+
+def _identity(path: Path) -> object:
+    """Return the same value for two paths of one file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 def is_plain(path: Path) -> bool:

@@ -86,3 +86,53 @@ def test_plan_that_cannot_work_is_refused(
 @pytest.mark.usefixtures("folder")
 def test_given_format_takes_any_name() -> None:
     assert [job.out for job in plan("f.log", kind="jsonl")] == [Path("f.labelled.log")]
+
+
+def plan_with_rejects(rejects: str, source: str = "a.jsonl", out: str | None = None) -> list[Job]:
+    return plan_jobs([source], out, Path(rejects), ReadOptions())
+
+
+@pytest.mark.parametrize(
+    ("rejects", "phrase"),
+    [
+        ("x.jsonl", "is the output itself"),
+        ("sub/../x.jsonl", "is the output itself"),
+        ("link.jsonl", "is the output itself"),  # to a file that does not exist yet
+        ("a.jsonl", "is the input itself"),
+        ("hard.jsonl", "is the input itself"),
+        ("soft.jsonl", "is the input itself"),
+        ("notes.txt", "holds no rejected rows"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_rejects_never_replace_another_file(rejects: str, phrase: str) -> None:
+    Path("link.jsonl").symlink_to("x.jsonl")
+    Path("hard.jsonl").hardlink_to("a.jsonl")
+    Path("soft.jsonl").symlink_to("a.jsonl")
+    Path("notes.txt").write_text("mine")
+    with pytest.raises(InputFileError, match=phrase):
+        plan_with_rejects(rejects, out="x.jsonl")
+    assert Path("notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"line": 3, "reason": "not valid JSON", "kept": false}\n']
+)
+@pytest.mark.usefixtures("folder")
+def test_rejects_of_an_earlier_run_may_be_replaced(content: str) -> None:
+    Path("bad.jsonl").write_text(content)
+    assert [job.rejects for job in plan_with_rejects("bad.jsonl")] == [Path("bad.jsonl")]
+
+
+@pytest.mark.usefixtures("folder")
+def test_default_rejects_are_not_the_input() -> None:
+    Path("x.jsonl.rejects.jsonl").touch()
+    with pytest.raises(InputFileError, match="is the input itself"):
+        plan("x.jsonl.rejects.jsonl", out="x.jsonl")
+
+
+@pytest.mark.usefixtures("folder")
+def test_output_of_one_file_is_not_another_input() -> None:
+    Path("a.labelled.jsonl").touch()
+    with pytest.raises(InputFileError, match=r"a\.labelled\.jsonl: is the input itself"):
+        plan("a.jsonl", "a.labelled.jsonl")
