@@ -1,6 +1,6 @@
 """All checks of one overlay's manifests."""
 
-from deploy.checks import environment, network, rayservice, schemas, serve_config
+from deploy.checks import environment, network, placement, rayservice, schemas, serve_config
 from deploy.checks.kustomize import Manifest
 
 
@@ -32,10 +32,9 @@ def _service_problems(service: Manifest, manifests: list[Manifest]) -> list[str]
         config = serve_config.parse(text)
     except ValueError:
         return found  # reported above
-    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     return [
         *found,
         *environment.problems_of(manifests, config.http),
-        *serve_config.fit_problems(config, groups),
+        *placement.problems_of(text, service["spec"]["rayClusterConfig"]),
         *rayservice.longest_stream_problems(service, config.http.max_timeout_ms),
     ]

@@ -9,7 +9,7 @@ import yaml
 from ray.serve.schema import ServeDeploySchema
 
 from serve.capacity.ray_policy import ApplicationPolicy
-from serve.config import Replicas, ServeConfig
+from serve.config import ServeConfig
 
 DEPLOYMENTS = {"AdapterController", "Detector", "Responder"}
 POLICY = "serve.capacity.ray_policy:ApplicationPolicy"
@@ -38,33 +38,6 @@ def problems_of(text: str) -> list[str]:
     found = [problem for each in document["applications"] for problem in _application(each)]
     found += _policy(document["applications"][0], config)
     return [*found, *_address(document, config), *_paths(config)]
-
-
-def fit_problems(config: ServeConfig, groups: list[dict[str, Any]]) -> list[str]:
-    """Return deployments whose maximum does not fit into the worker groups' maximum."""
-    found = []
-    parts = {"detector": config.detector.replicas, "responder": config.responder.replicas}
-    for name, replicas in parts.items():
-        room = sum(_room(group, replicas) for group in groups)
-        if room < replicas.maximum:
-            found.append(
-                f"{name}: {replicas.maximum} replicas are allowed, and the worker groups have room"
-                f" for {room}"
-            )
-    return found
-
-
-def _room(group: dict[str, Any], replicas: Replicas) -> int:
-    """Return how many replicas a group holds. Those without GPUs stay off the nodes with GPUs."""
-    start = group["rayStartParams"]
-    cpus = float(start["num-cpus"])
-    gpus = float(start.get("num-gpus", 0))
-    if bool(gpus) != bool(replicas.gpus):
-        return 0
-    per_node = cpus // replicas.cpus
-    if replicas.gpus:
-        per_node = min(per_node, gpus // replicas.gpus)
-    return int(per_node) * int(group["maxReplicas"])
 
 
 def _application(application: dict[str, Any]) -> list[str]:
@@ -105,15 +78,16 @@ def _address(document: dict[str, Any], config: ServeConfig) -> list[str]:
 
 def _paths(config: ServeConfig) -> list[str]:
     """Return paths that no pod has. The shipped artefacts are part of the image."""
-    named: dict[str, Path | None] = {
-        "detector.artifact": config.detector.artifact,
-        "responder.releases": config.responder.releases,
-        "api_keys.file": config.api_keys.file,
-    }
+    named: list[tuple[str, Path | None]] = [
+        ("detector.artifact", config.detector.artifact),
+        ("responder.releases", config.responder.releases),
+        ("api_keys.file", config.api_keys.file),
+        *(("responder.publish_roots", root) for root in config.responder.publish_roots),
+    ]
     if "adapters" in config.responder.model_fields_set:
-        named["responder.adapters"] = config.responder.adapters
+        named.append(("responder.adapters", config.responder.adapters))
     return [
         f"{field} is {path}: expected a path below {', '.join(IN_CLUSTER)}"
-        for field, path in named.items()
+        for field, path in named
         if path is not None and not str(path).startswith(IN_CLUSTER)
     ]

@@ -13,6 +13,7 @@ from deploy.checks import (
     kustomize,
     network,
     overlays,
+    placement,
     rayservice,
     schemas,
     serve_config,
@@ -251,6 +252,7 @@ def test_a_serve_config_for_one_machine_is_refused() -> None:
     problems = str(serve_config.problems_of(local))
     assert "127.0.0.1" in problems
     assert "responder.adapters is runs/" in problems
+    assert "responder.publish_roots is runs" in problems
 
 
 @pytest.mark.parametrize(
@@ -270,8 +272,50 @@ def test_a_serve_config_with_a_mistake_is_refused(text: str, said: str) -> None:
     assert said in str(serve_config.problems_of(text))
 
 
-def test_replicas_must_fit_into_the_worker_groups(service: Manifest) -> None:
-    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-    assert serve_config.fit_problems(serve_config.parse(ONE_GPU), groups) == []
-    many = serve_config.parse(ONE_GPU.replace("cpus: 4, gpus: 1", "maximum: 2, cpus: 4, gpus: 1"))
-    assert "responder: 2 replicas" in str(serve_config.fit_problems(many, groups))
+def _many(text: str) -> str:
+    return text.replace("cpus: 4, gpus: 1", "maximum: 2, cpus: 4, gpus: 1")
+
+
+def _anywhere(text: str) -> str:
+    return text.replace("num_cpus: 2, resources: { no_gpu: 0.001 }", "num_cpus: 2")
+
+
+def _controller_anywhere(text: str) -> str:
+    return text.replace("num_cpus: 0, resources: { no_gpu: 0.001 }", "num_cpus: 0")
+
+
+def _unknown_resource(text: str) -> str:
+    return text.replace("no_gpu", "detector")
+
+
+def _differing_cpus(text: str) -> str:
+    return text.replace("num_cpus: 2", "num_cpus: 1")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_many, ["Responder: 2 replicas are allowed, and the worker groups have room for 1"]),
+        (_anywhere, ["Detector: its replicas may run on gpu pods"]),
+        (_controller_anywhere, ["AdapterController: its replicas may run on head", "on gpu pods"]),
+        (_unknown_resource, ["Detector: 4 replicas", "AdapterController: 1 replicas"]),
+        (_differing_cpus, ["Detector: ray_actor_options ask for 1 CPUs"]),
+    ],
+)
+def test_replicas_must_fit_where_they_belong(
+    service: Manifest, change: Any, said: list[str]
+) -> None:
+    cluster = service["spec"]["rayClusterConfig"]
+    assert placement.problems_of(ONE_GPU, cluster) == []
+    problems = placement.problems_of(change(ONE_GPU), cluster)
+    assert len(problems) == len(said)
+    assert all(part in problem for part, problem in zip(said, problems, strict=True))
+
+
+def test_a_resource_of_a_group_must_be_one_that_ray_reads(service: Manifest) -> None:
+    group = worker(service)
+    group["rayStartParams"]["resources"] = '"{\\"no_gpu\\": 2}"'
+    cluster = service["spec"]["rayClusterConfig"]
+    assert placement.problems_of(ONE_GPU, cluster) == []
+    group["rayStartParams"]["resources"] = '"{\\"no_gpu\\": 2.1}"'
+    assert "whole number" in str(placement.problems_of(ONE_GPU, cluster))
