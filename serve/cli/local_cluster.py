@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -55,18 +55,16 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
     set_http_environment(config.http, Path(folder), _free_port())
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     console.print("Starting the graph: detector, responder ...")
-    try:
+    with ExitStack() as started:
+        started.callback(shutil.rmtree, folder, ignore_errors=True)
         start_local_ray(cpus_for_ray(config))
+        # Not before Ray has started: `serve.shutdown` would connect to the cluster of RAY_ADDRESS.
+        started.callback(ray.shutdown)
+        started.callback(serve.shutdown)
         serve.start(http_options={"host": host, "port": port}, logging_config=QUIET)
         target = RunTarget(build(config), APP_NAME, logging_config=QUIET)
         serve.run_many([target], wait_for_applications_running=False)
         yield Path(folder)
-    finally:
-        try:
-            serve.shutdown()  # type: ignore[no-untyped-call]
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_requests() -> None:

@@ -5,7 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -34,11 +34,18 @@ async def run_cluster(config: ServeConfig) -> AsyncIterator[Cluster]:
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     port = free_port()
     before = set(psutil.Process().children(recursive=True))
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    try:
+    async with AsyncExitStack() as started:
+        started.callback(shutil.rmtree, folder, ignore_errors=True)
+        started.callback(kill_leftovers, before)
+        head = {"num_cpus": 0, "include_dashboard": False}
+        nodes = Nodes(initialize_head=True, head_node_args=head)
+        started.callback(nodes.shutdown)
         for _ in range(WORKERS):
             nodes.add_node(num_cpus=WORKER_CPUS)
         ray.init(address=nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+        # Not before Ray has started: `serve.shutdown` would connect to the cluster of RAY_ADDRESS.
+        started.callback(ray.shutdown)
+        started.push_async_callback(asyncio.to_thread, serve.shutdown)
         serve.start(
             proxy_location="HeadOnly",
             http_options={"host": HOST, "port": port},
@@ -47,16 +54,11 @@ async def run_cluster(config: ServeConfig) -> AsyncIterator[Cluster]:
         cluster = Cluster(nodes, config, port)
         await cluster.deploy(config)
         yield cluster
-    finally:
-        await asyncio.to_thread(serve.shutdown)
-        ray.shutdown()
-        nodes.shutdown()  # type: ignore[no-untyped-call]
-        kill_leftovers(set(psutil.Process().children(recursive=True)) - before)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill_leftovers(processes: set[psutil.Process]) -> None:
-    """Kill the processes that outlive their node, such as one stopped by SIGSTOP."""
-    _, alive = psutil.wait_procs(processes, timeout=EXIT_TIMEOUT_S)
+def kill_leftovers(before: set[psutil.Process]) -> None:
+    """Kill new children that outlive their node, such as one stopped by SIGSTOP."""
+    started = set(psutil.Process().children(recursive=True)) - before
+    _, alive = psutil.wait_procs(started, timeout=EXIT_TIMEOUT_S)
     for process in alive:
         process.kill()

@@ -2,14 +2,16 @@
 
 import os
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
+import ray
 from ray import serve
 
 from serve.cli import local_cluster
-from serve.cli.local_cluster import APP_NAME, cpus_for_ray, wait_ready
+from serve.cli.local_cluster import APP_NAME, cpus_for_ray, serving, wait_ready
 from serve.config import DetectorConfig, Replicas, ServeConfig
 from serve.errors import ServingError
 
@@ -79,3 +81,40 @@ def test_returns_if_stopped() -> None:
     stop = threading.Event()
     stop.set()
     wait_ready("127.0.0.1", 8000, stop)
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Replace Ray and Serve, and note what is stopped."""
+    found = list[str]()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(local_cluster, "short_folder", lambda *_: tmp_path)
+    monkeypatch.setattr(local_cluster, "set_http_environment", lambda *_: None)
+    monkeypatch.setattr(local_cluster, "start_local_ray", lambda _: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: found.append("ray"))
+    monkeypatch.setattr(serve, "shutdown", lambda: found.append("serve"))
+    return found
+
+
+def fail(*_: object, **__: object) -> None:
+    raise ServingError("it does not start")
+
+
+def test_stops_nothing_that_it_has_not_started(
+    stopped: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Serve's shutdown would connect to the cluster of RAY_ADDRESS, and stop its Serve."""
+    monkeypatch.setattr(local_cluster, "start_local_ray", fail)
+    with pytest.raises(ServingError), serving(ServeConfig(), "127.0.0.1", 8000):
+        pass
+    assert stopped == []
+    assert not any(tmp_path.iterdir()), "HAProxy's folder is removed"
+
+
+def test_stops_serve_and_then_ray_if_the_graph_does_not_start(
+    stopped: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "start", fail)
+    with pytest.raises(ServingError), serving(ServeConfig(), "127.0.0.1", 8000):
+        pass
+    assert stopped == ["serve", "ray"]
