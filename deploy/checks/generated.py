@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.checks import environment
+from deploy.checks.kustomize import KUBERAY
 from deploy.observability import dashboards, rules
 from serve.config import HttpConfig
 
@@ -14,6 +15,7 @@ def files() -> Iterator[tuple[Path, str]]:
     """Yield each file with the text that it should have."""
     yield environment.FILE, environment.text(HttpConfig())
     yield OBSERVABILITY / "prometheus" / "rules.yaml", rules.rules_yaml()
+    yield KUBERAY / "base" / "alerts.yaml", rules.manifest_yaml()
     for name in dashboards.DASHBOARDS:
         yield OBSERVABILITY / "grafana" / f"{name}.json", dashboards.dashboard_json(name)
 

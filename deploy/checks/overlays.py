@@ -2,6 +2,9 @@
 
 from deploy.checks import environment, network, placement, rayservice, schemas, serve_config
 from deploy.checks.kustomize import Manifest
+from deploy.checks.network import PRODUCTION
+
+RULES = "PrometheusRule"
 
 
 def problems_of(manifests: list[Manifest]) -> list[str]:
@@ -21,7 +24,22 @@ def problems_of(manifests: list[Manifest]) -> list[str]:
         *rayservice.disruption_problems(manifests),
         *network.policy_problems(manifests),
         *network.route_problems(manifests),
+        *alert_problems(manifests),
     ]
+
+
+def alert_problems(manifests: list[Manifest]) -> list[str]:
+    """Return whether an overlay of production has no alerts, or another one has them again."""
+    namespaces = {each["metadata"]["namespace"] for each in manifests if each["kind"] == RULES}
+    releases = {
+        each["metadata"]["namespace"] for each in manifests if each["kind"] == schemas.RAY_SERVICE
+    }
+    found = [
+        f"there is no {RULES}: no alert is raised" for _ in releases & {PRODUCTION} - namespaces
+    ]
+    if namespaces - {PRODUCTION}:
+        found.append(f"a {RULES} outside {PRODUCTION} would raise each alert twice")
+    return found
 
 
 def _service_problems(service: Manifest, manifests: list[Manifest]) -> list[str]:

@@ -14,6 +14,8 @@ from grafana_foundation_sdk.builders.timeseries import Panel as TimeSeries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
+from deploy.observability import rules
+
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 WINDOW = "[5m]"
 HEIGHT = 8
@@ -46,7 +48,7 @@ def quantiles(metric: str) -> dict[str, str]:
 
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-ANSWERED = '{call="respond", outcome=~"ok|safety"}'
+ANSWERED = f"{{{rules.ANSWERED}}}"
 FAILED = '{call="respond", outcome=~"failed|deadline_exceeded"}'
 DASHBOARDS: dict[str, tuple[Panel, ...]] = {
     "overview": (

@@ -13,6 +13,7 @@ AVAILABLE = 0.999
 IN_TIME = 0.95
 WINDOWS = ("5m", "30m", "1h", "6h")
 BURNS = (("1h", "5m", 14.4, "page"), ("6h", "30m", 6.0, "ticket"))
+ANSWERED = 'call="respond", outcome=~"ok|safety|concern"'
 COUNTED = 'call="respond", outcome!~"invalid|client_disconnected|rejected"'
 FAILED = 'call="respond", outcome=~"failed|deadline_exceeded"'
 
@@ -59,8 +60,7 @@ def recorded() -> dict[str, str]:
 def alerts() -> list[Alert]:
     """Return all alerts."""
     safety = 'call="respond", outcome="safety"'
-    answered = 'call="respond", outcome=~"ok|safety"'
-    share = f"({requests(safety, '{}')} / {requests(answered, '{}')})"
+    share = f"({requests(safety, '{}')} / {requests(ANSWERED, '{}')})"
     now = share.replace("{}", "15m")
     day = share.replace("{}", "1d")
     return [
@@ -126,14 +126,34 @@ def _burns(name: str, share: str, budget: float, what: str) -> list[Alert]:
     ]
 
 
+def groups() -> dict[str, Any]:
+    """Return the groups of rules, as promtool and Prometheus read them."""
+    shares = [{"record": name, "expr": query} for name, query in recorded().items()]
+    return {
+        "groups": [
+            {"name": "face-your-emotions-shares", "rules": shares},
+            {"name": "face-your-emotions-alerts", "rules": [alert.rule() for alert in alerts()]},
+        ]
+    }
+
+
 def rules_yaml() -> str:
-    """Return the rules as a PrometheusRule of the Prometheus operator holds them, and promtool."""
-    groups = [
+    """Return the file of rules for promtool and for `rule_files` of Prometheus."""
+    return _yaml(groups())
+
+
+def manifest_yaml() -> str:
+    """Return the same rules for the Prometheus operator, which loads objects and not files."""
+    return _yaml(
         {
-            "name": "face-your-emotions-shares",
-            "rules": [{"record": name, "expr": query} for name, query in recorded().items()],
-        },
-        {"name": "face-your-emotions-alerts", "rules": [alert.rule() for alert in alerts()]},
-    ]
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {"name": "face-your-emotions"},
+            "spec": groups(),
+        }
+    )
+
+
+def _yaml(document: dict[str, Any]) -> str:
     head = "# Generated from deploy/observability/rules.py by `deploy/check --write`.\n"
-    return head + yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
+    return head + yaml.safe_dump(document, sort_keys=False, width=100)

@@ -64,6 +64,26 @@ def test_an_overlay_passes(name: str) -> None:
     assert overlays.problems_of(manifests) == []
 
 
+def release(kind: str, namespace: str) -> Manifest:
+    return {"kind": kind, "metadata": {"name": "face-your-emotions", "namespace": namespace}}
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "said"),
+    [
+        (["face-your-emotions"], []),
+        ([], ["no alert is raised"]),
+        (["face-your-emotions", "face-your-emotions-canary"], ["each alert twice"]),
+    ],
+)
+def test_alerts_are_those_of_production(namespaces: list[str], said: list[str]) -> None:
+    rules = [release("PrometheusRule", namespace) for namespace in namespaces]
+    service = release("RayService", "face-your-emotions")
+    problems = overlays.alert_problems([service, *rules])
+    assert len(problems) == len(said)
+    assert all(part in problem for part, problem in zip(said, problems, strict=True))
+
+
 @needs_kustomize
 def test_a_folder_without_a_kustomization_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(kustomize.BuildFailed, match=r"kustomization"):

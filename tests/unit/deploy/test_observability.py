@@ -90,6 +90,22 @@ def test_a_dashboard_has_its_panels_and_a_data_source(name: str) -> None:
     assert len(set(places)) == len(places)
 
 
+def test_the_prometheus_operator_gets_the_same_rules() -> None:
+    manifest = yaml.safe_load(rules.manifest_yaml())
+    assert (manifest["kind"], manifest["spec"]) == ("PrometheusRule", rules.groups())
+
+
+def test_every_outcome_with_an_answer_counts_as_answered() -> None:
+    source = (ROOT / "serve" / "pipeline" / "request_metrics.py").read_text("utf-8")
+    outcomes = set(
+        re.findall(r'"([a-z]+)"', source.partition("def _success")[2].partition("\ndef ")[0])
+    )
+    assert "concern" in outcomes
+    for query in (rules.ANSWERED, dashboards.ANSWERED):
+        [found] = re.findall(r'outcome=~"([a-z|]+)"', query)
+        assert set(found.split("|")) == outcomes
+
+
 def test_rules_are_groups_of_records_and_alerts() -> None:
     groups = yaml.safe_load(rules.rules_yaml())["groups"]
     assert [len(group["rules"]) for group in groups] == [8, len(rules.alerts())]
