@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from models.manifest import AdapterManifest
 from serve.config import FEWEST_TOKENS, MAX_TEXTS, ResponderConfig, ServeConfig
 
 ENGINE_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # max_lora_rank values of vLLM 0.32
@@ -49,17 +48,21 @@ class Gates:
     texts: GateLimits
 
 
-def derive_limits(config: ResponderConfig, adapters: Sequence[AdapterManifest]) -> EngineLimits:
+def derive_limits(config: ResponderConfig, ranks: Sequence[int]) -> EngineLimits:
     """Return limits with which all personas are resident, with room for their next versions.
 
     Blends have slots of their own. The rank of a blend is the sum of its adapters' ranks.
+
+    Args:
+        config: the responder.
+        ranks: rank of each adapter to start with.
     """
     blends = config.blends.resident
-    highest = max((adapter.rank for adapter in adapters), default=1)
+    highest = max(ranks, default=1)
     needed = min(highest * (config.blends.personas if blends else 1), ENGINE_RANKS[-1])
-    slots = adapter_slots(len(adapters)) + EMPTY_SLOT + blends
+    slots = adapter_slots(len(ranks)) + EMPTY_SLOT + blends
     return EngineLimits(
-        max_loras=slots if adapters else 0,
+        max_loras=slots if ranks else 0,
         max_lora_rank=next(rank for rank in ENGINE_RANKS if rank >= needed),
         max_num_seqs=config.hardware.max_num_seqs,
         max_model_len=config.hardware.max_model_len,

@@ -152,7 +152,7 @@ class Engine(Protocol):
         ...
 
     async def unload(self, versioned_name: str) -> None:
-        """Free the slot of an adapter or blend. An unknown name is ignored."""
+        """Free the slot of an adapter or blend. An unknown name is ignored. Raises EngineError."""
         ...
 
     async def health(self) -> None:

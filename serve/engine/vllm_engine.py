@@ -5,6 +5,7 @@ import itertools
 import shutil
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -187,17 +188,29 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineDead("the engine is dead") from error
         except Exception as error:  # vLLM passes only the message from its worker process
-            await engine.remove_lora(request.lora_int_id)  # it may have taken a slot
+            with suppress(Exception):  # it must not hide the first error
+                await engine.remove_lora(request.lora_int_id)  # it may have taken a slot
             raise ArtifactError(f"the engine rejected {name}: {error}") from error
         if not accepted:
             raise ArtifactError(f"the engine rejected {name}")
         return request
 
     async def unload(self, versioned_name: str) -> None:
-        """Free the slot of an adapter or blend. Does nothing if it is not resident."""
+        """Free the slot of an adapter or blend. Does nothing if it is not resident.
+
+        Raises EngineDead, or EngineError if vLLM cannot.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         request = self._adapters.pop(versioned_name, None) or self._blends.pop(versioned_name, None)
-        if request is not None:
+        if request is None:
+            return
+        try:
             await self._engine.remove_lora(request.lora_int_id)
+        except EngineDeadError as error:
+            raise EngineDead("the engine is dead") from error
+        except Exception as error:  # as in `_add`
+            raise EngineError(f"the engine cannot unload {versioned_name}: {error}") from error
 
     async def health(self) -> None:
         """Raise EngineDead or EngineError if vLLM cannot answer."""

@@ -83,14 +83,15 @@ class AdapterLoads:
         """Return whether the engine can load one more version without evicting one."""
         limits = self._runtime.limits
         slots = limits.max_loras - EMPTY_SLOT - limits.max_blends
-        return slots < 0 or len(self.resident()) < slots
+        # Without any slot every version is rejected, with the reason.
+        return not limits.max_loras or len(self.resident()) < slots
 
     async def _load(self, version: Version) -> None:
         try:
             # Files are read and hashed in a thread: the event loop sends every stream.
             adapter = await asyncio.to_thread(_read, version)
             runtime = self._runtime
-            await admit(runtime.engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
+            await admit(runtime.engine, runtime.encoder, adapter, runtime.limits)
         except EngineDead:
             self._retry_later(version.name)  # the replica is replaced; the version may be good
         except FyeError as error:

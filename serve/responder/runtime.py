@@ -10,6 +10,7 @@ from serve.adapters.configured import AdapterSource, configured_adapters
 from serve.capacity import EngineLimits, derive_limits
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine.protocol import Encoder, Engine
+from serve.engine.scripted import RANK as SCRIPTED_RANK
 from serve.engine.scripted import ScriptedEncoder, ScriptedEngine
 from serve.engine.vllm_engine import VllmEngine
 from serve.responder.validation import admit
@@ -42,12 +43,12 @@ async def start_runtime(config: ResponderConfig, tracing: TracingConfig = NO_TRA
     base = materialize(config.base)
     found = configured_adapters(config, base)
     adapters = found.adapters
-    limits = derive_limits(config, [adapter.manifest for adapter in adapters])
+    limits = derive_limits(config, [adapter.manifest.rank for adapter in adapters])
     encoder = PromptEncoder(base.folder / "tokenizer.json")
     engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, limits, tracing)
     await engine.start()
     for adapter in adapters:
-        await admit(engine, encoder, adapter, limits.max_lora_rank)
+        await admit(engine, encoder, adapter, limits)
     trim_heap()
     aliases = {one.manifest.persona: one.manifest.versioned_name for one in adapters}
     return Runtime(engine, encoder, aliases, limits, found.source)
@@ -61,4 +62,5 @@ def _scripted(config: ResponderConfig) -> Runtime:
         config.hardware.max_num_seqs,
         config.scripted.token_s_per_running,
     )
-    return Runtime(engine, ScriptedEncoder(), aliases, derive_limits(config, []))
+    limits = derive_limits(config, [SCRIPTED_RANK] * len(aliases))
+    return Runtime(engine, ScriptedEncoder(), aliases, limits)

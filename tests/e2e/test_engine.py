@@ -295,7 +295,7 @@ async def test_an_adapter_without_effect_is_rejected(runtime: Runtime, tmp_path:
     adapter = load_scaled_joy(tmp_path / "joy", factor=0.0)
     name = adapter.manifest.versioned_name
     with pytest.raises(ArtifactError, match=name):
-        await admit(runtime.engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
+        await admit(runtime.engine, runtime.encoder, adapter, runtime.limits)
     assert name not in runtime.engine.stats().adapters
 
 
@@ -308,7 +308,7 @@ async def test_an_adapter_with_nan_is_rejected_and_changes_no_other_output(
     adapter = load_scaled_joy(tmp_path / "joy", factor=nan)
     running = [asyncio.create_task(generate_greedy(runtime, *one)) for one in requests]
     with pytest.raises(ArtifactError, match="NaN"):
-        await admit(engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
+        await admit(engine, runtime.encoder, adapter, runtime.limits)
     assert adapter.manifest.versioned_name not in engine.stats().adapters
     during = await asyncio.gather(*running)
     await engine._engine.reset_prefix_cache()
@@ -385,7 +385,7 @@ async def test_blends_answer_in_one_batch_and_leave_the_versions_resident(
 async def test_two_versions_of_a_persona_can_be_resident(runtime: Runtime, tmp_path: Path) -> None:
     engine = runtime.engine
     adapter = load_scaled_joy(tmp_path / "joy", factor=0.5)
-    await admit(engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
+    await admit(engine, runtime.encoder, adapter, runtime.limits)
     versions = {adapter.manifest.versioned_name, runtime.aliases[Emotion.JOY]}
     assert versions <= set(engine.stats().adapters)
     await engine.unload(adapter.manifest.versioned_name)
@@ -400,7 +400,7 @@ async def test_a_new_version_does_not_use_cached_prefixes_of_the_old_one(
     prompt = runtime.encoder.prompt("Joy", [Turn("user", " ".join(MESSAGES * 24))])
     write_fear_as_joy(tmp_path / "joy")
     adapter = load_joy(tmp_path / "joy")
-    await admit(runtime.engine, runtime.encoder, adapter, runtime.limits.max_lora_rank)
+    await admit(runtime.engine, runtime.encoder, adapter, runtime.limits)
     new = adapter.manifest.versioned_name
     try:
         assert await cached_tokens(runtime, prompt, old) == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serve.adapters.controller import AdapterController, configured_releases
+from serve.capacity import derive_limits
 from serve.config import ResponderConfig
 from serve.engine.scripted import ScriptedEngine
 from serve.responder.adapter_sync import AdapterSync, Sync
@@ -51,10 +52,14 @@ class Fleet:
         """Replace the controller by a new one."""
         self.controller = AdapterController(SCRIPTED.model_copy(update={"releases": self.state}))
 
-    async def add_replica(self, engine: ScriptedEngine | None = None) -> AdapterSync:
+    async def add_replica(
+        self, engine: ScriptedEngine | None = None, without_adapters: bool = False
+    ) -> AdapterSync:
         """Start a replica, which loads what is missing and reports."""
         engine = engine or ScriptedEngine(tuple(INITIAL.aliases.values()))
         runtime = await scripted_runtime(engine)
+        if without_adapters:
+            runtime = replace(runtime, limits=derive_limits(SCRIPTED, []))
         replica = AdapterSync(runtime, f"replica-{len(self.replicas)}", self.sync)
         await replica.start()
         self.replicas.append(replica)

@@ -63,7 +63,7 @@ def command_line(config: ResponderConfig, port: int, template: Path) -> list[str
     """
     base = materialize(config.base)
     adapters = find_adapters(config.adapters, base) if config.adapters else []
-    limits = derive_limits(config, [adapter.manifest for adapter in adapters])
+    limits = derive_limits(config, [adapter.manifest.rank for adapter in adapters])
     template.write_text(PASS_THROUGH, "utf-8")
     options = ["--host", "127.0.0.1", "--port", str(port), "--chat-template", str(template)]
     for name, value in engine_arguments(base.folder, config.hardware, limits).items():

@@ -39,7 +39,7 @@ async def running_engine(config: ResponderConfig, adapters: int) -> AsyncIterato
         for number, adapter in enumerate(itertools.islice(itertools.cycle(shipped), adapters))
     ]
     encoder = PromptEncoder(base.folder / "tokenizer.json")
-    limits = derive_limits(config, [copy.manifest for copy in copies])
+    limits = derive_limits(config, [copy.manifest.rank for copy in copies])
     engine = VllmEngine(base.folder, encoder.tokenizer, config.hardware, limits)
     await engine.start()
     try:

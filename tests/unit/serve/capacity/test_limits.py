@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.emotions import LABELS, Emotion
+from models.emotions import LABELS
 from serve.capacity import (
     EngineLimits,
     GateLimits,
@@ -24,7 +24,6 @@ from serve.config import (
     ResponderConfig,
     ServeConfig,
 )
-from support.adapters import adapter
 
 NO_BLENDS = ResponderConfig(blends=BlendConfig(resident=0))
 
@@ -35,14 +34,13 @@ def test_engine_without_adapters_has_no_slots() -> None:
 
 @pytest.mark.parametrize("count", range(1, len(LABELS) + 1))
 def test_engine_has_slots_for_two_spare_versions_and_an_empty_one(count: int) -> None:
-    manifests = [adapter(persona).manifest for persona in LABELS[:count]]
-    assert derive_limits(NO_BLENDS, manifests).max_loras == count + 3
+    assert derive_limits(NO_BLENDS, [8] * count).max_loras == count + 3
     assert adapter_slots(count) == count + 2
 
 
 def test_blends_have_slots_of_their_own_and_the_rank_of_all_their_personas() -> None:
     config = ResponderConfig(blends=BlendConfig(resident=5, personas=3))
-    limits = derive_limits(config, [adapter(Emotion.JOY, 8).manifest])
+    limits = derive_limits(config, [8])
     assert (limits.max_loras, limits.max_blends, limits.max_lora_rank) == (1 + 3 + 5, 5, 32)
 
 
@@ -51,9 +49,8 @@ def test_blends_have_slots_of_their_own_and_the_rank_of_all_their_personas() -> 
     [(1, 8), (8, 8), (9, 16), (16, 16), (65, 128), (257, 320), (321, 512), (512, 512)],
 )
 def test_rank_is_rounded_up_to_one_that_the_engine_knows(rank: int, allowed: int) -> None:
-    manifests = [adapter(Emotion.JOY, 1).manifest, adapter(Emotion.FEAR, rank).manifest]
-    assert derive_limits(NO_BLENDS, manifests).max_lora_rank == allowed
-    blended = derive_limits(ResponderConfig(), manifests).max_lora_rank
+    assert derive_limits(NO_BLENDS, [1, rank]).max_lora_rank == allowed
+    blended = derive_limits(ResponderConfig(), [1, rank]).max_lora_rank
     assert blended >= min(2 * rank, 512)
 
 

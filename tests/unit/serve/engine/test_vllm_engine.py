@@ -15,6 +15,7 @@ from vllm.v1.engine import async_llm
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.parallel_sampling import ParentRequest
 
+from models.errors import ArtifactError
 from serve.capacity import EngineLimits
 from serve.config import HardwareProfile
 from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
@@ -22,6 +23,7 @@ from serve.engine.vllm_args import sampling_params
 from serve.engine.vllm_cpu.worker import WORKER_EXTENSION
 from serve.engine.vllm_engine import VllmEngine
 from serve.errors import ConfigError, EngineDead, EngineError, InvalidRequest
+from support.adapters import adapter
 
 LIMITS = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512)
 STATES = {"lora": "active", "lm_head": "the processor has no int8 dot product"}
@@ -35,6 +37,8 @@ class FakeLLM:
         self.outputs = outputs
         self.output_processor = SimpleNamespace(tokenizer=None)
         self.called: list[str] = []
+        self.lora_error: Exception | None = None
+        self.removed: list[int] = []
         self.stopped = False
 
     async def generate(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
@@ -50,6 +54,17 @@ class FakeLLM:
     async def collective_rpc(self, method: str) -> list[dict[str, str]]:
         self.called.append(method)
         return [STATES]
+
+    async def add_lora(self, request: Any) -> bool:
+        if self.lora_error:
+            raise self.lora_error
+        return True
+
+    async def remove_lora(self, lora_id: int) -> bool:
+        self.removed.append(lora_id)
+        if self.lora_error:
+            raise self.lora_error
+        return True
 
     def shutdown(self) -> None:
         self.stopped = True
@@ -172,6 +187,30 @@ async def test_an_adapter_that_is_not_resident_is_an_error(started: Callable[...
     engine, _, _ = await started()
     with pytest.raises(EngineError, match="joy@1"):
         await engine.generate("one", [1], "joy@1", Sampling()).__anext__()
+
+
+async def test_an_adapter_that_vllm_rejects_is_the_error_whatever_its_cleanup_does(
+    started: Callable[..., Any],
+) -> None:
+    engine, fake, _ = await started()
+    fake.lora_error = Exception("LoRA is not enabled")
+    with pytest.raises(ArtifactError, match="LoRA is not enabled"):
+        await engine.load(adapter())
+    assert (fake.removed, engine.stats().adapters) == ([1], ())
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"), [(Exception("busy"), EngineError), (EngineDeadError(), EngineDead)]
+)
+async def test_errors_of_unloading_become_our_own(
+    raised: Exception, expected: type[Exception], started: Callable[..., Any]
+) -> None:
+    engine, fake, _ = await started()
+    await engine.load(adapter())
+    fake.lora_error = raised
+    with pytest.raises(expected):
+        await engine.unload(adapter().manifest.versioned_name)
+    assert engine.stats().adapters == ()
 
 
 async def test_stop_shuts_vllm_down(started: Callable[..., Any]) -> None:

@@ -14,7 +14,7 @@ from serve.adapters import replica_reports
 from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.adapters.replica_reports import REPLICA_TIMEOUT_S
 from serve.engine.scripted import ScriptedEngine
-from serve.errors import EngineDead
+from serve.errors import AdapterRejected, EngineDead
 from serve.responder import adapter_sync
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.runtime import Runtime
@@ -200,3 +200,15 @@ async def test_an_error_that_is_not_the_controllers_is_not_called_so(
     await until(lambda: "cannot apply the adapter controller's state" in caplog.text)
     running.cancel()
     assert "no reply" not in caplog.text
+
+
+async def test_publishing_to_a_server_without_adapters_says_so(
+    clock: ReportedTime, tmp_path: Path
+) -> None:
+    write_adapter(tmp_path / "new", Emotion.JOY)
+    fleet = Fleet()
+    await fleet.add_replica(without_adapters=True)
+    running = asyncio.create_task(fleet.replicas[0].run())
+    with pytest.raises(AdapterRejected, match="this server was started without adapters"):
+        await fleet.publish(tmp_path / "new")
+    running.cancel()
