@@ -14,10 +14,10 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --ed
     && /opt/venv/bin/python -m compileall -q models serve
 
 FROM ${PYTHON}
-# KubeRay's probes call wget. Debian keeps only the newest version of a package, so none is pinned.
+# KubeRay's probes call wget, and vLLM's CPU operators load libnuma. Debian keeps only the newest version of a package, so none is pinned.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends wget \
+    && apt-get install --yes --no-install-recommends libnuma1 wget \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --create-home fye \
     && install -d -o fye -g fye /cache /run/fye-haproxy

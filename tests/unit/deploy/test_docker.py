@@ -1,8 +1,11 @@
 """Dockerfiles are clean, pin what they install, and run without root."""
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,20 @@ ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "deploy" / "docker"
 FILES = sorted(DOCKER.glob("*.Dockerfile"))
 CONFIGS = sorted(DOCKER.glob("*.yaml"))
+# Libraries of python:3.11-slim-bookworm, whose Python and package manager need them.
+IN_SLIM = {
+    "libc.so.6",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libstdc++.so.6",
+    "libz.so.1",
+    "linux-vdso.so.1",
+}
+PACKAGES = {"libnuma.so.1": "libnuma1"}  # Debian's packages of the others
+WHEELS = ("libc10", "libgomp", "libshm", "libtorch")  # files of torch
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
@@ -36,6 +53,58 @@ def test_an_image_is_built_in_two_stages_from_hashes_and_runs_without_root(file:
     assert "pip install" not in final
     assert "USER 10001:10001" in final
     assert build.count("pip install") == build.count("--no-deps")
+
+
+def linked_libraries(package: str) -> set[str]:
+    """Return the shared libraries that the wheel of a package links and does not bring along."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
+    files = [*folder.glob("*.so"), *(folder / "lib").glob("*.so")]
+    done = subprocess.run(["ldd", *files], capture_output=True, text=True, check=False)
+    found = set(re.findall(r"^\t(\S+) ", done.stdout, re.MULTILINE))
+    return {name for name in found if not name.startswith(("/", *WHEELS))}
+
+
+@pytest.mark.skipif(not version("torch").endswith("+cpu"), reason="not the wheels of the image")
+@pytest.mark.parametrize("package", ["vllm", "torch"])
+def test_the_image_without_gpu_has_the_libraries_that_its_wheels_link(package: str) -> None:
+    libraries = linked_libraries(package)
+    assert "libc.so.6" in libraries
+    _, final = re.split(
+        r"^FROM .*$", (DOCKER / "serve-cpu.Dockerfile").read_text("utf-8"), flags=re.MULTILINE
+    )[1:]
+    for library in libraries - IN_SLIM:
+        assert f" {PACKAGES[library]} " in final
+
+
+@pytest.mark.parametrize(
+    ("builder", "calls"),
+    [
+        ("docker", ["docker buildx build .*--push"]),
+        ("podman", ["podman build ", "podman push registry/x:1"]),
+        ("buildah", ["buildah build ", "buildah push registry/x:1"]),
+    ],
+)
+@pytest.mark.parametrize("push", ["0", "1"])
+def test_an_image_is_pushed_on_request(
+    tmp_path: Path, builder: str, calls: list[str], push: str
+) -> None:
+    log = tmp_path / "log"
+    program = tmp_path / builder
+    program.write_text(f'#!/bin/sh\necho "{builder} $*" >> {log}\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    variables = os.environ | {"PATH": path, "BUILDER": builder, "PUSH": push}
+    subprocess.run([DOCKER / "build", "serve-cpu", "registry/x:1"], env=variables, check=True)
+    lines = log.read_text("utf-8").splitlines()
+    if push == "1":
+        assert len(lines) == len(calls)
+        assert all(re.match(call, line) for call, line in zip(calls, lines, strict=True))
+    else:
+        assert len(lines) == 1
+        assert "push" not in lines[0]
 
 
 def test_the_image_without_gpu_has_no_compiler() -> None:
