@@ -252,6 +252,15 @@ class KeysConfig(_Frozen):
         default=None, description="hash of the key for administration where there are no other keys"
     )
 
+    @model_validator(mode="after")
+    def _check_one_source(self) -> Self:
+        if self.file is not None and self.variable is not None:
+            raise ValueError(
+                "file and variable are both set, and only one can be the source of the keys: "
+                "remove one of them"
+            )
+        return self
+
 
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 

@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import time
 import tomllib
@@ -24,6 +25,7 @@ from serve.pipeline.quota import KeyLimits
 
 PREFIX = "fye-"
 RELOAD_INTERVAL_S = 2
+TOML_PLACE = re.compile(r"at (line \d+, column \d+|end of document)")
 log = logging.getLogger(__name__)
 FileState = tuple[int, int, int]  # time of the last change of its status in ns, size, inode
 
@@ -137,9 +139,24 @@ def _read(source: Path | str) -> tuple[Key, ...]:
     try:
         text = source.read_text("utf-8") if isinstance(source, Path) else os.environ[source]
         return _File.model_validate(tomllib.loads(text)).keys
-    except (OSError, KeyError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        raise ConfigError(f"invalid API keys in {source}: {_first_problem(error)}") from None
+    except tomllib.TOMLDecodeError as error:
+        where = TOML_PLACE.search(str(error))
+        place = where[0] if where else "an unknown place"
+        raise ConfigError(f"invalid API keys in {source}: not TOML {place}") from None
+    except (OSError, KeyError, ValueError) as error:
         kind = type(error).__name__
         raise ConfigError(f"cannot read API keys from {source} ({kind})") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return which entry and field is invalid and why, without a name or value of the file."""
+    found = error.errors()[0]
+    location = found["loc"]
+    entry = [f"entry {part + 1}" for part in location[1:2] if isinstance(part, int)]
+    field = [f"field {part}" for part in location[2:3] if part in Key.model_fields]
+    return f"{', '.join(entry + field) or 'the file'}: {found['msg']}"
 
 
 def open_keys(config: KeysConfig, host: str) -> KeyRing | None:

@@ -10,25 +10,31 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from models.weights.cache import cache_folder
+from serve.api.auth import Key, Scope, new_secret, sha256_of
 from serve.config import ServeConfig
 from serve.errors import ConfigError
 
 Name = Annotated[str, typer.Argument(help="name of the key's owner")]
-Scopes = Annotated[list[str], typer.Option(help="respond, detect or admin; can be repeated")]
+Scopes = Annotated[list[Scope], typer.Option(help="can be repeated")]
+DEFAULT_SCOPES = [Scope.RESPOND, Scope.DETECT]
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def new_key(name: Name, scope: Scopes = ["respond", "detect"]) -> None:  # noqa: B006
+def new_key(name: Name, scope: Scopes = DEFAULT_SCOPES) -> None:
     """Print a new API key, and the lines for the key file."""
-    from serve.api.auth import new_secret, sha256_of
-
     secret = new_secret()
+    try:
+        key = Key(name=name, sha256=sha256_of(secret), scopes=frozenset(scope))
+    except ValidationError as error:
+        raise typer.BadParameter(
+            "expected at most 64 letters, digits, dots, underscores and hyphens", param_hint="name"
+        ) from error
     typer.echo(f"# the key; it cannot be shown again: {secret}", err=True)
-    digest = sha256_of(secret)
-    scopes = json.dumps(scope)
-    typer.echo(f'[[keys]]\nname = "{name}"\nsha256 = "{digest}"\nscopes = {scopes}')
+    scopes = json.dumps(list(dict.fromkeys(scope)))
+    typer.echo(f'[[keys]]\nname = "{key.name}"\nsha256 = "{key.sha256}"\nscopes = {scopes}')
 
 
 def admin_key_file() -> Path:
@@ -44,8 +50,6 @@ def with_admin_key(config: ServeConfig) -> ServeConfig:
     Raises:
         ConfigError: the file cannot be written, or other users can read it.
     """
-    from serve.api.auth import sha256_of
-
     keys = config.api_keys
     if keys.file or keys.variable or keys.admin_sha256:
         return config
@@ -72,8 +76,6 @@ def read_admin_key() -> str | None:
 
 
 def _write_admin_key() -> str:
-    from serve.api.auth import new_secret
-
     file = admin_key_file()
     secret = new_secret()
     try:

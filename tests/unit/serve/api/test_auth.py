@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from serve.__main__ import app
@@ -119,6 +120,34 @@ def test_rejects_every_key_while_the_file_has_none(
     assert ring.find(SECRET, Scope.RESPOND).name == "app"
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (entry(OTHER, "Alice B"), "entry 2, field name:"),
+        (entry(OTHER, scopes='"reply"'), "entry 2, field scopes:"),
+        (entry(OTHER, more="limit = 3"), "entry 2: Extra"),
+        (entry(OTHER).replace(sha256_of(OTHER), "A" + sha256_of(OTHER)[1:]), "entry 2, field sha"),
+        ("[[keys]]\nname = Alice", "line "),
+    ],
+)
+def test_a_bad_entry_is_named_in_the_log_without_its_values(
+    file: Path,
+    text: str,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(auth, "RELOAD_INTERVAL_S", 0)
+    ring = KeyRing(file)
+    write(file, entry(SECRET) + text)
+    with pytest.raises(Unauthenticated):
+        ring.find(SECRET, Scope.RESPOND)
+    [error] = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert place in error
+    for value in ("Alice", "reply", "limit", sha256_of(OTHER)[1:]):
+        assert value not in error
+
+
 def test_a_replaced_file_is_seen_whatever_its_modification_time(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +192,11 @@ def test_reads_keys_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     ring = open_keys(KeysConfig(variable="SOME_KEYS"), EVERYWHERE)
     assert ring is not None
     assert ring.find(SECRET, Scope.RESPOND).name == "app"
+
+
+def test_refuses_two_sources_of_keys(file: Path) -> None:
+    with pytest.raises(ValidationError, match="remove one of them"):
+        KeysConfig(file=file, variable="SOME_KEYS")
 
 
 def test_rejects_an_unset_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,22 @@ from serve.errors import ConfigError
 
 
 def test_prints_the_key_once_and_its_hash_for_the_key_file() -> None:
-    done = CliRunner().invoke(app, ["new-key", "mobile app", "--scope", "detect"])
+    done = CliRunner().invoke(app, ["new-key", "mobile-app", "--scope", "detect"])
     assert done.exit_code == 0
     secret = done.stderr.split()[-1]
     [key] = tomllib.loads(done.stdout)["keys"]
-    assert key == {"name": "mobile app", "sha256": sha256_of(secret), "scopes": ["detect"]}
+    assert key == {"name": "mobile-app", "sha256": sha256_of(secret), "scopes": ["detect"]}
     assert secret not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [(["Alice B"], "letters, digits"), (["alice", "--scope", "reply"], "admin"), (['a"b'], "name")],
+)
+def test_refuses_a_key_that_the_server_would_reject(arguments: list[str], phrase: str) -> None:
+    done = CliRunner().invoke(app, ["new-key", *arguments])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert phrase in done.stderr
 
 
 @pytest.fixture
