@@ -21,7 +21,7 @@ from serve.api.problem_details import headers_of, problem_of, respond_with
 from serve.api.requests import CALLS, REQUEST_ID, UNIQUE_ID, call_of, request_id_of
 from serve.api.wire.content_encoding import decoded
 from serve.config import HttpConfig
-from serve.errors import TOO_MANY, BodyTooLarge, Overloaded, RequestError, SlowBody
+from serve.errors import TOO_MANY, BodyTooLarge, Overloaded, RequestError, RetryLater, SlowBody
 from serve.pipeline.attempts import Attempts
 from serve.pipeline.request_metrics import RequestLog
 
@@ -99,8 +99,8 @@ class RequestMiddleware:
         """Return the body without its content encoding. Raises RequestError or ClientDisconnect."""
         limit = self._config.max_body_bytes
         declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > limit:
-            raise BodyTooLarge(f"the body has {declared} bytes; at most {limit} are allowed")
+        if declared.isdecimal() and _is_more(declared, limit):
+            raise BodyTooLarge(f"the body has more than the {limit} bytes that are allowed")
         timeout_s = self._config.body_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
@@ -194,9 +194,17 @@ async def _send_problem(
     await response(scope, receive, send)
 
 
+def _is_more(declared: str, limit: int) -> bool:
+    """Compare a number of any length, which Python may refuse to convert."""
+    digits = declared.lstrip("0")
+    return len(digits) > len(str(limit)) or int(digits or "0") > limit
+
+
 def _outcome(status: int | None) -> str:
     if status is None:
         return "client_disconnected"
     if status < CLIENT_ERROR:
         return "ok"
+    if status == RetryLater.status:
+        return "rejected"
     return "invalid" if status < SERVER_ERROR else "failed"

@@ -77,10 +77,18 @@ class BrowserRules:
             )
 
     def _check_origin(self, origin: str, host: str, admin: bool) -> None:
-        same = urlsplit(origin).netloc.lower() == host.lower()
+        same = _authority_of(origin) == host.lower()
         for_all = EVERY_ORIGIN in self._origins and not admin
         if not (same or for_all or origin in self._origins):
             raise Forbidden("pages of this origin may not call; add it to http.cors_origins")
+
+
+def _authority_of(origin: str) -> str | None:
+    """Return host and port of an origin, None if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

@@ -57,6 +57,52 @@ async def test_requests_that_do_not_reach_the_pipeline_are_logged_once_without_t
     assert "secret" not in json.dumps(line)
 
 
+@CALLS
+async def test_requests_without_room_for_their_bodies_are_counted_as_rejected(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = http_client(FakeResponder(), HttpConfig(max_bytes_in_flight=1024))
+    reply = await client.post(path, content=b" " * 1025, headers=JSON)
+    assert reply.status_code == 429
+    [line] = lines(capsys)
+    assert (line["outcome"], line["status"]) == ("rejected", 429)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://["}, 403),
+        ({"content-length": "9" * 5000}, 413),
+        ({"content-length": "0" * 5000 + "9" * 4}, 413),
+        ({"x-request-timeout-ms": "9" * 5000}, 422),
+        ({"x-request-timeout-ms": "1e3"}, 422),
+        ({"x-region": "["}, 422),
+        ({"content-encoding": "gzip, ["}, 415),
+        ({"content-type": "["}, 415),
+    ],
+)
+async def test_headers_that_cannot_be_read_are_the_clients_error(
+    headers: dict[str, str], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = Connection(BODY)
+    scope = http_scope(RESPOND)
+    others = [pair for pair in scope["headers"] if pair[0].decode() not in headers]
+    given = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope["headers"] = others + given
+    await http_app(FakeResponder(), CONFIG)(scope, connection.receive, connection.send)
+    assert connection.sent[0]["status"] == status
+    [line] = lines(capsys)
+    assert line["outcome"] == "invalid"
+
+
+@pytest.mark.parametrize("value", ["[", "00-" + "z" * 5000, "\xff", ",=,=" * 500])
+async def test_traces_that_cannot_be_read_change_nothing(value: str) -> None:
+    scope = http_scope(RESPOND, traceparent=value, tracestate=value, accept=value)
+    connection = Connection(BODY)
+    await http_app(FakeResponder(), CONFIG)(scope, connection.receive, connection.send)
+    assert connection.sent[0]["status"] == 200
+
+
 async def test_a_client_that_leaves_while_sending_gets_no_response(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
