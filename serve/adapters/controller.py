@@ -32,7 +32,7 @@ from serve.adapters.replica_reports import ReplicaReports
 from serve.adapters.trial import Trial
 from serve.capacity import adapter_slots
 from serve.config import ResponderConfig
-from serve.errors import AdapterRejected
+from serve.errors import AdapterRejected, ServingError
 
 log = logging.getLogger(__name__)
 # After a start, wait this long for replicas to report the previous controller's state.
@@ -114,6 +114,7 @@ class AdapterController:
         Raises:
             AdapterRejected: the adapter is invalid, a replica rejected it, or no slot is free.
             NotReady: not every replica loaded it in time; the change was undone.
+            ServingError: the state cannot be written; the change was undone.
         """
         async with self._changing():
             source = self._allowed(Path(folder))
@@ -135,6 +136,7 @@ class AdapterController:
         Raises:
             AdapterRejected: the version is not published, or cannot be on trial.
             NotReady: not every replica switched in time; the change was undone.
+            ServingError: the state cannot be written; the change was undone.
         """
         async with self._changing():
             persona = self._releases.find(name).persona
@@ -150,6 +152,7 @@ class AdapterController:
         Raises:
             AdapterRejected: there is no previous version.
             NotReady: not every replica switched in time; the change was undone.
+            ServingError: the state cannot be written; the change was undone.
         """
         async with self._changing():
             return await self._switch(self._releases.rollback(persona), persona)
@@ -248,7 +251,15 @@ class AdapterController:
         return copy if copy.name == version.name else version
 
     async def _save(self) -> ControllerStatus:
-        self._write_state()
+        """Write the state and return it. Raises ServingError if it cannot be written."""
+        try:
+            self._write_state()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ServingError(
+                f"cannot write {self._state_file} ({reason}), so the change was undone; let this"
+                " process write responder.releases, then make the change again"
+            ) from None
         return await self.status()
 
     def _write_state(self) -> None:

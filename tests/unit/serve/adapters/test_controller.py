@@ -1,6 +1,7 @@
 """Adapter controller: changes reach every replica or are undone, and survive a restart."""
 
 import asyncio
+import pickle
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from serve.adapters.guard import Guard
 from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.adapters.tally import Tally
 from serve.config import ResponderConfig
-from serve.errors import AdapterRejected, NotReady
+from serve.errors import AdapterRejected, NotReady, ServingError
 from serve.responder import adapter_sync
 from support.adapter_fleet import CAPACITY, INITIAL, Fleet, IneffectiveEngine, running_fleet
 from support.adapters import write_adapter
@@ -289,6 +290,21 @@ async def test_state_file_survives_a_restart(new_joy: Path, tmp_path: Path) -> N
         await fleet.controller.promote(name)
     releases = (await Fleet(state).controller.status()).releases
     assert releases.aliases[Emotion.JOY] == name
+
+
+async def test_change_whose_state_cannot_be_written_is_undone_with_the_reason(
+    new_joy: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "releases.json"
+    blocked = state.with_suffix(".new")
+    blocked.mkdir()
+    async with running_fleet(1, state) as fleet:
+        with pytest.raises(ServingError, match=r"releases\.json \(Is a directory.*undone") as found:
+            await fleet.controller.publish(str(new_joy))
+        assert pickle.loads(pickle.dumps(found.value)).args == found.value.args  # noqa: S301
+        assert (await fleet.controller.status()).releases.versions == INITIAL.versions
+        blocked.rmdir()
+        assert await fleet.publish(new_joy)
 
 
 async def test_restarted_controller_recovers_from_the_replicas_reports(new_joy: Path) -> None:
