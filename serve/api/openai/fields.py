@@ -6,7 +6,15 @@ of them are misspelt names.
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from models.generation import (
@@ -53,12 +61,21 @@ def _check_tokens(given: int) -> int:
     return given
 
 
+def _check_tools(given: list[Any], info: ValidationInfo) -> list[Any]:
+    if given and info.data.get("tool_choice") != "none":
+        raise not_supported('tools are not supported unless tool_choice is "none"')
+    return given
+
+
 def _model(given: str) -> str:
     """Return the model of clients that send an empty name for the server's default."""
     return given or DEFAULT_MODEL
 
 
 Tokens = Annotated[int, Field(ge=UNLIMITED, lt=2**63), AfterValidator(_check_tokens)]
+# Fields of a body, the choice first: the check of the tools needs it.
+ToolChoice = Annotated[Any, noop_only("none", "auto", reason=NO_TOOLS)]
+Tools = Annotated[list[Any], AfterValidator(_check_tools)]
 TopLogprobs = Annotated[int, Field(ge=0, le=5)]
 
 

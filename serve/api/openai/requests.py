@@ -13,6 +13,8 @@ from serve.api.openai.fields import (
     Body,
     IgnoredFields,
     Tokens,
+    ToolChoice,
+    Tools,
     TopLogprobs,
     noop_only,
     not_supported,
@@ -51,8 +53,8 @@ class ChatRequest(AnswerFields, IgnoredFields):
     logit_bias: Annotated[dict[str, float], noop_only({}, reason="logit_bias is not supported")] = (
         Field(default={})
     )
-    tool_choice: Annotated[Any, noop_only("none", "auto", reason=NO_TOOLS)] = None
-    tools: list[Any] = Field(default=[])
+    tool_choice: ToolChoice = None
+    tools: Tools = Field(default=[])
     function_call: Annotated[Any, noop_only("none", "auto", reason=NO_TOOLS)] = None
     functions: Annotated[list[Any], noop_only([], reason=NO_TOOLS)] = Field(default=[])
     response_format: Annotated[
@@ -66,13 +68,6 @@ class ChatRequest(AnswerFields, IgnoredFields):
         if top and not info.data.get("logprobs"):
             raise not_supported("needs logprobs: true")
         return top
-
-    @field_validator("tools")
-    @classmethod
-    def _check_tools(cls, tools: list[Any], info: ValidationInfo) -> list[Any]:
-        if tools and info.data.get("tool_choice") != "none":
-            raise not_supported('tools are not supported unless tool_choice is "none"')
-        return tools
 
     def asked_tokens(self) -> int | None:
         """Return the token limit, under either of its names."""

@@ -42,7 +42,7 @@ def response_head(answer: Answer, body: ResponseRequest, status: str) -> dict[st
         "store": False,
         "temperature": sampling.temperature,
         "text": {"format": {"type": "text"}},
-        "tool_choice": "auto",
+        "tool_choice": body.tool_choice,
         "tools": [],
         "top_logprobs": sampling.logprobs or 0,
         "top_p": sampling.top_p,

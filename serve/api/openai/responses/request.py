@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, Tag
 
 from serve.api.openai.fields import (
-    NO_TOOLS,
     AnswerFields,
     Body,
     IgnoredFields,
     Tokens,
+    ToolChoice,
+    Tools,
     TopLogprobs,
     noop_only,
 )
@@ -69,8 +70,8 @@ class ResponseRequest(AnswerFields, IgnoredFields):
     stream_options: dict[str, Any] = Field(default={})
     context_management: Any = None
     max_tool_calls: int | None = None
-    tool_choice: Annotated[Any, noop_only("none", "auto", reason=NO_TOOLS)] = "auto"
-    tools: Annotated[list[Any], noop_only([], reason=NO_TOOLS)] = Field(default=[])
+    tool_choice: ToolChoice = "auto"
+    tools: Tools = Field(default=[])
     background: Annotated[bool, noop_only(False, reason="background is not supported")] = False
     previous_response_id: Annotated[Any, noop_only(reason=NOT_STORED)] = None
     conversation_: Annotated[Any, noop_only(reason=NOT_STORED)] = Field(

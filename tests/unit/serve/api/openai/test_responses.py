@@ -153,6 +153,7 @@ async def test_output_can_be_sent_back_as_input() -> None:
 ACCEPTED: list[dict[str, Any]] = [
     {"store": True, "truncation": "auto", "service_tier": "auto", "parallel_tool_calls": True},
     {"text": {"format": {"type": "text"}, "verbosity": "low"}, "reasoning": {"effort": "low"}},
+    {"tools": [{"type": "function"}], "tool_choice": "none"},
     {"tools": [], "tool_choice": "auto", "include": ["reasoning.encrypted_content"]},
     {"background": False, "metadata": {"run": "1"}, "user": "x", "max_tool_calls": 1},
     {"previous_response_id": None, "conversation": None, "prompt": None, "instructions": None},
