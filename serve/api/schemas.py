@@ -19,7 +19,7 @@ from serve.config import MAX_TEXTS
 from serve.detector.protocol import Detection
 from serve.engine.protocol import FinishReason
 from serve.pipeline.answer import Answer, EmotionScores, detected_emotion
-from serve.responder.mix import AS_TRAINED, MAX_INTENSITY
+from serve.responder.mix import AS_TRAINED, MAX_INTENSITY, MAX_SHARE
 
 MAX_TEXT_CHARACTERS = 4000
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer accepts it
@@ -53,7 +53,7 @@ def _union_tag(value: object) -> str:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(check_text)]
-Share = Annotated[float, Field(le=1000, allow_inf_nan=False)]
+Share = Annotated[float, Field(le=MAX_SHARE, allow_inf_nan=False)]
 Blend = Annotated[
     dict[str, Share],
     Field(

@@ -77,19 +77,28 @@ def _call(
     """Call the admin API. If it fails, print the reason and exit with status 1."""
     key = _key(url)
     headers = {"authorization": f"Bearer {key}"} if key else {}
-    endpoint = f"{url}/v1/admin/adapters{path}"
+    endpoint = f"{url.rstrip('/')}/v1/admin/adapters{path}"
     try:
         reply = httpx.request(method, endpoint, json=body, headers=headers, timeout=TIMEOUT_S)
-    except httpx.TransportError as error:
-        reason = type(error).__name__
-        raise typer.BadParameter(
-            f"cannot connect to {url} ({reason}); check that the server runs"
-        ) from error
-    if reply.is_error:
-        typer.secho(_reason(reply), fg="red", err=True)
-        raise typer.Exit(1)
-    found: list[dict[str, Any]] = reply.json()
-    return found
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise typer.BadParameter(_no_reply(url, error)) from error
+    found = _json(reply)
+    if reply.is_success and isinstance(found, list):
+        return found
+    typer.secho(_reason(reply, found), fg="red", err=True)
+    raise typer.Exit(1)
+
+
+def _no_reply(url: str, error: httpx.TransportError | httpx.InvalidURL) -> str:
+    """Return why there is no reply, and what to do."""
+    reason = type(error).__name__
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return f"{url} is not a URL; expected one such as {LOCAL}"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return f"cannot connect to {url} ({reason}); check that the server runs"
+    if isinstance(error, httpx.TimeoutException):
+        return f"{url} timed out after {TIMEOUT_S} s; see `list` for what has changed"
+    return f"lost the connection to {url} ({reason}); see `list` for what has changed"
 
 
 def _key(url: str) -> str | None:
@@ -97,16 +106,29 @@ def _key(url: str) -> str | None:
     from serve.api.auth import is_loopback
 
     given = os.environ.get("FYE_KEY")
-    if given or not is_loopback(httpx.URL(url).host):
-        return given
     try:
+        if given or not is_loopback(httpx.URL(url).host):
+            return given
         return read_admin_key()
     except ConfigError as error:
         raise typer.BadParameter(f"{error}, or set FYE_KEY") from error
+    except httpx.InvalidURL as error:
+        raise typer.BadParameter(_no_reply(url, error)) from error
 
 
-def _reason(reply: httpx.Response) -> str:
-    return str(reply.json().get("detail", reply.status_code))
+def _json(reply: httpx.Response) -> Any:
+    """Return the body, None if it is not JSON: a proxy may answer in place of the server."""
+    try:
+        return reply.json()
+    except ValueError:
+        return None
+
+
+def _reason(reply: httpx.Response, found: Any) -> str:
+    if isinstance(found, dict) and "detail" in found:
+        return str(found["detail"])
+    status = f"{reply.status_code} {reply.reason_phrase}".strip()
+    return f"unexpected reply from {reply.url.host} ({status}); check the URL and the server"
 
 
 def _print_versions(versions: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 STEP = 0.05
 AS_TRAINED = 1.0
 MAX_INTENSITY = 1.5
+MAX_SHARE = 1000.0  # in a request, in any unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from serve.cli.address import url_of
 AUTO = "auto"
 KEY_VARIABLE = "FYE_KEY"
 TIMEOUT_S = 120
+EVENT_STREAM = "text/event-stream"
 NO_MIX: Mapping[str, object] = MappingProxyType({})
 
 
@@ -35,8 +36,13 @@ def stream_events(
     """
     body = {"text": text, "emotion": emotion, "stream": True, **mix}
     with connect_sse(client, "POST", "/v1/respond", json=body) as source:
-        if source.response.is_error:
+        if not source.response.is_success:
             yield ServerSentEvent(event="error", data=_problem(source.response))
+            return
+        kind = source.response.headers.get("content-type", "no content type")
+        if not kind.startswith(EVENT_STREAM):
+            detail = f"the server replied with {kind} in place of a stream; check the address"
+            yield ServerSentEvent(event="error", data=json.dumps({"detail": detail}))
             return
         yield from source.iter_sse()
 

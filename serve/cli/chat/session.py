@@ -11,8 +11,9 @@ from rich.text import Text
 
 from models.emotions import LABELS
 from serve.cli.address import authority
-from serve.cli.chat.client import open_client, stream_events
+from serve.cli.chat.client import TIMEOUT_S, open_client, stream_events
 from serve.cli.chat.display import ReplyView, Said
+from serve.responder.mix import MAX_INTENSITY, MAX_SHARE
 
 HELP = """\
 /all TEXT   the answers of all six personas; without TEXT, to the last message again
@@ -34,11 +35,15 @@ def chat(host: str, port: int) -> int:
                 session.take(line)
         except (EOFError, KeyboardInterrupt):
             pass
-        except httpx.ConnectError:
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             console.print(
                 f"Cannot connect to {authority(host, port)}. Start the server first: make serve",
                 style="red",
             )
+            return 1
+        except httpx.TimeoutException:
+            address = authority(host, port)
+            console.print(f"\n{address} timed out after {TIMEOUT_S} s", style="red")
             return 1
         except httpx.TransportError as error:
             reason = type(error).__name__
@@ -81,9 +86,11 @@ class Session:
     def _set_mix(self, name: str, words: list[str]) -> None:
         """Set a field of the mix, or remove it. The server says what is wrong with it."""
         try:
-            value = blend_of(words) if name == "blend" else float(*words)
+            value = blend_of(words) if name == "blend" else intensity_of(*words)
         except (TypeError, ValueError):
-            console.print(f"/{name} is not understood; /help shows an example", markup=False)
+            limit = MAX_SHARE if name == "blend" else MAX_INTENSITY
+            problem = f"is not understood; numbers are from 0 to {limit:g}; /help shows an example"
+            console.print(f"/{name} {problem}", markup=False)
             return
         self.mix.pop(name, None)
         if words:
@@ -121,4 +128,18 @@ class Session:
 
 def blend_of(words: list[str]) -> dict[str, float]:
     """Return the shares of words such as `joy 0.7 surprise 0.3`. Raises ValueError."""
-    return {persona: float(share) for persona, share in zip(words[::2], words[1::2], strict=True)}
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return {persona: _number(share, MAX_SHARE) for persona, share in pairs}
+
+
+def intensity_of(word: str = "1") -> float:
+    """Return the intensity that a word states. Raises ValueError."""
+    return _number(word, MAX_INTENSITY)
+
+
+def _number(word: str, limit: float) -> float:
+    """Return a number from 0 to `limit`. Raises ValueError for any other, as for `nan`."""
+    number = float(word)
+    if not 0 <= number <= limit:
+        raise ValueError(f"expected a number from 0 to {limit:g}")
+    return number

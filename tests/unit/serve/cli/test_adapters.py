@@ -156,11 +156,51 @@ def test_prints_the_servers_reason(serve_with: Callable[[Handler], None]) -> Non
     assert "joy@2 is not published" in done.stderr
 
 
-def test_names_the_server_that_cannot_be_reached(serve_with: Callable[[Handler], None]) -> None:
+@pytest.mark.parametrize("status", [200, 302, 401, 502])
+def test_a_proxys_page_is_named_by_its_status(
+    serve_with: Callable[[Handler], None], status: int
+) -> None:
+    serve_with(lambda request: httpx.Response(status, html="<html>sign in</html>"))
+    done = CliRunner().invoke(adapters.app, ["list", "--url", "http://far:1"])
+    assert done.exit_code == 1
+    assert f"unexpected reply from far ({status}" in done.stderr
+
+
+def test_a_slash_at_the_end_of_the_url_is_dropped(serve_with: Callable[[Handler], None]) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("refused")
+        assert request.url.path == "/base/v1/admin/adapters"
+        return httpx.Response(200, json=[])
 
     serve_with(handle)
-    done = CliRunner().invoke(adapters.app, ["list", "--url", "http://nowhere:1"])
-    assert done.exit_code != 0
-    assert "cannot connect to" in done.stderr
+    done = CliRunner().invoke(adapters.app, ["list", "--url", "http://far:1/base/"])
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "phrase"),
+    [
+        (httpx.ConnectError("refused"), "cannot connect to"),
+        (httpx.ConnectTimeout("slow"), "cannot connect to"),
+        (httpx.ReadTimeout("slow"), "timed out after 120 s"),
+        (httpx.ReadError("cut"), "lost the connection to"),
+    ],
+)
+def test_tells_why_there_is_no_reply(
+    serve_with: Callable[[Handler], None], error: httpx.TransportError, phrase: str
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    serve_with(handle)
+    done = CliRunner().invoke(
+        adapters.app, ["list", "--url", "http://nowhere:1"], env={"COLUMNS": "200"}
+    )
+    assert done.exit_code == 2
+    assert phrase in done.stderr
+
+
+@pytest.mark.parametrize("url", ["http://far:port", "nowhere:1", ""])
+def test_refuses_what_is_not_a_url(url: str) -> None:
+    done = CliRunner().invoke(adapters.app, ["list", "--url", url], env={"COLUMNS": "200"})
+    assert done.exit_code == 2
+    assert "is not a URL" in done.stderr

@@ -54,6 +54,14 @@ def test_any_other_reply_is_an_event_with_its_status() -> None:
     assert "404" in json.loads(event.data)["detail"]
 
 
+@pytest.mark.parametrize("status", [200, 302, 502])
+def test_a_proxys_page_is_an_event(status: int) -> None:
+    proxy = client(lambda request: httpx.Response(status, html="<html>sign in</html>"))
+    [event] = stream_events(proxy, "hello")
+    assert event.event == "error"
+    assert "the server replied" in json.loads(event.data)["detail"]
+
+
 @pytest.mark.parametrize("key", [None, "fye-secret"])
 def test_sends_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)

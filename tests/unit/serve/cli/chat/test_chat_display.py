@@ -1,4 +1,4 @@
-"""What the chat prints of a reply: bars, name, wrapped text, cost, errors."""
+"""Output of the chat for a reply: bars, name, wrapped text, cost, errors."""
 
 import io
 import json

@@ -94,7 +94,9 @@ def test_other_commands_send_nothing(
     ("error", "phrase"),
     [
         (httpx.ConnectError("refused"), "Cannot connect to here:81"),
+        (httpx.ConnectTimeout("slow"), "Cannot connect to here:81"),
         (httpx.RemoteProtocolError("cut"), "Lost the connection to here:81"),
+        (httpx.ReadTimeout("slow"), "here:81 timed out after 120 s"),
     ],
 )
 def test_lost_server_ends_the_chat_with_status_1(
@@ -144,7 +146,21 @@ def test_each_of_the_six_answers_alone_at_the_intensity(
 
 
 @pytest.mark.parametrize(
-    "line", ["/blend joy", "/blend joy much", "/intensity high", "/intensity 1 2"]
+    "line",
+    [
+        "/blend joy",
+        "/blend joy much",
+        "/blend joy nan",
+        "/blend joy inf",
+        "/blend joy -1",
+        "/blend joy 1001",
+        "/intensity high",
+        "/intensity 1 2",
+        "/intensity nan",
+        "/intensity inf",
+        "/intensity -0.1",
+        "/intensity 1.6",
+    ],
 )
 def test_a_mix_that_is_not_understood_changes_nothing(
     console: Console, chatting: Session, line: str
