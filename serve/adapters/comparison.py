@@ -71,7 +71,7 @@ class Comparison(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """How much worse the new version is in one measure.
+    """Difference of the new version from the old one in one measure.
 
     Attributes:
         old: answers of the version in use that it is computed from.

@@ -51,7 +51,7 @@ class Guard:
 
     @property
     def has_unaudited(self) -> bool:
-        """Whether a withdrawal has no line in the audit log yet."""
+        """True while a withdrawal has no line in the audit log."""
         return bool(self._unaudited)
 
     def audit(self) -> None:

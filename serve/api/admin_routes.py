@@ -18,7 +18,7 @@ from serve.telemetry.json_log import json_log
 
 
 class Administrator:
-    """Who administrates, and the audit log of what they change."""
+    """Client that administrates, and the audit log of its changes."""
 
     def __init__(self, key: str, x_request_id: str) -> None:
         """Act for the key of that name."""

@@ -1,1 +1,1 @@
-"""How Ray runs here and in a cluster: its variables, its private parts, and its sockets' folder."""
+"""Ray on one machine and in a cluster: variables, private parts, and the folder of sockets."""

@@ -1,1 +1,1 @@
-"""What operators see of a running graph: metrics, traces, and the log of requests."""
+"""Telemetry of a running graph: metrics, traces, and the log of requests."""

@@ -74,7 +74,7 @@ async def answers(client: httpx.AsyncClient, graph: Graph, version: str) -> None
 
 
 async def rolled_back_amid_an_answer(client: httpx.AsyncClient, version: str) -> None:
-    """What has begun is written to its end."""
+    """An answer that has begun is written to its end."""
     async with client.stream(
         "POST", "/v1/respond", json=CALM | {"stream": True, "max_tokens": 12}
     ) as reply:

@@ -200,7 +200,7 @@ class Connection:
 
     @property
     def ended(self) -> bool:
-        """Whether the client has read the end of the response."""
+        """True if the client has read the end of the response."""
         last = self.sent[-1] if self.sent else {"type": ""}
         return last["type"] == "http.response.body" and not last.get("more_body", False)
 

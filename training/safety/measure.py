@@ -29,17 +29,17 @@ class Result:
 
     @property
     def flagged(self) -> bool:
-        """Whether anything was found."""
+        """True if anything was found."""
         return self.found is not None
 
     @property
     def crisis(self) -> bool:
-        """Whether a crisis was found."""
+        """True if a crisis was found."""
         return self.found is not None and self.found.level is Level.CRISIS
 
     @property
     def hit(self) -> bool:
-        """Whether the level of a row with a signal, or a more serious one, was found."""
+        """True if the level of a row with a signal, or a more serious one, was found."""
         expected = self.row.finding
         return self.crisis or (
             self.flagged and expected is not None and expected.level is Level.CONCERN

@@ -54,7 +54,7 @@ INSTALLED = re.compile(r"^.*/(site-packages|python3\.\d+)/")
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What some CPU time went to; `function` is the innermost frame that has a cause."""
+    """Cause of some CPU time; `function` is the innermost frame that has a cause."""
 
     cause: str
     function: str

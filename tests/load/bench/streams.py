@@ -45,7 +45,7 @@ class Stream(BaseModel):
 
 
 class Report(BaseModel):
-    """What the client prints."""
+    """Output of the client."""
 
     client_lags: list[tuple[float, float]]  # when its own event loop was late, and by how much
     client_cpu_s: float

@@ -1,4 +1,4 @@
-"""What a reply says of candidates, on every path that answers."""
+"""Candidates in the reply, on every path that answers."""
 
 import json
 from typing import Any

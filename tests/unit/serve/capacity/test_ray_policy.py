@@ -16,7 +16,7 @@ PATH = "serve.capacity.ray_policy:ApplicationPolicy"
 
 @dataclass
 class FakeContext:
-    """What Serve tells of one deployment."""
+    """State of one deployment, as Serve gives it."""
 
     deployment_name: str
     target_num_replicas: int = 1

@@ -1,4 +1,4 @@
-"""What clients and servers of this kind failed at, by public reports: the source is at each case.
+"""Public reports of failures of such clients and servers: the source is at each case.
 
 A source is `owner/repository#number` on GitHub.
 """
