@@ -36,13 +36,14 @@ STRING = "(string)"
 LIST = "(list)"
 UNION_TAGS = (STRING, LIST)
 SLUGS = {404: "not-found", 405: "method-not-allowed"}
+MAX_ERRORS = 32  # in a response: a body of 2 MiB can have a hundred thousand
 BAD_REQUEST = 400
 NOT_FOUND = 404
 SERVER_ERROR = 500
 
 
 class Problem(BaseModel):
-    """Problem details. `type` is stable; `errors` names the invalid fields."""
+    """Problem details. `type` is stable; `errors` names the first invalid fields."""
 
     type: str
     title: str
@@ -152,7 +153,8 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else []
     if any(row["type"] == "json_invalid" for row in found):
         return respond_with(request, _problem(InvalidJson, "the body is not valid JSON"))
-    errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in found]
+    shown = found[:MAX_ERRORS]
+    errors = [{"field": _field(row["loc"]), "problem": row["msg"]} for row in shown]
     kind = PromptTooLong if _is_too_long(request, found) else InvalidRequest
     return respond_with(request, _problem(kind, "the request is not valid", errors))
 

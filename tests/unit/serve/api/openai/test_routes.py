@@ -194,3 +194,11 @@ async def test_a_repeated_persona_has_a_larger_share() -> None:
     responder = FakeResponder()
     await chat(responder, model="+".join(["joy"] * 15 + ["love"]))
     assert responder.messages[0].blend == {"joy": 15, "love": 1}
+
+
+async def test_an_error_names_the_first_invalid_fields_only() -> None:
+    body = {"messages": [{"role": "x"}] * 1000}
+    reply = await http_client(FakeResponder()).post(CHAT, json=body)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["param"]) == (400, "messages.0.role")
+    assert error["message"].count("messages.") == 32
