@@ -141,6 +141,10 @@ class Engine(Protocol):
         """Make an adapter resident. Raises ArtifactError if the engine refuses it."""
         ...
 
+    def check_blend(self, parts: BlendParts) -> None:
+        """Raise InvalidRequest if the ranks of the parts are too high together."""
+        ...
+
     async def load_blend(self, name: str, parts: BlendParts) -> None:
         """Make the weighted sum of resident adapters resident under a name of its own.
 

@@ -156,6 +156,9 @@ class ScriptedEngine:
         """Make an adapter resident."""
         self._adapters.add(adapter.manifest.versioned_name)
 
+    def check_blend(self, parts: BlendParts) -> None:
+        """Do nothing: nothing limits the ranks."""
+
     async def load_blend(self, name: str, parts: BlendParts) -> None:
         """Make a blend resident. Raises EngineError if a part is not."""
         for part, _ in parts:

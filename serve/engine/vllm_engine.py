@@ -56,6 +56,7 @@ class VllmEngine:
         self._tracing = tracing
         self._llm: AsyncLLM | None = None
         self._adapters: dict[str, LoRARequest] = {}
+        self._ranks: dict[str, int] = {}
         self._blends: dict[str, LoRARequest] = {}
         self._scratch: TemporaryDirectory[str] | None = None
         self._ids = itertools.count(1)  # vLLM does not check that adapter ids are unique
@@ -160,9 +161,21 @@ class VllmEngine:
         name = adapter.manifest.versioned_name
         if name not in self._adapters:
             self._adapters[name] = await self._add(name, adapter.folder)
+            self._ranks[name] = adapter.manifest.rank
+
+    def check_blend(self, parts: BlendParts) -> None:
+        """Raise InvalidRequest if the ranks of the parts are too high together."""
+        most = self._limits.max_lora_rank
+        rank = sum(self._ranks.get(part, 0) for part, _ in parts)
+        if rank > most:
+            raise InvalidRequest(
+                f"these adapters have rank {rank} together; the engine supports at most {most}: "
+                "blend fewer personas"
+            )
 
     async def load_blend(self, name: str, parts: BlendParts) -> None:
         """Make a weighted sum of resident adapters resident; see `Engine.load_blend`."""
+        self.check_blend(parts)
         adapters = [
             (part, Path(_resident(part, self._adapters).lora_path), weight)
             for part, weight in parts
@@ -171,7 +184,7 @@ class VllmEngine:
         # vLLM's prefix cache knows an adapter by name and path: the same for the same content.
         folder = Path(self._scratch.name) / name
         try:
-            await asyncio.to_thread(_write_blend, adapters, folder, self._limits.max_lora_rank)
+            await asyncio.to_thread(_write_blend, adapters, folder)
             self._blends[name] = await self._add(name, folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -202,6 +215,7 @@ class VllmEngine:
         """
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        self._ranks.pop(versioned_name, None)
         request = self._adapters.pop(versioned_name, None) or self._blends.pop(versioned_name, None)
         if request is None:
             return
@@ -238,16 +252,11 @@ def _resident(name: str, requests: "Mapping[str, LoRARequest]") -> "LoRARequest"
     return requests[name]
 
 
-def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path, max_rank: int) -> None:
+def _write_blend(parts: Sequence[tuple[str, Path, float]], folder: Path) -> None:
     """Write the sum of adapters whose folders still hold the versions that were loaded."""
     from models.store.blend import write_blend
 
     for version, source, _ in parts:
         if not version.endswith(adapter_hash(source)[:12]):
             raise ArtifactError(f"{source} was changed after {version} was loaded from it")
-    rank = write_blend([(source, weight) for _, source, weight in parts], folder)
-    if rank > max_rank:
-        raise InvalidRequest(
-            f"these adapters have rank {rank} together; the engine supports at most {max_rank}: "
-            "blend fewer personas"
-        )
+    write_blend([(source, weight) for _, source, weight in parts], folder)

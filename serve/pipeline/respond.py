@@ -142,21 +142,34 @@ def _generation_request(answer: Answer, rules: Rules) -> GenerationRequest:
     message = answer.message
     request_id = message.context.request_id
     sampling = _gentle(message.sampling) if answer.safety else message.sampling
-    mix = _mix(answer, rules)
+    mix, fallback = _mixes(answer, rules)
     return GenerationRequest(
-        request_id, answer.persona, message.turns, sampling, answer.trace, mix, message.user
+        request_id,
+        answer.persona,
+        message.turns,
+        sampling,
+        answer.trace,
+        mix,
+        message.user,
+        fallback,
     )
 
 
-def _mix(answer: Answer, rules: Rules) -> Mix | None:
-    """Return the weights of the adapters. An answer to harm is neither blended nor amplified."""
+def _mixes(answer: Answer, rules: Rules) -> tuple[Mix | None, Mix | None]:
+    """Return the weights of the adapters, and those to use if they cannot be mixed.
+
+    An answer to harm is neither blended nor amplified. Only a blend that the client has not asked
+    for has a fallback.
+    """
     message = answer.message
     if answer.persona is None:
-        return None
+        return None, None
     alone = {answer.persona: 1.0}
     if answer.safety:
-        return mix_of(alone, min(message.intensity, AS_TRAINED))
-    return mix_of(message.blend or _likeliest_two(answer, rules) or alone, message.intensity)
+        return mix_of(alone, min(message.intensity, AS_TRAINED)), None
+    if not message.blend and (likeliest := _likeliest_two(answer, rules)):
+        return mix_of(likeliest, message.intensity), mix_of(alone, message.intensity)
+    return mix_of(message.blend or alone, message.intensity), None
 
 
 def _likeliest_two(answer: Answer, rules: Rules) -> dict[str, float]:

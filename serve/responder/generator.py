@@ -6,7 +6,7 @@ One engine batch mixes all personas. It does not know of detection or HTTP.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -79,9 +79,20 @@ class Generator:
         if not request.persona:
             return BASE_VOICE
         aliases = self._sync.aliases_for(conversation_of(request.user, request.turns))
-        voice = voice_of(request.persona, aliases, request.mix)
+        try:
+            return self._checked_voice(request.persona, aliases, request.mix)
+        except InvalidRequest:
+            if request.fallback is None:
+                raise
+            return self._checked_voice(request.persona, aliases, request.fallback)
+
+    def _checked_voice(self, persona: str, aliases: Mapping[str, str], mix: Mix | None) -> Voice:
+        """Return a voice that the engine can make. Raises InvalidRequest if it cannot."""
+        voice = voice_of(persona, aliases, mix)
+        if not voice.parts:
+            return voice
         most = self._config.blends.personas
-        if voice.parts and not self._runtime.limits.max_blends:
+        if not self._runtime.limits.max_blends:
             raise InvalidRequest(
                 "this server mixes no adapters: leave blend out, and use intensity 0 or 1"
             )
@@ -90,6 +101,7 @@ class Generator:
                 f"a blend of {len(voice.parts)} personas is too large: this server mixes up to "
                 f"{most}"
             )
+        self._runtime.engine.check_blend(voice.parts)
         return voice
 
     async def _prompt(self, request: GenerationRequest, voice: Voice) -> list[int]:

@@ -16,6 +16,7 @@ class GenerationRequest:
         persona: the speaker; None for the base model.
         trace: the parent span.
         mix: weights of the adapters; None for the speaker's alone, as trained.
+        fallback: mix that is used if `mix` cannot be made; None if that is the client's error.
         user: the client's name of the user, by which conversations are recognised.
     """
 
@@ -26,3 +27,4 @@ class GenerationRequest:
     trace: Carrier = field(default_factory=dict)
     mix: Mix | None = None
     user: str | None = None
+    fallback: Mix | None = None

@@ -26,6 +26,7 @@ from serve.errors import ConfigError, EngineDead, EngineError, InvalidRequest
 from support.adapters import adapter
 
 LIMITS = EngineLimits(max_loras=0, max_lora_rank=8, max_num_seqs=7, max_model_len=512)
+RANKS = (("joy", 4), ("fear", 4), ("sadness", 5))
 STATES = {"lora": "active", "lm_head": "the processor has no int8 dot product"}
 Output = tuple[str, list[int], str | None]
 
@@ -211,6 +212,21 @@ async def test_errors_of_unloading_become_our_own(
     with pytest.raises(expected):
         await engine.unload(adapter().manifest.versioned_name)
     assert engine.stats().adapters == ()
+
+
+async def test_the_ranks_of_a_blend_add_up_to_at_most_the_engines(
+    started: Callable[..., Any],
+) -> None:
+    engine, _, _ = await started()
+    joy, fear, sadness = (adapter(who, rank) for who, rank in RANKS)
+    names = [one.manifest.versioned_name for one in (joy, fear, sadness)]
+    for one in (joy, fear, sadness):
+        await engine.load(one)
+    engine.check_blend([(names[0], 0.5), (names[1], 0.5)])
+    with pytest.raises(InvalidRequest, match="rank 9 together; the engine supports at most 8"):
+        engine.check_blend([(names[0], 0.5), (names[2], 0.5)])
+    with pytest.raises(InvalidRequest, match="rank 9 together"):
+        await engine.load_blend("blend@1", [(names[0], 0.5), (names[2], 0.5)])
 
 
 async def test_stop_shuts_vllm_down(started: Callable[..., Any]) -> None:

@@ -419,3 +419,19 @@ async def test_auto_blends_the_two_likeliest_only_if_configured_and_neither_is_l
     assert await used_mix(stages, message("Hm."), rules) == mix_of(shares)
     chosen = Torn()
     assert await used_mix(chosen, message("Hm.", persona="joy"), rules) == mix_of({"joy": 1})
+
+
+@pytest.mark.parametrize(("chosen", "intensity"), [({}, 1.0), ({}, 1.5), ({"joy": 1.0}, 1.0)])
+async def test_only_a_blend_that_the_client_has_not_asked_for_has_a_fallback(
+    chosen: dict[str, float], intensity: float
+) -> None:
+    class Torn(FakeStages):
+        def _detection(self, given: Input) -> Detection:
+            return TORN
+
+    stages = Torn()
+    await run(
+        stages, blended(message("Hm."), intensity, **chosen), rules=Rules(auto_blend_below=0.51)
+    )
+    expected = None if chosen else mix_of({"fear": 1}, intensity)
+    assert stages.requests[0].fallback == expected

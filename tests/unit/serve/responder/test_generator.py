@@ -15,7 +15,7 @@ from serve.adapters.registry import Releases, ReplicaReport
 from serve.adapters.trial import Trial
 from serve.capacity import derive_limits
 from serve.config import NO_TRACES, BlendConfig, HardwareProfile, ResponderConfig
-from serve.engine.protocol import Sampling
+from serve.engine.protocol import BlendParts, Sampling
 from serve.engine.scripted import ScriptedEncoder, ScriptedEngine, script
 from serve.errors import EngineError, InvalidRequest, PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
@@ -330,3 +330,39 @@ async def test_each_candidate_is_a_whole_text_without_its_leading_space() -> Non
     assert [chunk.text for chunk in chunks] == [script("joy@scripted", n) for n in range(3)]
     assert {chunk.finish_reason for chunk in chunks} == {"stop"}
     assert parts.engine.sampling.n == 3
+
+
+def automatic(**weights: float) -> GenerationRequest:
+    """Return a request of a mix that the client has not asked for."""
+    asked = mixed(**weights)
+    assert asked.persona
+    return replace(asked, fallback=Mix(((asked.persona, 1.0),)))
+
+
+@pytest.mark.parametrize(
+    ("aliases", "adapter"),
+    [({"joy": "joy@1"}, "joy@1"), ({"fear": "fear@1"}, None)],
+    ids=["the second has no adapter", "the first has no adapter"],
+)
+async def test_an_automatic_mix_without_its_adapters_leaves_the_likeliest_persona_alone(
+    aliases: dict[str, str], adapter: str | None
+) -> None:
+    parts = make(aliases)
+    asked = automatic(joy=0.55, fear=0.45)
+    await parts.generator.check(asked)
+    assert (await parts.generator.generate(asked)).adapter == adapter
+    with pytest.raises(InvalidRequest, match="cannot be blended"):
+        await parts.generator.check(replace(asked, fallback=None))
+
+
+async def test_ranks_that_are_too_high_together_are_an_error_before_the_stream_begins(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_blend(_: BlendParts) -> None:
+        raise InvalidRequest("these adapters have rank 24 together")
+
+    monkeypatch.setattr(parts.engine, "check_blend", check_blend)
+    with pytest.raises(InvalidRequest, match="rank 24"):
+        await parts.generator.check(mixed(joy=0.5, fear=0.5))
+    generation = await parts.generator.generate(automatic(joy=0.55, fear=0.45))
+    assert (generation.adapter, generation.mix) == ("joy@scripted", mixed(joy=1.0).mix)
