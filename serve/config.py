@@ -121,6 +121,9 @@ class ScriptedConfig(_Frozen):
     token_s_per_running: float = Field(
         default=0, ge=0, description="added to it for each answer that is being written"
     )
+    poison: str | None = Field(
+        default=None, min_length=1, description="stop string whose request kills its replica"
+    )
 
 
 class BlendConfig(_Frozen):

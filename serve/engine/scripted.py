@@ -7,6 +7,8 @@ adapter must stay resident until the answer ends.
 
 import asyncio
 import hashlib
+import os
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from itertools import cycle, islice
 
@@ -61,6 +63,7 @@ class ScriptedEngine:
         token_s: float = 0.005,
         slots: int = 32,
         token_s_per_running: float = 0,
+        poison: str | None = None,
     ) -> None:
         """Set the schedule.
 
@@ -69,9 +72,11 @@ class ScriptedEngine:
             token_s: time between two tokens of one answer.
             slots: answers that are written at once; the others wait.
             token_s_per_running: added to `token_s` for each answer that is being written.
+            poison: a request with this stop string kills the process, like a crash.
         """
         self._token_s = token_s
         self._token_s_per_running = token_s_per_running
+        self._poison = poison
         self._slots = asyncio.Semaphore(slots)
         self._adapters: set[str] = set(resident)
         self._blends: set[str] = set()
@@ -91,6 +96,8 @@ class ScriptedEngine:
         trace: Carrier | None = None,
     ) -> AsyncGenerator[TextChunk]:
         """Yield the words that are due, joined, or whole candidates; see `Engine.generate`."""
+        if self._poison in sampling.stop:
+            os.kill(os.getpid(), signal.SIGKILL)
         self._check_resident(adapter)
         self._running += 1
         try:

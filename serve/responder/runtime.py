@@ -61,6 +61,7 @@ def _scripted(config: ResponderConfig) -> Runtime:
         config.scripted.token_s,
         config.hardware.max_num_seqs,
         config.scripted.token_s_per_running,
+        config.scripted.poison,
     )
     limits = derive_limits(config, [SCRIPTED_RANK] * len(aliases))
     return Runtime(engine, ScriptedEncoder(), aliases, limits)

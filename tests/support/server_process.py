@@ -26,8 +26,11 @@ class Server:
     log: Path  # its stdout and stderr
 
 
-def start_server(log: Path, *arguments: str) -> Server:
-    """Run the command of `make serve` on a free port until it is ready."""
+def start_server(log: Path, *arguments: str, own_group: bool = False) -> Server:
+    """Run the command of `make serve` on a free port until it is ready.
+
+    With `own_group` it gets a process group, to which signals can be sent.
+    """
     port = free_port()
     command = [sys.executable, "-m", "serve", "run", "--port", str(port), *arguments]
     with log.open("w") as stream:
@@ -38,6 +41,7 @@ def start_server(log: Path, *arguments: str) -> Server:
             stderr=subprocess.STDOUT,
             text=True,
             env=dict(os.environ),
+            process_group=0 if own_group else None,
         )
     _wait_ready(process, log)
     return Server(process, f"http://127.0.0.1:{port}", log)

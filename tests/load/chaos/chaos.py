@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from load.chaos import server_stop
 from load.chaos.catalog import (
     CONFIG,
     ENGINE_FAULT,
@@ -36,7 +37,7 @@ console = Console(highlight=False, width=200)
 
 
 async def run_trials(short: bool, only: Sequence[str]) -> AsyncIterator[Trial]:
-    """Inject each fault on one cluster, then the engine fault on another."""
+    """Inject each fault on one cluster, then the engine fault on another; stop a server."""
     faults = FAULTS if short else (*FAULTS, *LONG_FAULTS)
     chosen = [fault for fault in faults if not only or fault.name in only]
     if chosen:
@@ -47,6 +48,8 @@ async def run_trials(short: bool, only: Sequence[str]) -> AsyncIterator[Trial]:
         fetch_weights(REAL_CONFIG)
         async with run_cluster(REAL_CONFIG) as cluster:
             yield await run_trial(cluster, ENGINE_FAULT, REAL_LOAD, seed=1)
+    if not short and (not only or server_stop.NAME in only):
+        yield await server_stop.stop_while_streaming()
 
 
 async def run(short: bool, only: Sequence[str]) -> list[Trial]:

@@ -100,6 +100,12 @@ class Cluster:
             for log in logs.glob("controller_*.log")
         )
 
+    async def promote(self, name: str) -> None:
+        """Promote an adapter version by the controller itself: HTTP may reach a paused replica."""
+        from ray import serve
+
+        await serve.get_deployment_handle(CONTROLLER, APP_NAME).promote.remote(name)
+
     async def is_busy(self) -> bool:
         """Check whether a responder replica generates a reply."""
         return not await self.is_idle()

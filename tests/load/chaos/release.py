@@ -31,8 +31,18 @@ class AdapterReleases:
 
     async def promoted(self) -> str:
         """Return the name of the promoted version."""
+        return self._promoted_in(await self._list())
+
+    async def residency(self, name: str) -> tuple[int, int]:
+        """Return how many replicas have loaded a version, and how many there are."""
+        row = next(row for row in await self._list() if row["name"] == name)
+        return row["resident"], row["replicas"]
+
+    async def _list(self) -> list[dict[str, Any]]:
         async with self.session.get(self.url + ADMIN_PATH, headers=self._headers) as response:
-            return self._promoted_in(await response.json())
+            versions: list[dict[str, Any]] = await response.json()
+            assert response.status == 200, versions
+            return versions
 
     async def publish(self, folder: Path) -> str:
         """Publish the version in a folder and return its name; every replica must have it."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from load.chaos.cluster import Cluster, wait_until
-from load.chaos.verdict import Fault, FaultMissed, Load, judge
+from load.chaos.verdict import Fault, FaultMissed, Load, PromiseBroken, judge
 from load.harness.arrivals import Send, client_session, open_loop
 from load.harness.client import send_request
 from load.harness.outcomes import Outcome, count_ends
@@ -82,6 +82,8 @@ async def _inject(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]
         return struck_s, "", [f"the graph did not recover within {RECOVERY_TIMEOUT_S:.0f} s"]
     except FaultMissed as error:
         return struck_s, "", [f"the fault had no effect: {error}"]
+    except PromiseBroken as error:
+        return struck_s, "", [str(error)]
 
 
 async def _load_until_done(

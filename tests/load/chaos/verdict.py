@@ -18,6 +18,10 @@ class FaultMissed(Exception):
     """The fault had no effect: what should have changed did not."""
 
 
+class PromiseBroken(Exception):
+    """The graph did something under the fault that it promises not to do."""
+
+
 @dataclass(frozen=True)
 class Load:
     """Load during a fault."""
@@ -35,6 +39,7 @@ class Fault:
     inject: Inject
     harmless: bool = False  # every request succeeds, also those in flight when the fault strikes
     may_reject: bool = False  # requests may be rejected
+    may_fail: frozenset[str] = frozenset()  # types of problems that requests may end with
     load: Load | None = None  # instead of the usual load
     prepare: Callable[[Cluster], Awaitable[object]] | None = None  # before the load starts
     before_s: float = BEFORE_S
@@ -54,9 +59,13 @@ def judge(
 
 
 def _allowed_ends(fault: Fault, outcome: Outcome) -> set[End]:
-    """List the allowed ends. Only a stream that has started may fail, and only explicitly."""
+    """List the allowed ends. A request may fail only explicitly.
+
+    Without `may_fail`, only a stream that has started may do so.
+    """
     allowed: set[End] = {"ok"}
-    if outcome.status == STREAM_STATUS and not fault.harmless:
+    is_started = outcome.status == STREAM_STATUS and not fault.harmless
+    if is_started or outcome.error in fault.may_fail:
         allowed.add("failed_explicitly")
     if fault.may_reject:
         allowed.add("rejected")

@@ -17,6 +17,7 @@ async def no_effect(_: object) -> str:
 HARMFUL = Fault("harmful", no_effect)
 HARMLESS = Fault("harmless", no_effect, harmless=True)
 CROWDED = Fault("crowded", no_effect, harmless=True, may_reject=True)
+POISONED = Fault("poisoned", no_effect, may_fail=frozenset({"replica-failed"}))
 
 
 def outcome(end: End, status: int = 200, **more: Any) -> Outcome:
@@ -32,6 +33,7 @@ def outcome(end: End, status: int = 200, **more: Any) -> Outcome:
         (HARMFUL, outcome("failed_explicitly")),
         (HARMLESS, outcome("ok")),
         (CROWDED, outcome("rejected", 429)),
+        (POISONED, outcome("failed_explicitly", 502, error="replica-failed")),
     ],
 )
 def test_accepts_ends_that_the_fault_allows(fault: Fault, found: Outcome) -> None:
@@ -47,6 +49,8 @@ def test_accepts_ends_that_the_fault_allows(fault: Fault, found: Outcome) -> Non
         (HARMFUL, outcome("wrong")),
         (HARMFUL, outcome("hung")),
         (HARMLESS, outcome("failed_explicitly")),
+        (POISONED, outcome("failed_explicitly", 504, error="deadline-exceeded")),
+        (POISONED, outcome("lost", 502, error="replica-failed")),
     ],
 )
 def test_reports_other_ends(fault: Fault, found: Outcome) -> None:

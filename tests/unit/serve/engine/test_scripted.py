@@ -1,6 +1,8 @@
 """Scripted engine: its schedule, the length of its answers, its slots and its adapters."""
 
 import asyncio
+import os
+import signal
 from contextlib import aclosing
 from typing import Any
 
@@ -276,3 +278,13 @@ async def test_candidates_are_cut_each_for_itself(clock: FakeClock) -> None:
     chunks = await read(ScriptedEngine((), TOKEN_S), n=2, max_tokens=4, stop=("#1",))
     assert [chunk.finish_reason for chunk in chunks] == ["length", "stop"]
     assert [chunk.tokens for chunk in chunks] == [4, 2]
+
+
+async def test_poison_kills_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = list[tuple[int, int]]()
+    monkeypatch.setattr(os, "kill", lambda *call: killed.append(call))
+    engine = ScriptedEngine(token_s=0, poison="die")
+    await read(engine, stop=("live",))
+    assert killed == []
+    await read(engine, stop=("live", "die"))
+    assert killed == [(os.getpid(), signal.SIGKILL)]
