@@ -13,8 +13,10 @@ from datasketch import MinHash, MinHashLSH
 
 from training.errors import LeakError
 
-PERMUTATIONS = 64
+PERMUTATIONS = 128
+MISSED = 1e-5  # highest probability that the index misses a pair at the threshold
 NGRAM = 5
+EMPTY = MinHash(num_perm=PERMUTATIONS)  # a copy costs less than to draw the permutations again
 
 
 def normalize(text: str) -> str:
@@ -41,10 +43,8 @@ class NearDuplicateIndex:
         self.jaccard = jaccard
         self._ngrams: list[frozenset[str]] = []
         self._equal: dict[str, int] = {}
-        # MinHash only estimates the similarity, and a text that the index misses is never
-        # compared. So the threshold of the index is lower.
-        threshold = max(jaccard - 0.1, 0.1)
-        self._index = MinHashLSH(threshold, num_perm=PERMUTATIONS) if jaccard < 1 else None
+        bands = band_shape(jaccard)
+        self._index = MinHashLSH(num_perm=PERMUTATIONS, params=bands) if jaccard < 1 else None
 
     def find(self, text: str) -> int | None:
         """Return the number of the first near-duplicate, None if there is none."""
@@ -107,7 +107,25 @@ def check_leaks(
             )
 
 
+def band_shape(jaccard: float) -> tuple[int, int]:
+    """Return the number and the rows of the bands of an index for a similarity.
+
+    A text that the index misses is never compared, and the leak check uses the same index as the
+    removal of duplicates: what one misses, the other misses. So the bands are the longest that miss
+    a pair of this similarity with at most the probability MISSED.
+    """
+    shapes = [(PERMUTATIONS // rows, rows) for rows in range(PERMUTATIONS, 0, -1)]
+    return next(
+        (shape for shape in shapes if miss_probability(jaccard, *shape) <= MISSED), shapes[-1]
+    )
+
+
+def miss_probability(jaccard: float, bands: int, rows: int) -> float:
+    """Return the probability that two texts of a similarity share no band of an index."""
+    return float((1 - jaccard**rows) ** bands)
+
+
 def _signature(ngrams: frozenset[str]) -> MinHash:
-    signature = MinHash(num_perm=PERMUTATIONS)
+    signature = EMPTY.copy()
     signature.update_batch([ngram.encode() for ngram in ngrams])
     return signature
