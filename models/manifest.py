@@ -51,9 +51,10 @@ class _Manifest(FrozenModel):
             raise ManifestError(f"{folder.name}: {error}") from error
 
     def write(self, folder: Path) -> None:
-        """Write the manifest into the folder of its artifact."""
-        text = self.model_dump_json(indent=2)
-        (folder / MANIFEST_FILE).write_text(text + "\n", "utf-8")
+        """Write the manifest into the folder of its artifact. The file is replaced atomically."""
+        new = folder / f"{MANIFEST_FILE}.new"
+        new.write_text(self.model_dump_json(indent=2) + "\n", "utf-8")
+        new.replace(folder / MANIFEST_FILE)
 
     def check_weights(self, folder: Path) -> Path:
         """Return the file of the weights. Raises ManifestError if it is not the manifest's."""

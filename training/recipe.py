@@ -4,7 +4,7 @@ recipe file -> overrides of the command line (`field=value`) -> validated recipe
 """
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,7 +21,7 @@ PAIR_FOLDERS: dict[PairSet, str] = {"literary": "personas", "plain": "plain", "s
 
 
 class _Recipe(FrozenModel):
-    """Fields that recipes for detectors and for personas share."""
+    """Fields that all recipes share."""
 
     base: str = Field(
         description="name in models/weights/catalog.toml, or a folder in the transformers layout"
@@ -30,19 +30,6 @@ class _Recipe(FrozenModel):
         default=0, description="seed of the data order and of newly initialised weights"
     )
     batch_size: int = Field(default=8, ge=1, description="rows per batch and device")
-    accumulation_steps: int = Field(
-        default=1,
-        ge=1,
-        description="batches per optimiser step: fewer rows at once with the same result",
-    )
-    gradient_checkpointing: bool = Field(
-        default=False,
-        description="keep only the input of each layer and compute it again in the backward pass; "
-        "a third more work. Unsloth always does",
-    )
-    max_tokens: int = Field(
-        default=128, ge=8, le=8192, description="tokens; longer texts are truncated"
-    )
     threads: int | None = Field(
         default=None,
         ge=1,
@@ -53,17 +40,6 @@ class _Recipe(FrozenModel):
         ge=1,
         description="steps between checkpoints; an interrupted run resumes at the last one",
     )
-    worker_cpus: float = Field(
-        default=1, gt=0, description="CPUs that Ray reserves per worker, or per persona"
-    )
-    worker_gpus: float = Field(
-        default=0, ge=0, description="GPUs that Ray reserves per worker, or per persona"
-    )
-
-    @property
-    def step_rows(self) -> int:
-        """Rows per optimiser step and device."""
-        return self.batch_size * self.accumulation_steps
 
     @classmethod
     def read(cls, name: str | Path, overrides: Sequence[str] = ()) -> Self:
@@ -77,6 +53,18 @@ class _Recipe(FrozenModel):
             return cls.model_validate(values | _parse_overrides(overrides))
         except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
             raise RecipeError(f"{file}: {error}") from error
+
+    @classmethod
+    def of_record(cls, values: Mapping[str, object]) -> Self:
+        """Build the recipe that a run has recorded.
+
+        A field that is newer than the record has its default. Fields that did nothing in recipes of
+        this kind, and that they no longer have, are left out. Raises ValidationError.
+        """
+        without_effect = _ScalableRecipe.model_fields.keys() - cls.model_fields.keys()
+        return cls.model_validate(
+            {name: value for name, value in values.items() if name not in without_effect}
+        )
 
 
 def _parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
@@ -99,7 +87,36 @@ def _parse_value(value: str) -> object:
         return value
 
 
-class DetectorRecipe(_Recipe):
+class _ScalableRecipe(_Recipe):
+    """Fields of a training that fits several sizes of GPU, and that Ray can spread."""
+
+    accumulation_steps: int = Field(
+        default=1,
+        ge=1,
+        description="batches per optimiser step: fewer rows at once with the same result",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="keep only the input of each layer and compute it again in the backward pass; "
+        "a third more work. Unsloth always does",
+    )
+    max_tokens: int = Field(
+        default=128, ge=8, le=8192, description="tokens; longer texts are truncated"
+    )
+    worker_cpus: float = Field(
+        default=1, gt=0, description="CPUs that Ray reserves per worker, or per persona"
+    )
+    worker_gpus: float = Field(
+        default=0, ge=0, description="GPUs that Ray reserves per worker, or per persona"
+    )
+
+    @property
+    def step_rows(self) -> int:
+        """Rows per optimiser step and device."""
+        return self.batch_size * self.accumulation_steps
+
+
+class DetectorRecipe(_ScalableRecipe):
     """Settings of a six-way classifier: base weights, trained layers and the mix of data."""
 
     part: Literal["detector", "judge"] = Field(
@@ -199,7 +216,7 @@ class SafetyRecipe(_Recipe):
     )
 
 
-class PersonaRecipe(_Recipe):
+class PersonaRecipe(_ScalableRecipe):
     """Settings of the persona adapters: LoRA on a causal language model.
 
     A stage shared by all personas comes first, then a stage for each persona.

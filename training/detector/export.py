@@ -18,17 +18,27 @@ from training.evaluation.classification import fit_temperature, scores
 from training.recipe import DetectorRecipe
 
 
+def start_hash(artifact: Path) -> str:
+    """Return the content hash of an artefact to start from. Raises RecipeError if there is none."""
+    return file_sha256(_start_file(artifact))
+
+
+def _start_file(artifact: Path) -> Path:
+    file = artifact / DETECTOR_WEIGHTS
+    if not file.exists():
+        raise RecipeError(
+            f"no artefact in {artifact} to start from: run the recipe that writes it first"
+        )
+    return file
+
+
 def load_start_weights(model: PreTrainedModel | PeftModel, artifact: Path) -> None:
     """Copy the tensors of an earlier run's artefact into the model.
 
     Raises RecipeError if there is no artefact, or if its tensors are not those that this recipe
     trains.
     """
-    if not (artifact / DETECTOR_WEIGHTS).exists():
-        raise RecipeError(
-            f"no artefact in {artifact} to start from: run the recipe that writes it first"
-        )
-    tensors = load_file(artifact / DETECTOR_WEIGHTS)
+    tensors = load_file(_start_file(artifact))
     trained = trained_tensors(model)
     if _shapes(tensors) != _shapes(trained):
         raise RecipeError(

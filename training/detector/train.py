@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.utils.data import Dataset
 from transformers import (
+    AutoConfig,
     DataCollatorWithPadding,
     PreTrainedModel,
     PrinterCallback,
@@ -28,17 +29,21 @@ from models.machine.precision import has_gpu, training_dtype
 from models.weights.cache import Materialized, materialize
 from training.datasets.mixture import training_examples
 from training.datasets.sources import Example
-from training.detector.export import calibrate, export, load_start_weights
+from training.detector.export import calibrate, export, load_start_weights, start_hash
+from training.errors import RecipeError
 from training.recipe import DetectorRecipe
 from training.runs.folder import open_run, write_results
 from training.runs.machine import prepare_machine
 from training.runs.progress import ProgressLine, console, quiet_libraries
+from training.runs.row_order import GroupedByLength
+
+DROPOUT_FIELDS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 Prepare = Callable[[Trainer], Trainer]
 
 
 class Rows(Dataset[dict[str, object]]):
-    """Tokenized examples with their lengths, by which the trainer groups them."""
+    """Tokenized examples."""
 
     def __init__(self, examples: list[Example], base: Path, max_tokens: int) -> None:
         """Tokenize the examples with the tokenizer of `base`."""
@@ -51,8 +56,11 @@ class Rows(Dataset[dict[str, object]]):
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        ids = self.ids[index]
-        return {"input_ids": ids, "labels": self.labels[index], "length": len(ids)}
+        return {"input_ids": self.ids[index], "labels": self.labels[index]}
+
+
+class DetectorTrainer(GroupedByLength, Trainer):  # type: ignore[misc]
+    """Trainer whose optimiser steps have rows of similar length."""
 
 
 def train_detector(
@@ -71,15 +79,17 @@ def train_detector(
 
     Raises:
         LeakError: an evaluation text is in the mix.
-        RecipeError: the artefact to start from is missing or does not fit.
+        RecipeError: the artefact to start from is missing or does not fit, or `run` was started
+            with another recipe, other data or another artefact.
     """
     quiet_libraries()
     set_seed(recipe.seed)
     prepare_machine(recipe.threads)
+    hashes = {"start": start_hash(Path(recipe.start))} if recipe.start else {}
     base = materialize(recipe.base, console.print)
     examples = training_examples(recipe, data)
     data_hash = json_sha256([[example.text, example.label] for example in examples])
-    open_run(run, recipe, {"training": data_hash})
+    open_run(run, recipe, {"training": data_hash, **hashes})
     model = trainable_model(recipe, base.folder)
     if recipe.start:
         load_start_weights(model, Path(recipe.start))
@@ -94,18 +104,30 @@ def train_detector(
 
 
 def trainable_model(recipe: DetectorRecipe, base: Path) -> PreTrainedModel | PeftModel:
-    """Load the base with a new head, and mark the weights that the recipe trains."""
-    dropout = {}
-    if recipe.dropout is not None:
-        dropout = {
-            "hidden_dropout_prob": recipe.dropout,
-            "attention_probs_dropout_prob": recipe.dropout,
-        }
+    """Load the base with a new head, and mark the weights that the recipe trains.
+
+    Raises RecipeError if the recipe sets a dropout that the base does not have.
+    """
+    dropout = _dropout_fields(recipe, base)
     if recipe.lora_rank is None:
         return with_trainable_part(recipe, blank_model(base, torch.float32, dropout))
     # The artefact is loaded on bf16 weights, so these values are trained on in any type.
     model = blank_model(base, torch.bfloat16, dropout).to(training_dtype())
     return with_trainable_part(recipe, model)
+
+
+def _dropout_fields(recipe: DetectorRecipe, base: Path) -> dict[str, float]:
+    """Return the fields of the base's configuration that the recipe overrides."""
+    if recipe.dropout is None:
+        return {}
+    config = AutoConfig.from_pretrained(base)
+    missing = [name for name in DROPOUT_FIELDS if not hasattr(config, name)]
+    if missing:
+        raise RecipeError(
+            f"base weights of the type {config.model_type} have no {missing[0]}: set dropout=none, "
+            "or choose base weights that are a BERT or an MPNet"
+        )
+    return dict.fromkeys(DROPOUT_FIELDS, recipe.dropout)
 
 
 def with_trainable_part(
@@ -140,7 +162,7 @@ def make_trainer(
     run: Path,
 ) -> Trainer:
     """Build the trainer of a recipe, which writes its checkpoints to `run`."""
-    trainer = Trainer(
+    trainer = DetectorTrainer(
         model=model,
         args=_arguments(recipe, run),
         train_dataset=rows,
@@ -164,7 +186,6 @@ def _arguments(recipe: DetectorRecipe, run: Path) -> TrainingArguments:
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
         label_smoothing_factor=recipe.label_smoothing,
-        train_sampling_strategy="group_by_length",
         bf16=training_dtype() is torch.bfloat16,
         use_cpu=not has_gpu(),
         seed=recipe.seed,

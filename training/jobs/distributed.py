@@ -147,7 +147,7 @@ def _train_on_worker(config: dict[str, Any]) -> None:
 
 
 def _prepare_trainer(trainer: "Trainer", config: dict[str, Any], is_leader: bool) -> "Trainer":
-    """Fit a trainer to its worker: progress of the leader, common order of the rows."""
+    """Fit a trainer to its worker: progress of the leader, and the folder of the random states."""
     from ray.train.huggingface.transformers import prepare_trainer
 
     from training.runs.progress import ProgressLine
@@ -158,6 +158,4 @@ def _prepare_trainer(trainer: "Trainer", config: dict[str, Any], is_leader: bool
         trainer.add_callback(ProgressLine(title, step_reporter(config["board"], title)))
     # Each rank saves its random state here.
     trainer.args.output_dir = str(config["run"])
-    # All ranks draw the same order of an epoch. Otherwise they share rows from the second epoch on.
-    trainer.accelerator.rng_types = ["torch"]
     return prepare_trainer(trainer)

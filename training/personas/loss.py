@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from trl import SFTTrainer
 
+from training.runs.row_order import GroupedByLength
+
 CHUNK_TOKENS = 128
 IGNORED = -100  # label of a token that the loss does not count
 
 
-class ChunkedLossTrainer(SFTTrainer):  # type: ignore[misc]
+class ChunkedLossTrainer(GroupedByLength, SFTTrainer):  # type: ignore[misc]
     """Trainer with TRL's loss on an accelerator, and the chunked loss on a CPU.
 
     Attributes:

@@ -8,6 +8,7 @@ few hundred pairs per persona are enough.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from training.errors import BackendError
 from training.personas.backends import choose_backend
 from training.personas.trainer import TrainingStage, make_trainer
 from training.recipe import PersonaRecipe
-from training.runs.folder import open_run, write_results
-from training.runs.machine import prepare_machine
+from training.runs.folder import RESULTS_FILE, open_run, write_results
+from training.runs.machine import prepare_machine, refuse_launcher
 from training.runs.progress import ReportStep, console, quiet_libraries
 
 LEAK_JACCARD = 0.8
@@ -54,8 +55,9 @@ def open_personas_run(recipe: PersonaRecipe, run: Path) -> None:
     """Check the data for leaks and write the record of the run.
 
     Raises LeakError if a held-out message, or a near-duplicate of one, is in the training data,
-    and BackendError if the adapter to start from is missing.
+    and BackendError if the adapter to start from is missing or a launcher started this process.
     """
+    refuse_launcher("--parallel trains the personas on several GPUs")
     quiet_libraries()
     training = {persona: training_pairs(persona, recipe.pairs) for persona in LABELS}
     for persona, pairs in training.items():
@@ -100,7 +102,7 @@ def train_shared(recipe: PersonaRecipe, run: Path, report: ReportStep | None = N
 
     `report` receives the progress; without it, lines are printed.
     """
-    done = (run / "shared" / "adapter" / ADAPTER_WEIGHTS).exists()
+    done = (run / "shared" / RESULTS_FILE).exists()  # written after the adapter
     if recipe.shared_epochs and not done:
         start = Path(recipe.start) if recipe.start else None
         _train_stage(TrainingStage("shared", LABELS, start), recipe, run / "shared", report)
@@ -153,14 +155,19 @@ def _run_stage(
 def save_adapter(model: PeftModel, base: Materialized, out: Path) -> None:
     """Write a PEFT folder in bf16 that names the base weights.
 
-    A backend may have loaded a copy of the base under another name, so the name is set here.
+    A backend may have loaded a copy of the base under another name, so the name is set here. The
+    folder is absent or complete, also after an interruption.
     """
     model.peft_config["default"].base_model_name_or_path = base.name
-    model.save_pretrained(out, save_embedding_layers=False)
-    file = out / ADAPTER_WEIGHTS
+    new = out.with_name(f"{out.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    model.save_pretrained(new, save_embedding_layers=False)
+    file = new / ADAPTER_WEIGHTS
     tensors = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}
     save_file(tensors, file, metadata={"format": "pt"})
-    (out / "README.md").unlink(missing_ok=True)
+    (new / "README.md").unlink(missing_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
 
 
 def _manifest(

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from models.machine.precision import device_name
 from training.errors import RecipeError
 from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
+from training.runs.machine import is_main_process
 
 PACKAGES = (
     "torch",
@@ -33,6 +34,7 @@ PACKAGES = (
 )
 ROOT = Path(__file__).parents[2]
 RECIPE_FILE = "recipe.json"
+RESULTS_FILE = "metrics.json"
 
 
 def open_run(
@@ -42,6 +44,7 @@ def open_run(
 ) -> None:
     """Write recipe, data hashes and environment into a new or resumed run.
 
+    Of several processes that train together, only that of rank 0 writes.
     Raises RecipeError if `run` was started with another recipe or other data.
     """
     run.mkdir(parents=True, exist_ok=True)
@@ -52,8 +55,9 @@ def open_run(
             f"cannot resume {run}: it was started with another recipe or other data; "
             "choose another --run, or delete the folder"
         )
-    _write_json(file, record)
-    _write_json(run / "environment.json", environment())
+    if is_main_process():
+        _write_json(file, record)
+        _write_json(run / "environment.json", environment())
 
 
 def _is_same_run(
@@ -61,9 +65,9 @@ def _is_same_run(
     recipe: DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe,
     data_hashes: dict[str, str],
 ) -> bool:
-    """Compare a stored record with a run; a field that is newer than the record has its default."""
+    """Compare a stored record with a run."""
     try:
-        started_with = type(recipe).model_validate(stored["recipe"])
+        started_with = type(recipe).of_record(stored["recipe"])
     except ValidationError:
         return False
     return started_with == recipe and stored["data_sha256"] == data_hashes
@@ -115,8 +119,10 @@ def _git(*arguments: str) -> str:
 
 
 def write_results(run: Path, history: list[dict[str, float]], metrics: dict[str, float]) -> None:
-    """Write the metrics and the loss curve of a finished run. `history` is the trainer's log."""
-    _write_json(run / "metrics.json", {"metrics": metrics, "history": history})
+    """Write the loss curve of a finished run, and last the metrics, which mark it as finished.
+
+    `history` is the trainer's log.
+    """
     figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
     for key, label in (("loss", "training"), ("eval_loss", "held out")):
         points = [(row["step"], row[key]) for row in history if key in row]
@@ -127,7 +133,11 @@ def write_results(run: Path, history: list[dict[str, float]], metrics: dict[str,
         axes.legend()
     figure.savefig(run / "loss.png", dpi=120)
     plt.close(figure)
+    _write_json(run / RESULTS_FILE, {"metrics": metrics, "history": history})
 
 
 def _write_json(file: Path, content: object) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    """Write a file that is either absent or complete, also after an interruption."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    new.replace(file)

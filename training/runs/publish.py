@@ -24,7 +24,7 @@ from models.manifest import (
 )
 from models.weights.catalog import find_weights
 from training.errors import PublishError
-from training.recipe import PAIR_FOLDERS, PersonaRecipe
+from training.recipe import PAIR_FOLDERS, CriticRecipe, PersonaRecipe
 from training.runs.folder import RECIPE_FILE
 from training.runs.publish_checks import check_pinned, check_size
 
@@ -83,7 +83,7 @@ def _check(run: Path, artifacts: Path, large: bool, unpinned: bool) -> None:
     manifests = [*run.glob(f"artifact/{MANIFEST_FILE}"), *run.glob(f"*/adapter/{MANIFEST_FILE}")]
     if not manifests:
         raise PublishError(f"{run} holds no artefact: finish the training first")
-    if artifacts == ARTIFACTS and not large:
+    if artifacts.resolve().is_relative_to(ARTIFACTS.resolve()) and not large:
         check_size(file.parent / name for file in manifests for name in PUBLISHED_FILES)
     bases = {json.loads(file.read_text("utf-8"))["base"] for file in manifests}
     for base in [] if unpinned else sorted(bases):
@@ -96,8 +96,7 @@ def _publish_artifact(source: Path, recipe: dict[str, object], artifacts: Path) 
     if kind == "safety":
         return _publish_safety(source, artifacts / "safety")
     if kind == "critic":
-        facts = _facts(CriticManifest.read(source), recipe)
-        return _publish(source, artifacts / "critic", "critic.md", facts)
+        return _publish_critic(source, recipe, artifacts / "critic")
     return _publish_detector(source, recipe, artifacts)
 
 
@@ -108,6 +107,12 @@ def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) 
         return _publish(source, artifacts / "judge", "judge.md", facts)
     out = artifacts / "detectors" / Path(manifest.base).name
     return _publish(source, out, "detector.md", facts)
+
+
+def _publish_critic(source: Path, recipe: dict[str, object], out: Path) -> Path:
+    pair_set = CriticRecipe.of_record(recipe).pair_set
+    pairs = {"pair_set": pair_set, "pairs_folder": PAIR_FOLDERS[pair_set]}
+    return _publish(source, out, "critic.md", _facts(CriticManifest.read(source), recipe) | pairs)
 
 
 def _publish_safety(source: Path, out: Path) -> Path:
@@ -128,7 +133,7 @@ def _publish_safety(source: Path, out: Path) -> Path:
 def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
     manifest = AdapterManifest.read(source)
     out = artifacts / "adapters" / manifest.name
-    folder = PAIR_FOLDERS[PersonaRecipe.model_validate(recipe).pairs]
+    folder = PAIR_FOLDERS[PersonaRecipe.of_record(recipe).pairs]
     facts = _facts(manifest, recipe) | {"pairs_folder": folder}
     return _publish(source, out, "adapter.md", facts)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from models.manifest import Thresholds
 from models.safety.classifier import SafetyClassifier
+from training.runs.progress import console
 from training.safety.data import Row
 
 ALLOWED = {  # share of harmless rows that may be flagged: as a crisis, at either level
@@ -22,6 +23,7 @@ ORDINARY_KINDS = frozenset({"short", "everyday", "emotional", "strong", "message
 LONG_KINDS = frozenset({"long", "composed"})
 EMBEDDED = "embedded "  # prefix of the kind of a message within a longer text
 LOWEST = 0.05  # no lower threshold, however few rows would be flagged
+HIGHEST = 0.9999  # no higher threshold, however many rows are flagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ def score_rows(classifier: SafetyClassifier, rows: Sequence[Row]) -> list[Score]
 
 
 def choose_thresholds(rows: Sequence[Row], scores: Sequence[Score]) -> Thresholds:
-    """Return the lowest thresholds that keep to ALLOWED on every group of harmless rows."""
+    """Return the lowest thresholds that keep to ALLOWED on every group of harmless rows.
+
+    If even HIGHEST does not keep to it, a line says so.
+    """
     groups: dict[str, list[Score]] = {name: [] for name in ALLOWED}
     for row, score in zip(rows, scores, strict=True):
         if row.finding is None:
@@ -59,6 +64,11 @@ def choose_thresholds(rows: Sequence[Row], scores: Sequence[Score]) -> Threshold
         lowest_threshold([one.either for one in found], ALLOWED[name][1])
         for name, found in groups.items()
     )
+    if max(crisis, either) == HIGHEST:
+        console.print(
+            f"a threshold is at its highest value of {HIGHEST}: more harmless validation rows than "
+            "allowed may reach it; train longer, or look at these rows"
+        )
     return Thresholds(crisis=crisis, concern=min(either, crisis))
 
 
@@ -72,7 +82,10 @@ def group_of(kind: str) -> str:
 
 
 def lowest_threshold(scores: Sequence[float], allowed: float) -> float:
-    """Return a threshold that at most the share `allowed` of the scores reaches."""
+    """Return a threshold that at most the share `allowed` of the scores reaches.
+
+    It is never above HIGHEST, which more scores may then reach.
+    """
     flagged = math.floor(len(scores) * allowed)
     highest_unflagged = sorted(scores, reverse=True)[flagged] if scores else 0.0
-    return round(max(highest_unflagged + 1e-4, LOWEST), 4)
+    return min(round(max(highest_unflagged + 1e-4, LOWEST), 4), HIGHEST)

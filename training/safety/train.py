@@ -6,13 +6,12 @@ The last layers are trained, in float32 on a CPU without bf16 instructions. A ro
 outcomes: the loss is the negative logarithm of their joint probability.
 """
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from transformers import (
     DataCollatorWithPadding,
     PrinterCallback,
@@ -30,8 +29,9 @@ from models.safety.windows import WindowEncoder
 from models.weights.cache import Materialized, materialize
 from training.recipe import SafetyRecipe
 from training.runs.folder import open_run, write_results
-from training.runs.machine import prepare_machine
+from training.runs.machine import prepare_machine, refuse_launcher
 from training.runs.progress import ProgressLine, console, quiet_libraries
+from training.runs.row_order import GroupedByLength
 from training.safety.data import (
     FILES,
     Row,
@@ -72,39 +72,8 @@ class WindowRows(Dataset[dict[str, object]]):
         }
 
 
-class LengthBatches(Sampler[int]):
-    """Order of rows in which a batch has rows of similar length, and batches come in any order.
-
-    Length tells much about the label here: batches in the order of their lengths would teach the
-    model nothing but that.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        """Take the length of each row."""
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._generator = random.Random(seed)
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        order = list(range(len(self._lengths)))
-        self._generator.shuffle(order)
-        order.sort(key=lambda row: self._lengths[row])
-        size = self._batch_size
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        self._generator.shuffle(batches)
-        return iter(row for batch in batches for row in batch)
-
-
-class SafetyTrainer(Trainer):  # type: ignore[misc]
+class SafetyTrainer(GroupedByLength, Trainer):  # type: ignore[misc]
     """Trainer whose batches have rows of similar length."""
-
-    def _get_train_sampler(self, train_dataset: WindowRows | None = None) -> LengthBatches:
-        rows = train_dataset or self.train_dataset
-        lengths = [len(window.ids) for window, _ in rows.windows]
-        return LengthBatches(lengths, self.args.per_device_train_batch_size, self.args.seed)
 
 
 def safety_rows(recipe: SafetyRecipe) -> tuple[list[Row], list[Row]]:
@@ -133,8 +102,10 @@ def _fillers(rows: Sequence[Row]) -> list[str]:
 def train_safety(recipe: SafetyRecipe, run: Path) -> Path:
     """Train the classifier, or resume an interrupted run, and return the artefact's folder.
 
-    Raises RecipeError if `run` was started with another recipe or other data.
+    Raises RecipeError if `run` was started with another recipe or other data, and BackendError if
+    a launcher started this process.
     """
+    refuse_launcher("one process trains it in minutes")
     quiet_libraries()
     set_seed(recipe.seed)
     prepare_machine(recipe.threads)

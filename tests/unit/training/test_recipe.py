@@ -51,7 +51,7 @@ def test_shipped_recipe_loads(file: Path) -> None:
 def test_first_line_of_a_recipe_is_the_command_that_runs_it(file: Path) -> None:
     words = command_of(file)
     recipe = KINDS[words[4]].read(file.stem)
-    environment = ".venv-train-gpu" if recipe.worker_gpus else ".venv"
+    environment = ".venv-train-gpu" if getattr(recipe, "worker_gpus", 0) else ".venv"
     assert words[:4] == ["#", f"{environment}/bin/python", "-m", "training"]
     name, *arguments = words[4:]
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -156,6 +156,25 @@ def test_rejects_missing_recipe() -> None:
 def test_rejects_recipe_of_the_other_kind() -> None:
     with pytest.raises(RecipeError, match="shared_epochs"):
         DetectorRecipe.read(PERSONAS)
+
+
+@pytest.mark.parametrize("name", ["safety-minilm-l6", "critic-minilm-l6"])
+@pytest.mark.parametrize(
+    "field", ["accumulation_steps", "gradient_checkpointing", "worker_cpus", "worker_gpus"]
+)
+def test_recipe_has_no_field_without_effect(name: str, field: str) -> None:
+    kind = KINDS[name.partition("-")[0]]
+    with pytest.raises(RecipeError, match=field):
+        kind.read(name, [f"{field}=1"])
+
+
+def test_record_may_have_fields_that_did_nothing() -> None:
+    recipe = SafetyRecipe.read("safety-minilm-l6")
+    record = {**recipe.model_dump(mode="json"), "max_tokens": 128, "worker_gpus": 0}
+    assert SafetyRecipe.of_record(record) == recipe
+    assert SafetyRecipe.of_record({**record, "seed": 5}) == recipe.model_copy(update={"seed": 5})
+    with pytest.raises(ValidationError, match="shared_epochs"):
+        SafetyRecipe.of_record({**record, "shared_epochs": 1})
 
 
 def test_start_needs_a_shared_stage() -> None:

@@ -1,5 +1,6 @@
 """Exported detectors: serving computes the logits that training computed, head included."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import Materialized, materialize
 from support.tiny_models import tiny_bert, tiny_gemma
+from training.datasets.sources import Example
+from training.detector import train
 from training.detector.export import export, load_start_weights, trained_tensors
 from training.detector.train import trainable_model
 from training.errors import RecipeError
 from training.recipe import DetectorRecipe
+from training.runs.folder import RECIPE_FILE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TEXTS = ["hello", "a longer text than the others, which are padded to it", "é!"]
@@ -92,3 +96,34 @@ def test_rejects_an_artefact_without_a_trained_head(tmp_path: Path) -> None:
 def test_missing_manifest_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="train one"):
         DetectorManifest.read(tmp_path / "detectors" / "gemma-2-2b")
+
+
+def test_record_of_a_run_has_the_hash_of_the_artefact_that_it_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "start"
+    start.mkdir()
+    base = str(tiny_bert(tmp_path / "base"))
+    recipe = DetectorRecipe(base=base, start=str(start))
+    monkeypatch.setattr(train, "training_examples", lambda recipe, data: [Example("hello", 0)])
+    monkeypatch.setattr(train, "trainable_model", stop)
+    with pytest.raises(RecipeError, match="run the recipe that writes it first"):
+        train.train_detector(recipe, None, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (start / DETECTOR_WEIGHTS).write_bytes(b"one")
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            train.train_detector(recipe, None, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / RECIPE_FILE).read_text("utf-8"))
+    assert record["data_sha256"]["start"] == file_sha256(start / DETECTOR_WEIGHTS)
+    (start / DETECTOR_WEIGHTS).write_bytes(b"other")
+    with pytest.raises(RecipeError, match="cannot resume"):
+        train.train_detector(recipe, None, tmp_path / "run")
+
+
+class Stopped(Exception):
+    """The training came to its model."""
+
+
+def stop(recipe: DetectorRecipe, base: Path) -> torch.nn.Module:
+    raise Stopped

@@ -10,6 +10,7 @@ from support.tiny_models import tiny_bert, tiny_gemma
 from training.datasets.sources import Example
 from training.detector import train
 from training.detector.train import Rows, make_trainer, trainable_model
+from training.errors import RecipeError
 from training.recipe import DetectorRecipe
 
 EXAMPLES = [Example(f"number {each} " + "and on " * each, each) for each in range(6)]
@@ -61,3 +62,9 @@ def trained(model: torch.nn.Module) -> torch.Tensor:
     return torch.cat(
         [each.detach().flatten().clone() for each in model.parameters() if each.requires_grad]
     )
+
+
+def test_dropout_that_the_base_does_not_have_is_an_error(tmp_path: Path) -> None:
+    base = materialize(str(tiny_gemma(tmp_path / "base")))
+    with pytest.raises(RecipeError, match="gemma3_text have no hidden_dropout_prob"):
+        trainable_model(DetectorRecipe(base=base.name, dropout=0.1), base.folder)

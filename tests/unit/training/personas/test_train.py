@@ -2,17 +2,22 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from models.emotions import LABELS, Emotion
 from models.manifest import ADAPTER_WEIGHTS, adapter_hash
 from models.prompt import Turn
+from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, data_hash, held_out_pairs, training_pairs
 from training.errors import BackendError, LeakError, RecipeError
 from training.personas import train
 from training.recipe import PairSet, PersonaRecipe
-from training.runs.folder import RECIPE_FILE
+from training.runs.folder import RECIPE_FILE, write_results
 
 RECIPE = PersonaRecipe(base="tiny")
 
@@ -102,3 +107,57 @@ def test_run_that_is_older_than_a_field_of_the_recipe_can_be_resumed(tmp_path: P
     train.open_personas_run(RECIPE, tmp_path / "run")
     with pytest.raises(RecipeError, match="another recipe"):
         train.open_personas_run(RECIPE.model_copy(update={"seed": 1}), tmp_path / "run")
+
+
+def test_refuses_a_launcher_whose_processes_would_write_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(BackendError, match=r"launcher .* --parallel"):
+        train.open_personas_run(RECIPE, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_shared_stage_is_done_when_its_results_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(train, "_train_stage", lambda *arguments: calls.append(arguments))
+    (tmp_path / "shared" / "adapter").mkdir(parents=True)
+    (tmp_path / "shared" / "adapter" / ADAPTER_WEIGHTS).write_bytes(b"half")
+    train.train_shared(RECIPE, tmp_path)
+    assert len(calls) == 1
+    write_results(tmp_path / "shared", [], {})
+    train.train_shared(RECIPE, tmp_path)
+    assert len(calls) == 1
+
+
+def test_interrupted_save_leaves_no_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    class Model:
+        """What `save_adapter` uses of a PEFT model."""
+
+        peft_config: ClassVar = {"default": SimpleNamespace()}
+
+        def save_pretrained(self, out: Path, save_embedding_layers: bool) -> None:
+            assert not save_embedding_layers
+            out.mkdir()
+            save_file({"a": torch.ones(2)}, out / ADAPTER_WEIGHTS)
+            (out / "README.md").touch()
+
+    base = Materialized("tiny", tmp_path, "0" * 64)
+    out = tmp_path / "adapter"
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_file", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train.save_adapter(Model(), base, out)
+    assert not out.exists()
+    for _ in range(2):
+        train.save_adapter(Model(), base, out)
+    assert [path.name for path in out.iterdir()] == [ADAPTER_WEIGHTS]
+    assert load_file(out / ADAPTER_WEIGHTS)["a"].dtype == torch.bfloat16
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]

@@ -133,3 +133,17 @@ def test_results_are_metrics_and_a_loss_curve(tmp_path: Path) -> None:
 def test_run_too_short_for_a_loss_has_results(tmp_path: Path) -> None:
     write_results(tmp_path, [], {})
     assert (tmp_path / "loss.png").read_bytes().startswith(PNG)
+
+
+def test_only_the_process_of_rank_0_writes_and_all_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    open_run(tmp_path / "run", RECIPE, HASHES)
+    assert list((tmp_path / "run").iterdir()) == []
+    monkeypatch.setenv("RANK", "0")
+    open_run(tmp_path / "run", RECIPE, HASHES)
+    assert read_json(tmp_path / "run")["data_sha256"] == HASHES
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(RecipeError, match="cannot resume"):
+        open_run(tmp_path / "run", RECIPE.model_copy(update={"seed": 1}), HASHES)

@@ -96,6 +96,9 @@ def test_critic_is_published_with_a_card(tmp_path: Path) -> None:
     card = (out / "README.md").read_text()
     assert "| pick_p1 | 0.87 |" in card
     assert "wrong_answers = 2" in card
+    pair_set = CriticRecipe.read("critic-minilm-l6").pair_set
+    assert f"The {pair_set} pairs" in card
+    assert f"`training/data/{pair_set}/`" in card
     assert re.search(r"\$[a-z_{]", card) is None
 
 
@@ -156,6 +159,10 @@ def test_large_artefact_enters_the_repository_only_when_asked(
     run = write_detector_run(tmp_path / "run", "minilm-l6", size=TREE_BYTES)
     with pytest.raises(PublishError, match=r"10 MB.*--to FOLDER or --hub"):
         publish_run(run, tree)
+    monkeypatch.chdir(tmp_path)
+    for name in ("tree", "tree/../tree", "tree/more"):
+        with pytest.raises(PublishError, match=r"10 MB.*--to FOLDER or --hub"):
+            publish_run(run, Path(name))
     assert not tree.exists()
     assert publish_run(run, tmp_path / "elsewhere") == [
         tmp_path / "elsewhere" / "detectors" / "minilm-l6"

@@ -9,7 +9,6 @@ from training.recipe import SafetyRecipe
 from training.safety.data import ordinary_row
 from training.safety.model import outcome_loss
 from training.safety.thresholds import Score, choose_thresholds, group_of, lowest_threshold
-from training.safety.train import LengthBatches
 
 
 def test_loss_counts_every_right_outcome() -> None:
@@ -29,18 +28,6 @@ def test_loss_has_a_finite_gradient() -> None:
     assert float(gradient[0, 0]) < 0
 
 
-def test_batches_have_rows_of_similar_length_and_come_in_any_order() -> None:
-    lengths = [number % 50 for number in range(400)]
-    sampler = LengthBatches(lengths, 16, seed=0)
-    first, second = list(sampler), list(sampler)
-    assert sorted(first) == sorted(second) == list(range(400))
-    assert first != second
-    batches = [[lengths[row] for row in first[start : start + 16]] for start in range(0, 400, 16)]
-    assert all(max(batch) - min(batch) <= 3 for batch in batches)
-    assert batches != sorted(batches)
-    assert batches != sorted(batches, reverse=True)
-
-
 @pytest.mark.parametrize(
     ("scores", "allowed", "threshold"),
     [
@@ -48,6 +35,7 @@ def test_batches_have_rows_of_similar_length_and_come_in_any_order() -> None:
         ([0.1] * 98 + [0.8, 0.9], 0.01, 0.8001),
         ([0.5] * 10, 0.0, 0.5001),
         ([0.001] * 10, 0.0, 0.05),
+        ([0.99997] * 10, 0.01, 0.9999),  # a threshold is below 1, whatever the scores
     ],
 )
 def test_threshold_is_the_lowest_that_flags_no_more_than_allowed(
@@ -63,6 +51,15 @@ def test_thresholds_keep_to_the_goals_of_every_group() -> None:
     rows += [ordinary_row("x", "composed")] * 10
     scores += [Score(0.5, 0.6)] * 9 + [Score(0.8, 0.9)]
     assert choose_thresholds(rows, scores) == Thresholds(crisis=0.8001, concern=0.7001)
+
+
+def test_thresholds_at_their_highest_value_are_valid_and_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [ordinary_row("x", "short")] * 10
+    found = choose_thresholds(rows, [Score(0.99997, 0.99999)] * 10)
+    assert found == Thresholds(crisis=0.9999, concern=0.9999)
+    assert "highest value of 0.9999" in capsys.readouterr().out
 
 
 def test_each_harmless_kind_belongs_to_a_group() -> None:
