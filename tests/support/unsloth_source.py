@@ -2,7 +2,7 @@
 
 It is found in `.venv-train-gpu`, which `make train-gpu` builds, or as a wheel in `.wheels`:
 
-    pip download --no-deps --dest .wheels unsloth==2026.10.7
+    pip download --no-deps --dest .wheels unsloth==2026.10.7 unsloth_zoo==2026.10.9
 """
 
 import ast
@@ -11,14 +11,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ".venv-train-gpu/lib/python*/site-packages"
-WHEELS = ".wheels/unsloth-*.whl"
+WHEELS = ".wheels"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def find_source() -> Path | None:
+def find_source(package: str = "unsloth") -> Path | None:
     """Return the folder or the wheel that holds the package, None if there is neither."""
-    folders = [path for path in ROOT.glob(INSTALLED) if (path / "unsloth").is_dir()]
-    return next(iter([*folders, *sorted(ROOT.glob(WHEELS))]), None)
+    folders = [path for path in ROOT.glob(INSTALLED) if (path / package).is_dir()]
+    wheels = sorted((ROOT / WHEELS).glob(f"{package}-*.whl"))
+    return next(iter([*folders, *wheels]), None)
 
 
 def version(source: Path) -> str:
@@ -28,9 +29,9 @@ def version(source: Path) -> str:
     return next(source.glob("unsloth-*.dist-info")).name.split("-")[1].removesuffix(".dist")
 
 
-def parse(source: Path, module: str) -> ast.Module:
+def parse(source: Path, module: str, package: str = "unsloth") -> ast.Module:
     """Parse a file of the package, as "models/llama.py"."""
-    name = f"unsloth/{module}"
+    name = f"{package}/{module}"
     if source.suffix == ".whl":
         with zipfile.ZipFile(source) as wheel:
             return ast.parse(wheel.read(name))

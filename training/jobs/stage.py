@@ -9,6 +9,7 @@ from models.emotions import LABELS, Emotion
 from models.prompt import PromptEncoder
 from models.schema import FrozenModel
 from models.weights.cache import Materialized
+from training.personas.loss import IGNORED
 from training.personas.trainer import training_rows
 from training.recipe import PersonaRecipe
 
@@ -58,10 +59,6 @@ def persona_stages(
 def _persona_lengths(
     encoder: PromptEncoder, personas: Sequence[Emotion], recipe: PersonaRecipe
 ) -> list[tuple[int, int]]:
-    """Return tokens and answer tokens of each row.
-
-    TRL drops a row whose answer is truncated completely, so it is dropped here as well.
-    """
-    rows = training_rows(encoder, personas, recipe.pairs)
-    masks = [mask[: recipe.max_tokens] for mask in rows["completion_mask"]]
-    return [(len(mask), sum(mask)) for mask in masks if any(mask)]
+    """Return tokens and answer tokens of each row."""
+    rows = training_rows(encoder, personas, recipe)
+    return [(len(row), sum(label != IGNORED for label in row)) for row in rows["labels"]]

@@ -16,8 +16,8 @@ from models.prompt import PromptEncoder
 from models.weights.cache import Materialized
 from training.datasets.persona_pairs import Pair, held_out_pairs, training_pairs
 from training.personas.backends import choose_backend
-from training.personas.loss import ChunkedLossTrainer, select_vocabulary
-from training.recipe import PairSet, PersonaRecipe
+from training.personas.loss import IGNORED, ChunkedLossTrainer, select_vocabulary
+from training.recipe import PersonaRecipe
 from training.runs.progress import ProgressLine, ReportStep, console
 
 VOCABULARY_BATCHES = 4
@@ -57,11 +57,11 @@ def make_trainer(
     """
     model, tokenizer = choose_backend(recipe).load(recipe, base.folder, stage.start)
     encoder = PromptEncoder(base.folder / "tokenizer.json")
-    held_out = held_out_rows(encoder, stage.personas, recipe.pairs)
+    held_out = held_out_rows(encoder, stage.personas, recipe)
     trainer = ChunkedLossTrainer(
         model=model,
         args=_arguments(recipe, run, stage.is_shared),
-        train_dataset=training_rows(encoder, stage.personas, recipe.pairs),
+        train_dataset=training_rows(encoder, stage.personas, recipe),
         # The shared stage is evaluated on as many rows as the stage of one persona.
         eval_dataset=held_out.select(range(0, len(held_out), len(stage.personas))),
         processing_class=tokenizer,
@@ -73,34 +73,46 @@ def make_trainer(
 
 
 def training_rows(
-    encoder: PromptEncoder, chosen: Sequence[Emotion], pair_set: PairSet = "literary"
+    encoder: PromptEncoder, chosen: Sequence[Emotion], recipe: PersonaRecipe
 ) -> Dataset:
-    """Encode the training pairs of the chosen personas, from one of the two sets."""
-    pairs = ((persona, pair) for persona in chosen for pair in training_pairs(persona, pair_set))
-    return _encode_pairs(encoder, pairs)
+    """Encode the training pairs of the chosen personas, from the set of the recipe."""
+    pairs = (
+        (persona, pair) for persona in chosen for pair in training_pairs(persona, recipe.pairs)
+    )
+    return _encode_pairs(encoder, pairs, recipe.max_tokens)
 
 
 def held_out_rows(
-    encoder: PromptEncoder, chosen: Sequence[Emotion], pair_set: PairSet = "literary"
+    encoder: PromptEncoder, chosen: Sequence[Emotion], recipe: PersonaRecipe
 ) -> Dataset:
-    """Encode the held-out pairs of the chosen personas, from one of the two sets."""
-    pairs = ((persona, pair) for persona in chosen for pair in held_out_pairs(persona, pair_set))
-    return _encode_pairs(encoder, pairs)
+    """Encode the held-out pairs of the chosen personas, from the set of the recipe."""
+    pairs = (
+        (persona, pair) for persona in chosen for pair in held_out_pairs(persona, recipe.pairs)
+    )
+    return _encode_pairs(encoder, pairs, recipe.max_tokens)
 
 
-def _encode_pairs(encoder: PromptEncoder, pairs: Iterable[tuple[Emotion, Pair]]) -> Dataset:
-    return Dataset.from_list([encode_pair(encoder, persona, pair) for persona, pair in pairs])
+def _encode_pairs(
+    encoder: PromptEncoder, pairs: Iterable[tuple[Emotion, Pair]], max_tokens: int
+) -> Dataset:
+    """Encode pairs, without those whose answer is truncated completely."""
+    rows = (encode_pair(encoder, persona, pair, max_tokens) for persona, pair in pairs)
+    return Dataset.from_list([row for row in rows if set(row["labels"]) != {IGNORED}])
 
 
-def encode_pair(encoder: PromptEncoder, persona: Emotion, pair: Pair) -> dict[str, list[int]]:
+def encode_pair(
+    encoder: PromptEncoder, persona: Emotion, pair: Pair, max_tokens: int
+) -> dict[str, list[int]]:
     """Encode a pair in the prompt format of serving, earlier turns included.
 
-    The completion mask is 1 for the tokens of the answer, the only ones that the loss counts.
+    Returns `input_ids` and `labels`, at most `max_tokens` each. The labels are the tokens of the
+    answer, which the loss counts, and -100 in the prompt. They are made here and not from a mask,
+    because Unsloth leaves out the preparation in which TRL applies a mask.
     """
     prompt = encoder.prompt(builtin_personas()[persona].name, pair.conversation)
     answer = encoder.completion(pair.answer)
-    mask = [0] * len(prompt) + [1] * len(answer)
-    return {"input_ids": prompt + answer, "completion_mask": mask}
+    labels = [IGNORED] * len(prompt) + answer
+    return {"input_ids": (prompt + answer)[:max_tokens], "labels": labels[:max_tokens]}
 
 
 def _vocabulary(trainer: ChunkedLossTrainer, recipe: PersonaRecipe) -> torch.Tensor | None:
@@ -108,7 +120,7 @@ def _vocabulary(trainer: ChunkedLossTrainer, recipe: PersonaRecipe) -> torch.Ten
     if recipe.vocabulary is None or has_gpu():
         return None
     rows = trainer.train_dataset
-    labels = {token for row in rows["labels"] for token in row if token != -100}
+    labels = {token for row in rows["labels"] for token in row if token != IGNORED}
     sample = _sample_batches(trainer)
     with trainer.model.disable_adapter():
         chosen, share = select_vocabulary(trainer.model, sample, labels, recipe.vocabulary)
@@ -138,9 +150,7 @@ def _arguments(recipe: PersonaRecipe, run: Path, shared: bool) -> SFTConfig:
         learning_rate=recipe.shared_learning_rate if shared else recipe.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=recipe.warmup_steps,
-        completion_only_loss=True,
         max_length=recipe.max_tokens,
-        train_sampling_strategy="group_by_length",
         bf16=training_dtype() is torch.bfloat16,
         use_cpu=not has_gpu(),
         eval_strategy="epoch",

@@ -215,9 +215,11 @@ def test_stages_are_the_shared_one_and_those_of_the_chosen_personas(gemma: Path)
     ]
     encoder = PromptEncoder(gemma / "tokenizer.json")
     pairs = trainer.training_pairs(Emotion.FEAR)  # type: ignore[attr-defined]
-    rows = [trainer.encode_pair(encoder, Emotion.FEAR, pair) for pair in pairs]
+    rows = [trainer.encode_pair(encoder, Emotion.FEAR, pair, 999) for pair in pairs]
     assert found.stages[1].tokens == sum(len(row["input_ids"]) for row in rows)
-    assert found.stages[1].answer_tokens == sum(sum(row["completion_mask"]) for row in rows)
+    assert found.stages[1].answer_tokens == sum(
+        label != -100 for row in rows for label in row["labels"]
+    )
 
 
 @pytest.mark.usefixtures("few_pairs")

@@ -79,4 +79,28 @@ def test_bf16_would_silently_become_fp16() -> None:
     assert "dtype == torch.bfloat16 and (not SUPPORTS_BFLOAT16)" in load
 
 
+def test_preparation_keeps_labels_and_does_not_apply_a_mask() -> None:
+    """So our rows have labels: a mask alone would count the prompt in the loss."""
+    source = find_source("unsloth_zoo")
+    if source is None:
+        pytest.skip("no source of unsloth_zoo, see tests/support/unsloth_source.py")
+    tree = parse(source, "dataset_utils.py", "unsloth_zoo")
+    (prepare,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and node.name == "sft_prepare_dataset"
+    )
+    (branch,) = (
+        node
+        for node in prepare.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "'labels' in column_names"
+    )
+    kept = "\n".join(map(ast.unparse, branch.body))
+    assert "DataCollatorForSeq2Seq(tokenizer)" in kept
+    assert "used_column_names.append('labels')" in kept
+    masked = "\n".join(map(ast.unparse, branch.orelse))
+    assert "completion_mask" in masked
+    assert "-100" not in masked
+
+
 LOAD = ("from_pretrained", "FastLanguageModel")
