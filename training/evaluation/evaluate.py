@@ -15,7 +15,7 @@ from training.datasets.mixture import evaluation_sets
 from training.evaluation.cross_persona import Detect
 from training.evaluation.detector import detector_report
 from training.evaluation.label_noise import WordLabelCounts
-from training.evaluation.personas import PersonaArtifacts, personas_report
+from training.evaluation.personas import PersonaArtifacts, check_artifacts, personas_report
 from training.evaluation.tables import detector_table, personas_table, sense_table
 from training.report.format import EMOTION_TEST
 from training.report.html import write_report
@@ -72,10 +72,13 @@ def evaluate(
     """Measure the artefacts and write the report into `out`.
 
     `data` is the folder of the public data sets, None to download them. Without `personas` only the
-    detectors are measured. The first detector also detects the emotions for the personas.
+    detectors are measured. The first detector also detects the emotions for the personas. Raises
+    ManifestError before anything is measured if an artefact of the personas does not fit.
     """
     quiet_libraries()
     prepare_machine()
+    if personas:
+        check_artifacts(personas)
     sets = evaluation_sets(data)
     report = Report(
         detectors=_measure_detectors(detectors, sets, data),

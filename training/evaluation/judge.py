@@ -11,8 +11,8 @@ from training.evaluation.intervals import accuracy_interval
 from training.report.schema import Interval, JudgeReport
 
 TRAINED_ON = (
-    "a quarter of GoEmotions and of unsplit dair-ai/emotion that the detector never sees,"
-    " and 3,602 replies written for the judge alone;"
+    "a quarter of GoEmotions and 2,000 unsplit rows of dair-ai/emotion, none of which the"
+    " detector sees, and 3,602 replies written for the judge alone;"
     " it has seen no persona pair and no answer of a persona"
 )
 

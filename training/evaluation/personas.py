@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.emotions import LABELS, Emotion
-from models.manifest import ADAPTER_WEIGHTS
-from models.weights.cache import materialize
+from models.errors import ManifestError
+from models.manifest import ADAPTER_WEIGHTS, DetectorManifest, load_adapter
+from models.prompt import PROMPT_VERSION
+from models.weights.cache import Materialized, materialize
 from training.datasets.persona_pairs import held_out_pairs
 from training.datasets.sources import Example
 from training.datasets.words import words
@@ -60,6 +62,26 @@ def find_adapters(folder: Path) -> dict[Emotion, Path]:
     return found
 
 
+def check_adapters(base: Materialized, folder: Path) -> dict[Emotion, Path]:
+    """Return the adapters of all six personas below `folder`, which fit the base weights.
+
+    Raises ManifestError if one is missing, damaged or of other base weights.
+    """
+    found = find_adapters(folder)
+    missing = [persona for persona in LABELS if persona not in found]
+    if missing:
+        raise ManifestError(f"no adapter of {', '.join(missing)} in {folder}: train them first")
+    for path in found.values():
+        load_adapter(path, base.sha256, PROMPT_VERSION)
+    return found
+
+
+def check_artifacts(artifacts: PersonaArtifacts) -> None:
+    """Raise ManifestError if an adapter or the judge is missing, damaged or does not fit."""
+    check_adapters(materialize(artifacts.base), artifacts.adapters)
+    DetectorManifest.read(artifacts.judge).check_weights(artifacts.judge)
+
+
 def personas_report(
     artifacts: PersonaArtifacts,
     detect: Detect,
@@ -68,11 +90,14 @@ def personas_report(
 ) -> PersonasReport:
     """Answer every held-out message in each arm, and measure the answers.
 
-    `unseen` are sets that the judge never saw. `log` takes lines about the progress.
+    `unseen` are sets that the judge never saw. `log` takes lines about the progress. Raises
+    ManifestError if an adapter or the judge is missing, damaged or does not fit.
     """
+    base = materialize(artifacts.base)
+    adapters = check_adapters(base, artifacts.adapters)
     judge = Judge(artifacts.judge)
     settings = SamplingSettings()
-    generator = PersonaGenerator(materialize(artifacts.base), find_adapters(artifacts.adapters))
+    generator = PersonaGenerator(base, adapters)
     exchanges = {}
     for persona in LABELS:
         exchanges[persona] = _answer_held_out(generator, persona, settings)

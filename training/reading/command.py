@@ -9,7 +9,7 @@ from models.manifest import ARTIFACTS
 
 app = typer.Typer(no_args_is_help=True, help="Have people read answers, blind to the system.")
 
-Seed = Annotated[int, typer.Option(help="seed of what is drawn at random")]
+Seed = Annotated[int, typer.Option(help="seed of the random choices")]
 
 
 @app.command()

@@ -10,7 +10,7 @@ from models.weights.cache import materialize
 from training.datasets.persona_pairs import Pair, held_out_pairs
 from training.errors import ReadingError
 from training.evaluation.generation import Arm, PersonaGenerator
-from training.evaluation.personas import find_adapters
+from training.evaluation.personas import check_adapters
 from training.evaluation.sampling import SamplingSettings
 from training.reading.sheet import DrawnAnswer
 
@@ -38,13 +38,11 @@ def draw_answers(
         log: takes lines about the progress.
 
     Raises:
-        ReadingError: a persona has no adapter in the folder, or too few held-out messages.
+        ManifestError: an adapter is missing, damaged or of other base weights.
+        ReadingError: a persona has too few held-out messages.
     """
-    found = find_adapters(adapters)
-    missing = [persona for persona in LABELS if persona not in found]
-    if missing:
-        raise ReadingError(f"no adapter of {', '.join(missing)} in {adapters}: train them first")
-    generator = PersonaGenerator(materialize(base), found)
+    weights = materialize(base)
+    generator = PersonaGenerator(weights, check_adapters(weights, adapters))
     answers = []
     for persona in LABELS:
         messages = [

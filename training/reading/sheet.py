@@ -106,14 +106,17 @@ def _choose(
 def read_key(file: Path) -> dict[str, KeyRow]:
     """Read a key. Raises ReadingError."""
     rows = read_csv(file, KEY_COLUMNS)
-    return {row["id"]: KeyRow(row["system"], Emotion(row["persona"])) for row in rows}
+    try:
+        return {row["id"]: KeyRow(row["system"], Emotion(row["persona"])) for row in rows}
+    except ValueError as error:
+        raise ReadingError(f"{file}: {error}; use the key as `reading sheet` wrote it") from error
 
 
 def read_csv(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Read the rows of a CSV file that has at least `columns`. Raises ReadingError."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            reader = csv.DictReader(stream, restval="")  # for lines that end early
             missing = set(columns).difference(reader.fieldnames or ())
             if missing:
                 raise ReadingError(
@@ -121,7 +124,7 @@ def read_csv(file: Path, columns: Sequence[str]) -> list[dict[str, str]]:
                     f"the columns {', '.join(columns)}"
                 )
             return list(reader)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReadingError(f"cannot read {file}: {error}") from error
 
 

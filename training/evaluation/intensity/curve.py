@@ -19,7 +19,7 @@ from training.datasets.words import words
 from training.evaluation.generation import Arm, PersonaGenerator
 from training.evaluation.intervals import wilson_interval
 from training.evaluation.judge import Judge
-from training.evaluation.personas import PersonaArtifacts, find_adapters
+from training.evaluation.personas import PersonaArtifacts, check_adapters
 from training.evaluation.sampling import SamplingSettings
 from training.evaluation.sense.encoder import SentenceEncoder
 from training.evaluation.sense.report import Answered, sense_result
@@ -72,10 +72,11 @@ def answer_levels(
 ) -> list[IntensityAnswer]:
     """Answer the held-out messages of every persona at every intensity, and judge the answers.
 
-    Raises ArtifactError if a file of an adapter is damaged.
+    Raises ManifestError if an adapter is missing, damaged or of other base weights, and
+    ArtifactError if a file of one cannot be scaled.
     """
     base = materialize(artifacts.base)
-    adapters = find_adapters(artifacts.adapters)
+    adapters = check_adapters(base, artifacts.adapters)
     judge = Judge(artifacts.judge)
     answers: list[IntensityAnswer] = []
     for level in settings.levels:

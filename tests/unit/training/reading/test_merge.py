@@ -71,6 +71,20 @@ def test_rejects_marks_that_do_not_fit_the_key(key: Path, tmp_path: Path, marks:
         merge(key, [write_marks(tmp_path, "1.csv", marks)])
 
 
+def test_rejects_a_line_that_ends_before_the_mark(key: Path, tmp_path: Path) -> None:
+    file = write_marks(tmp_path, "1.csv", "2210001")
+    file.write_text(file.read_text("utf-8-sig") + "\n8", "utf-8")
+    with pytest.raises(ReadingError, match="no valid mark for id 8"):
+        merge(key, [file])
+
+
+def test_rejects_a_key_with_a_line_that_ends_early(key: Path, tmp_path: Path) -> None:
+    readers = [write_marks(tmp_path, "1.csv", "22100012")]
+    key.write_text(key.read_text("utf-8") + "\n9,a", "utf-8")
+    with pytest.raises(ReadingError, match=r"use the key as .reading sheet. wrote it"):
+        merge(key, readers)
+
+
 def test_rejects_a_file_without_marks(key: Path) -> None:
     with pytest.raises(ReadingError, match="no column mark"):
         merge(key, [key])

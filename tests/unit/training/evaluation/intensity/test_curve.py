@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from models.emotions import LABELS, Emotion
 from models.lora_layout import LORA_B
-from models.manifest import ADAPTER_WEIGHTS
+from models.manifest import ADAPTER_WEIGHTS, AdapterManifest, adapter_hash
+from models.prompt import PROMPT_VERSION
 from models.weights.cache import Materialized, materialize
 from serve.responder.mix import mix_of
 from serve.responder.voice import voice_of
@@ -61,10 +62,29 @@ def artifacts(
             if parameter.requires_grad:
                 parameter.data.normal_()
         save_adapter(model, base, adapters / persona)
+        write_manifest(adapters / persona, persona, recipe, base)
     judge = tmp_path_factory.mktemp("judge") / "judge"
     of_judge = DetectorRecipe(base=bert.name)
     export(trainable_model(of_judge, bert.folder), bert, of_judge, "c" * 64, judge)
     return PersonaArtifacts(base.name, adapters, judge, bert.name)
+
+
+def write_manifest(
+    folder: Path, persona: Emotion, recipe: PersonaRecipe, base: Materialized
+) -> None:
+    AdapterManifest(
+        content_hash=adapter_hash(folder),
+        base=base.name,
+        base_hash=base.sha256,
+        training_data_hash="0" * 64,
+        metrics={},
+        name=persona,
+        persona=persona,
+        rank=recipe.lora_rank,
+        alpha=recipe.lora_alpha,
+        target_modules=recipe.lora_modules,
+        prompt_version=PROMPT_VERSION,
+    ).write(folder)
 
 
 @pytest.mark.parametrize("level", [0.5, 1.5])
