@@ -1,4 +1,4 @@
-"""Verification of what is on disk: shipped artifacts, stored adapters and cached weights."""
+"""Verification of files on disk: shipped artifacts, stored adapters and cached weights."""
 
 import json
 from collections.abc import Iterator, Sequence

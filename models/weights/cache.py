@@ -128,13 +128,13 @@ def _cached(entry: BaseWeights, cache: Path) -> Materialized | None:
 
 
 def _size_problems(folder: Path, record: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the files of cached weights, as far as their sizes show it."""
+    """Yield the faults of cached files that their sizes show."""
     files = record.get(FILES_FIELD)
     yield from size_problems(folder, files) if files else structure_problems(folder)
 
 
 def cached_problems() -> Iterator[tuple[str, str | None]]:
-    """Yield the name of each cached entry of the catalog, and what is wrong with its files.
+    """Yield the name of each cached entry of the catalog, and the fault of its files.
 
     Every file is read and hashed. Weights that were cached before digests were recorded are only
     checked by their structure.

@@ -49,7 +49,7 @@ def structure_problems(folder: Path) -> Iterator[str]:
 
 
 def structure_problem(file: Path) -> str | None:
-    """Return what is wrong with the header or the size of a safetensors file, None if nothing is.
+    """Return the fault in the header or the size of a safetensors file, None if there is none.
 
     Values are not read, so a changed value is not found.
     """

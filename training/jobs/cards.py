@@ -14,7 +14,7 @@ from models.schema import FrozenModel
 from training.jobs.memory import Memory
 from training.recipe import DetectorRecipe, PersonaRecipe
 
-# CUDA's context, the libraries and fragments of the allocator, on top of what is computed.
+# CUDA's context, the libraries and fragments of the allocator, on top of the computed memory.
 CONTEXT_GIB = 1.0
 MARGIN = 1.15
 # Share of a card's peak that fine-tuning on short rows reaches; a rule of thumb, not measured.

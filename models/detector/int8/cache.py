@@ -66,7 +66,7 @@ def int8_files() -> list[Path]:
 
 
 def int8_problem(file: Path) -> str | None:
-    """Return what is wrong with a converted file, None if it is what was written."""
+    """Return the fault of a converted file, None if it is as it was written."""
     if not file.is_file():
         return "is missing"
     if not _digest_file(file).is_file():
