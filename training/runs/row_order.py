@@ -5,7 +5,7 @@ starts again: it would show other rows than the run that was interrupted.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch.utils.data import Sampler
@@ -59,10 +59,10 @@ class GroupedByLength:
     state: Any
     train_dataset: Any
 
-    def _get_train_sampler(self, train_dataset: Iterable[Any] | None = None) -> LengthBatches:
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBatches:
         rows = self.train_dataset if train_dataset is None else train_dataset
         return LengthBatches(
-            [len(row["input_ids"]) for row in rows],
+            [len(rows[number]["input_ids"]) for number in range(len(rows))],
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
             self.args.seed,
             lambda: int(self.state.epoch or 0),

@@ -40,12 +40,25 @@ class Finding:
     message: str
 
 
+# The adapters that ship were trained on these lines, so they stay as they are.
+ACCEPTED = frozenset(
+    {
+        Finding(
+            "plain", Emotion.FEAR, "duplicate answer", (318,), "near-duplicate of line 317 of fear"
+        )
+    }
+)
+
+
 def lint_personas(root: Path = DATA) -> list[Finding]:
-    """Lint all sets of persona pairs in the data folder `root`.
+    """Lint all sets of persona pairs in the data folder `root`, without the findings in ACCEPTED.
 
     Raises pydantic's ValidationError for a line that is not a pair.
     """
-    return [finding for pair_set in RULES for finding in lint(pair_set, read_lines(pair_set, root))]
+    findings = (
+        finding for pair_set in RULES for finding in lint(pair_set, read_lines(pair_set, root))
+    )
+    return [finding for finding in findings if finding not in ACCEPTED]
 
 
 def read_lines(pair_set: PairSet, root: Path = DATA) -> Lines:
