@@ -50,9 +50,10 @@ def chat(host: Host = "127.0.0.1", port: Port = 8000) -> None:
 
 
 Hardware = Annotated[Path, typer.Option(help="hardware profile", exists=True, dir_okay=False)]
-Rate = Annotated[float, typer.Option(min=0.001, help="requests a second")]
-Tokens = Annotated[float, typer.Option(min=1, help="tokens, on average")]
-Objective = Annotated[float, typer.Option(min=1, help="95th percentile of the TTFT")]
+MOST = 1e9  # of anything that is planned
+Rate = Annotated[float, typer.Option(min=0.001, max=MOST, help="requests a second")]
+Tokens = Annotated[float, typer.Option(min=1, max=MOST, help="tokens, on average")]
+Objective = Annotated[float, typer.Option(min=1, max=MOST, help="95th percentile of the TTFT")]
 PROFILES = LOCAL.parent / "hardware"
 
 

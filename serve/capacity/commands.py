@@ -41,6 +41,9 @@ def run_simulation(
     except FyeError as error:
         typer.echo(f"error: {error}", err=True)
         return 1
+    except OSError as error:
+        typer.echo(f"error: cannot write {plot_file}: {error.strerror or error}", err=True)
+        return 1
     typer.echo(f"{hardware.name} ({hardware.source}), peak {workload.peak_per_s:g} requests/s")
     for line in table(comparisons, workload.slo_ttft_ms):
         typer.echo(line)

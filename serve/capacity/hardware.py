@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from serve.errors import ConfigError
 
@@ -54,5 +54,5 @@ def read_hardware(file: Path) -> Hardware:
     """
     try:
         return Hardware.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{file} is not a hardware profile: {error}") from error

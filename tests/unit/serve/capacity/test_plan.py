@@ -80,3 +80,19 @@ def test_a_file_that_is_no_profile_is_one_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["plan", "--rate", "1", "--hardware", str(file)])
     assert done.exit_code == 1
     assert "is not a hardware profile" in done.output
+
+
+def test_a_profile_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "hardware.toml"
+    file.write_bytes(b"\xff\xfe")
+    done = CliRunner().invoke(app, ["plan", "--rate", "1", "--hardware", str(file)])
+    assert done.exit_code == 1
+    assert "is not a hardware profile" in done.output
+
+
+@pytest.mark.parametrize("option", ["--rate", "--prompt", "--answer", "--slo-ttft-ms"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_number_that_cannot_be_planned_is_refused(option: str, value: str) -> None:
+    done = CliRunner().invoke(app, ["plan", "--rate", "1", option, value])
+    assert done.exit_code == 2
+    assert option in done.output

@@ -173,3 +173,12 @@ def test_an_unknown_trace_is_named() -> None:
     done = CliRunner().invoke(app, ["simulate", "--trace", "weekly"])
     assert done.exit_code == 1
     assert "weekly" in done.output
+
+
+def test_a_plot_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file", "utf-8")
+    file = tmp_path / "folder" / "plot.svg"
+    options = ["--trace", "flash", "--peak", "0.2", "--plot", str(file)]
+    done = CliRunner().invoke(app, ["simulate", *options])
+    assert done.exit_code == 1
+    assert f"cannot write {file}" in done.output
