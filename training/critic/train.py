@@ -4,7 +4,6 @@ recipe -> rows -> Trainer -> tensors that changed -> measures -> artefact and ma
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -21,6 +20,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint
 
 from models.critic import blank_critic, encode, load_critic
+from models.emotions import Emotion
 from models.hashing import file_sha256, json_sha256
 from models.machine.precision import has_gpu
 from models.manifest import DETECTOR_WEIGHTS, CriticManifest
@@ -29,8 +29,8 @@ from models.weights.cache import Materialized, materialize
 from training.critic.evaluate import critic_metrics
 from training.critic.rows import Row, contrast_rows, read_rows, written_rows
 from training.datasets.contrasts import load_contrasts
-from training.datasets.persona_pairs import training_pairs
-from training.datasets.read_labels import read_labels
+from training.datasets.persona_pairs import Pair, training_pairs
+from training.datasets.read_labels import is_held_out, read_labels
 from training.recipe import CriticRecipe
 from training.runs.folder import open_run, write_results
 from training.runs.machine import prepare_machine
@@ -93,7 +93,12 @@ def train_critic(
 
 def training_rows(recipe: CriticRecipe) -> list[Row]:
     """Return the rows of written pairs that the recipe names."""
-    pairs_of = partial(training_pairs, pair_set=recipe.pair_set)
+
+    def pairs_of(persona: Emotion) -> list[Pair]:
+        # A held-out contrast shows the right answer of a pair: the critic must not know it.
+        pairs = training_pairs(persona, recipe.pair_set)
+        return [pair for pair in pairs if not is_held_out(pair.message)]
+
     rows = written_rows(pairs_of, recipe.wrong_answers, recipe.pairs, recipe.seed)
     contrasts = [each for each in load_contrasts() if not each.is_held_out]
     return rows + contrast_rows(contrasts, recipe.contrast_repeats)
