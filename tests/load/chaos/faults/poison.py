@@ -7,7 +7,6 @@ import aiohttp
 from load.chaos.cluster import POLL_S, Cluster, wait_until
 from load.chaos.verdict import FaultMissed, PromiseBroken
 from load.harness.arrivals import client_session
-from load.harness.client import PROBLEM_PREFIX
 from load.harness.deployments import RESPONDER
 
 POISON = "poison"  # the scripted engine kills its process for this stop string
@@ -49,7 +48,7 @@ async def _wait_for_replicas(cluster: Cluster, count: int) -> None:
 
 
 async def _ask(url: str) -> tuple[int, str]:
-    """Return the status and the type of the problem."""
+    """Return the status and the code of the error."""
     headers = {"x-request-timeout-ms": str(TIMEOUT_MS)}
     async with client_session() as session:
         try:
@@ -57,6 +56,6 @@ async def _ask(url: str) -> tuple[int, str]:
                 f"{url}/v1/chat/completions", json=BODY, headers=headers
             ) as response:
                 problem = await response.json(content_type=None)
-                return response.status, str(problem.get("type", "")).removeprefix(PROBLEM_PREFIX)
+                return response.status, str(problem.get("error", {}).get("code"))
         except aiohttp.ClientError as error:
             return 0, type(error).__name__
