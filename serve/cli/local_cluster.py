@@ -27,6 +27,7 @@ POLL_INTERVAL_S = 0.5
 END_TIMEOUT_S = 5
 SERVE_LOGS = "ray/session_latest/logs/serve"  # below RAY_TMPDIR
 PREFIX = "fye-"
+VLLM_SOCKETS = "VLLM_RPC_BASE_PATH"
 # Longest paths of sockets below the folder of temporary files, with eight random characters after
 # the prefix. HAProxy binds to a name with its process id, and renames it.
 HAPROXY_SOCKET_BYTES = len(f"/{PREFIX}12345678/{'0' * 56}/admin.sock.1234567.tmp")
@@ -57,6 +58,9 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
     console.print("Starting the graph: detector, responder ...")
     with ExitStack() as started:
         started.callback(shutil.rmtree, folder, ignore_errors=True)
+        if VLLM_SOCKETS not in os.environ:  # engines that are killed leave their sockets there
+            os.environ[VLLM_SOCKETS] = folder
+            started.callback(os.environ.pop, VLLM_SOCKETS, None)
         start_local_ray(cpus_for_ray(config))
         # Not before Ray has started: `serve.shutdown` would connect to the cluster of RAY_ADDRESS.
         started.callback(ray.shutdown)

@@ -1,4 +1,4 @@
-"""Supervisor of a command: however it ends, no process of it is left.
+"""Supervisor of a command: however it ends, no process and no shared memory of it is left.
 
 terminal, systemd -> supervisor -> command, in a session of its own -> Ray, vLLM, HAProxy
 
@@ -8,6 +8,7 @@ command can stop its processes in order. Orphans of the command become children 
 
 import ctypes
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ PASSED_ON = {
     signal.SIGTERM: signal.SIGTERM,
     signal.SIGHUP: signal.SIGTERM,
 }
+# Python's shared memory in /proc/PID/maps. What would remove it is killed as well.
+SHARED_MEMORY = re.compile(r" (/dev/shm/psm_\w+)$", re.MULTILINE)
 SIGNAL_STATUS = 128  # added to the number of the signal that ended a process
 
 
@@ -69,12 +72,22 @@ def _wait_for(child: int) -> int:
 
 
 def _end_descendants() -> None:
-    """Kill and reap every descendant until there is none."""
+    """Kill and reap every descendant until there is none, and remove their shared memory."""
+    shared = set[str]()
     with suppress(ChildProcessError):
         while True:
             for process in _descendants(os.getpid()):
+                shared.update(_shared_memory(process))
                 _send(process, signal.SIGKILL)
             os.waitpid(-1, 0)
+    for file in shared:
+        Path(file).unlink(missing_ok=True)
+
+
+def _shared_memory(process: int) -> list[str]:
+    with suppress(OSError):
+        return SHARED_MEMORY.findall(Path(f"/proc/{process}/maps").read_text("utf-8", "replace"))
+    return []
 
 
 def _descendants(root: int) -> set[int]:

@@ -36,6 +36,24 @@ def command():
 sys.exit(supervise(command))
 """
 
+# The command's child has shared memory, and its tracker is not told to remove it.
+SHARING = """
+import os, sys, time
+from multiprocessing.shared_memory import SharedMemory
+from serve.cli.processes.supervisor import supervise
+
+def command():
+    parent = os.getpid()
+    if os.fork() == 0:
+        memory = SharedMemory(create=True, size=4096)
+        os.write(1, f"{memory.name} {parent}\\n".encode())
+        time.sleep(600)
+    time.sleep(600)
+    return 0
+
+sys.exit(supervise(command))
+"""
+
 
 class Running:
     """A supervised command, by the ids of its processes."""
@@ -81,6 +99,18 @@ def test_nothing_is_left_of_a_command_that_was_killed(running: Running) -> None:
     os.kill(running.command, signal.SIGKILL)
     running.wait_for_silence()
     assert running.supervisor.returncode == 128 + signal.SIGKILL
+
+
+def test_no_shared_memory_is_left_of_a_command_that_was_killed() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHARING], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    memory, command = process.stdout.readline().split()
+    assert Path("/dev/shm", memory).exists()  # noqa: S108 (Linux keeps shared memory there)
+    os.kill(int(command), signal.SIGKILL)
+    process.communicate(timeout=TIMEOUT_S)
+    assert not Path("/dev/shm", memory).exists()  # noqa: S108
 
 
 def test_a_killed_supervisor_ends_the_command(running: Running) -> None:
