@@ -36,12 +36,10 @@ CAUSES = (  # the first that matches a frame's path wins
     (r"^(uvicorn|starlette|sse_starlette|httptools|h11|anyio)[/.]", "ASGI, uvicorn"),
     (r"^ray/serve/", "Ray Serve"),
     (r"^ray/", RAY_CORE),
-    (
-        r"^(vllm|zmq|msgspec)/|^repository/(serve/engine|serve/scripted_engine|serve/vllm_)",
-        "engine",
-    ),
-    (r"^repository/serve/(metrics|telemetry|.*/request_metrics)\.py", METRICS),
-    (r"^repository/serve/(tracing|traced_stages|.*/stage_tracing)\.py", TRACING),
+    (r"^(vllm|zmq|msgspec)/|^repository/serve/engine/", "engine"),
+    (r"^repository/serve/(telemetry/metrics|pipeline/request_metrics)\.py", METRICS),
+    (r"^repository/serve/telemetry/tracing\.py", TRACING),
+    (r"^repository/serve/telemetry/json_log\.py", LOGGING),
     (r"^repository/", OURS),
     (r"^(uvloop|asyncio|selectors\.py)|/uvloop/|/libuv|_asynciomodule\.c", LOOP),
 )
