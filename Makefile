@@ -49,7 +49,7 @@ load: $(VENV)/.dev
 
 # The pictures of the page in docs/, in Chromium and without a graph.
 pictures: $(VENV)/.dev
-	PYTHONPATH=tests $(PY) -m support.page_pictures docs/serving/images
+	PYTHONPATH=tests $(PY) -m support.page.pictures docs/serving/images
 
 lock: $(VENV)/.dev
 	PATH="$(VENV)/bin:$$PATH" requirements/compile

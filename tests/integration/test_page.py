@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from models.emotions import LABELS
 from support.admin_key import ADMIN_SECRET
-from support.browser import (
+from support.page.browser import (
     TIMEOUT_MS,
     answer,
     chromium,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from support.browser import TIMEOUT_MS, answer, chromium, page_of, stream_of, violations
-from support.page_server import page_server
+from support.page.browser import TIMEOUT_MS, answer, chromium, page_of, stream_of, violations
+from support.page.server import page_server
 
 RESPOND = "v1/respond"
 DELTA = stream_of(("delta", {"text": "Oh"}))

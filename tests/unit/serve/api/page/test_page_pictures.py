@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from support.page_pictures import PICTURES, take_pictures
+from support.page.pictures import PICTURES, take_pictures
 
 SIZE = struct.Struct(">II")  # in a PNG, from byte 16
 

@@ -1,6 +1,6 @@
 """Pictures of the page for the README and the docs, of the answer that the README states.
 
-    PYTHONPATH=tests python -m support.page_pictures docs/serving/images
+    PYTHONPATH=tests python -m support.page.pictures docs/serving/images
 
 A fixed server takes the place of the graph, so every run makes the same pictures.
 """
@@ -14,10 +14,10 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from support.browser import TIMEOUT_MS, answer, chromium, page_of, stream_of
-from support.page_server import page_server
+from support.page.browser import TIMEOUT_MS, answer, chromium, page_of, stream_of
+from support.page.server import page_server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MESSAGE = "The weather is perfect today! It's been months since I last felt this cool air!"
 # One third of the way from joy to surprise, a little stronger than trained; pixels from the middle.
 MIXED = (16, -55)
