@@ -1,4 +1,4 @@
-"""Where replicas may run: what deployments require against what pods offer to Ray."""
+"""Placement of replicas: what deployments require against what pods offer to Ray."""
 
 import json
 from collections.abc import Iterator

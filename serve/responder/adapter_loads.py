@@ -37,7 +37,7 @@ class AdapterLoads:
 
     @property
     def running(self) -> bool:
-        """Whether a version is being loaded."""
+        """True while a version is being loaded."""
         return self._loading is not None
 
     def resident(self) -> frozenset[str]:

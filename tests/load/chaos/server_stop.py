@@ -174,7 +174,7 @@ async def what_is_left(url: str, processes: list[psutil.Process], memory: set[Pa
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Return whether a process runs; one that nobody has reaped does not."""
+    """Return whether a process runs; one that is not reaped yet does not."""
     try:
         status: str = process.status()
     except psutil.NoSuchProcess:
