@@ -15,7 +15,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.generation import Arm
 from training.evaluation.personas import PersonaArtifacts
 from training.personas.backends import PeftBackend
-from training.personas.train import save_adapter
+from training.personas.train import adapter_manifest, save_adapter
 from training.recipe import DetectorRecipe, PersonaRecipe
 from training.report.schema import Report
 
@@ -37,6 +37,7 @@ def save_adapters(folder: Path, base: Materialized) -> Path:
             if "lora_B" in name:
                 parameter.data = 0.2 * torch.randn_like(parameter)
         save_adapter(model, base, folder / persona)
+        adapter_manifest(persona, base, TINY, folder / persona, {}).write(folder / persona)
     return folder
 
 

@@ -120,7 +120,7 @@ def train_persona(
         start = run / "shared" / "adapter" if recipe.shared_epochs else None
         stage = TrainingStage(persona, (persona,), start)
         metrics = _train_stage(stage, recipe, run / persona, report)
-        _manifest(persona, materialize(recipe.base), recipe, out, metrics).write(out)
+        adapter_manifest(persona, materialize(recipe.base), recipe, out, metrics).write(out)
     return out
 
 
@@ -170,13 +170,14 @@ def save_adapter(model: PeftModel, base: Materialized, out: Path) -> None:
     new.rename(out)
 
 
-def _manifest(
+def adapter_manifest(
     persona: Emotion,
     base: Materialized,
     recipe: PersonaRecipe,
     out: Path,
     metrics: dict[str, float],
 ) -> AdapterManifest:
+    """Return the manifest of the adapter in `out`, whose files are complete."""
     return AdapterManifest(
         name=persona,
         persona=persona,
