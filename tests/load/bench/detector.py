@@ -114,7 +114,8 @@ def transformers_server(config: DetectorConfig) -> Iterator[str]:
         classifier.tokenizer.save_pretrained(folder)
         port = PORT + 2
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, str(SERVER), folder, str(port)]
+        # -P: the script's own folder has a `profile.py`, which would hide that of Python.
+        command = [sys.executable, "-P", str(SERVER), folder, str(port)]
         process = subprocess.Popen(command, env=dict(os.environ))
         try:
             _wait_ready(url, process)
