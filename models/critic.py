@@ -19,10 +19,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from models.encoder.rows import restore_rows
 from models.errors import ManifestError
 from models.manifest import CriticManifest
 from models.prompt import Turn, one_line
-from models.safety.rows import restore_rows
 from models.weights.cache import Materialized, materialize
 
 BATCH_SIZE = 32

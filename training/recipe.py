@@ -161,6 +161,22 @@ class DetectorRecipe(_ScalableRecipe):
         lt=1,
         description="probability in the layers of the base model; none: that of the base model",
     )
+    teacher: str | None = Field(
+        default=None,
+        description="folder of a detector to learn from; none: from the labels alone",
+    )
+    teacher_weight: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of the teacher in the loss of a row that has a label too",
+    )
+    feature_weight: float = Field(
+        default=1.0, ge=0, description="weight of the distance to the teacher's features"
+    )
+    unlabelled_rows: int = Field(
+        default=0, ge=0, description="comments without a label, which only a teacher can read"
+    )
     label_smoothing: float = Field(
         default=0.05,
         ge=0,
@@ -185,6 +201,12 @@ class DetectorRecipe(_ScalableRecipe):
         le=1,
         description="similarity of character 5-grams from which rows are duplicates; 1: equal only",
     )
+
+    @model_validator(mode="after")
+    def _check_teacher(self) -> Self:
+        if self.unlabelled_rows and self.teacher is None:
+            raise ValueError("unlabelled_rows need a teacher: set teacher, or unlabelled_rows to 0")
+        return self
 
 
 class SafetyRecipe(_Recipe):

@@ -97,14 +97,17 @@ class TextClassifier(ABC):
 
     def all_logits(self, texts: Sequence[str]) -> torch.Tensor:
         """Return logits `(len(texts), 6)` of any number of texts, run in batches."""
-        return self._forward_all(texts)[0] if texts else torch.empty(0, len(LABELS))
+        return self.outputs(texts)[0] if texts else torch.empty(0, len(LABELS))
 
     def all_features(self, texts: Sequence[str]) -> np.ndarray:
         """Return features `(len(texts), hidden)` of at least one text, run in batches."""
-        return self._forward_all(texts)[1].numpy()
+        return self.outputs(texts)[1].numpy()
 
-    def _forward_all(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the first window of each text; the results have the order of the texts."""
+    def outputs(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits `(texts, 6)` and features `(texts, hidden)` of at least one text.
+
+        Only the first window of each is read. The results have the order of the texts.
+        """
         return self._forward_windows([windows[0] for windows in self.token_windows(texts)])
 
     def _forward_windows(

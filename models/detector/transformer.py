@@ -2,7 +2,8 @@
 
 texts -> tokens, padded to the longest -> logits (batch, 6), features (batch, hidden)
 
-Whole tensors replace those of the base; LoRA matrices are merged into them. Needs transformers.
+Whole tensors, in 8-bit rows, replace those of the base; LoRA matrices are merged into them. Needs
+transformers.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from transformers import (
 from models.attention import attention_of
 from models.detector.base import TextClassifier
 from models.emotions import LABELS
+from models.encoder.rows import restore_rows
 from models.errors import ManifestError
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 
@@ -107,7 +109,7 @@ def _base_model(base: Path, manifest: DetectorManifest) -> PreTrainedModel:
 
 def _load_trained(model: PreTrainedModel, folder: Path, lora_scale: float | None) -> None:
     """Load the artifact's tensors into the model, including the classification head."""
-    tensors = load_file(folder / DETECTOR_WEIGHTS)
+    tensors = restore_rows(load_file(folder / DETECTOR_WEIGHTS), torch.float32)
     base_tensors = model.state_dict()
     merged = {
         name: tensor for name, tensor in tensors.items() if not name.endswith((LORA_A, LORA_B))

@@ -6,7 +6,6 @@ A window is a crisis if P(crisis) reaches its threshold, else a concern if P(con
 reaches that of a concern. Needs torch.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,20 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn.functional import linear
 
+from models.encoder.bert import BertEncoder, EncoderShape
+from models.encoder.rows import restore_rows
 from models.errors import ManifestError
 from models.machine.precision import fastest_dtype
-from models.manifest import SAFETY_ARTIFACT, Pooling, SafetyManifest, Thresholds
+from models.manifest import SAFETY_ARTIFACT, SafetyManifest, Thresholds
 from models.prompt import Turn
-from models.safety.encoder import BertClassifier, EncoderShape
 from models.safety.levels import CONCERN, CRISES, Finding
-from models.safety.rows import restore_rows
+from models.safety.pooling import pool
 from models.safety.windows import Window, WindowEncoder
 from models.weights.cache import materialize
 
+ENCODER = "bert."  # begins the names of the artifact's tensors of the encoder
 TOKEN_BUDGET = 2048  # newest tokens of a conversation; 34 windows at most
 WINDOWS_PER_PASS = 16
 
@@ -58,13 +60,13 @@ class SafetyClassifier:
             )
         dtype = fastest_dtype(device)
         tensors = {
-            f"bert.{name}": tensor.to(dtype)
+            f"{ENCODER}{name}": tensor.to(dtype)
             for name, tensor in load_file(base.folder / "model.safetensors").items()
-            if not name.startswith("pooler.")
         }
         tensors |= restore_rows(load_file(file), dtype)
-        placed = {name: tensor.to(device) for name, tensor in tensors.items()}
-        self._model = BertClassifier(placed, _shape(base.folder, self.manifest.pooling))
+        placed = {name.removeprefix(ENCODER): one.to(device) for name, one in tensors.items()}
+        self._encode = BertEncoder(placed, EncoderShape.read(base.folder))
+        self._head = placed["classifier.weight"], placed["classifier.bias"]
         self._device = device
         tokenizer = Tokenizer.from_file(str(base.folder / "tokenizer.json"))
         self.encoder = WindowEncoder(tokenizer)
@@ -96,8 +98,9 @@ class SafetyClassifier:
         types = _padded([window.types for window in windows], longest)
         lengths = torch.tensor([len(window.ids) for window in windows])
         mask = torch.arange(longest) < lengths[:, None]
-        logits = self._model(*(tensor.to(self._device) for tensor in (ids, types, mask)))
-        return torch.softmax(logits, dim=-1).cpu()
+        ids, types, mask = (tensor.to(self._device) for tensor in (ids, types, mask))
+        pooled = pool(self._encode(ids, types, mask), mask, self.manifest.pooling)
+        return torch.softmax(linear(pooled, *self._head).float(), dim=-1).cpu()
 
 
 def worst_finding(probabilities: Tensor, thresholds: Thresholds) -> Finding | None:
@@ -112,13 +115,3 @@ def worst_finding(probabilities: Tensor, thresholds: Thresholds) -> Finding | No
 
 def _padded(rows: Sequence[Sequence[int]], length: int) -> Tensor:
     return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
-
-
-def _shape(base: Path, pooling: Pooling) -> EncoderShape:
-    config = json.loads((base / "config.json").read_text("utf-8"))
-    return EncoderShape(
-        config["num_hidden_layers"],
-        config["num_attention_heads"],
-        config["layer_norm_eps"],
-        pooling,
-    )

@@ -21,10 +21,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from models.critic import blank_critic, encode, load_critic
 from models.emotions import Emotion
+from models.encoder.rows import quantize_rows
 from models.hashing import file_sha256, json_sha256
 from models.machine.precision import has_gpu
 from models.manifest import DETECTOR_WEIGHTS, CriticManifest
-from models.safety.rows import quantize_rows
 from models.weights.cache import Materialized, materialize
 from training.critic.evaluate import critic_metrics
 from training.critic.rows import Row, contrast_rows, read_rows, written_rows

@@ -35,6 +35,8 @@ def evaluation_sets(data: Path | None) -> dict[str, list[Example]]:
         "goemotions_dev_broad": sources.load_goemotions("dev", data, sources.GOEMOTIONS_BROAD),
         "ordinary_held_out_topics": sources.load_ordinary(held_out=True),
         "ordinary_fresh": sources.load_fresh(),
+        "ordinary_englishes": sources.load_englishes(),
+        "emoji": sources.load_emoji(),
     }
 
 
@@ -55,6 +57,29 @@ def training_examples(recipe: DetectorRecipe, data: Path | None) -> list[Example
     mixed = [row for row in rows for _ in range(recipe.ordinary_repeats if row in repeated else 1)]
     generator.shuffle(mixed)
     return mixed
+
+
+def unlabelled_texts(
+    recipe: DetectorRecipe, data: Path | None, examples: Iterable[Example]
+) -> list[str]:
+    """Sample comments without a label for a teacher to read.
+
+    Leaves out near-duplicates of `examples` and of evaluation texts, and the judge's part.
+    """
+    texts = [text for text in sources.load_comments(data) if not _is_judges(text)]
+    banned = [row.text for rows in evaluation_sets(data).values() for row in rows]
+    index = NearDuplicateIndex(recipe.near_duplicate_jaccard)
+    for text in [*banned, *(row.text for row in examples)]:
+        index.add(text)
+    random.Random(recipe.seed).shuffle(texts)
+    found: list[str] = []
+    for text in texts:
+        if len(found) == recipe.unlabelled_rows:
+            break
+        if index.find(text) is None:
+            index.add(text)
+            found.append(text)
+    return found
 
 
 def _own(recipe: DetectorRecipe) -> list[Example]:
@@ -106,11 +131,11 @@ def sample_with_shares(
 
 def rows_of_part(rows: Iterable[Example], part: Part) -> list[Example]:
     """Return the rows of one part. A text belongs to the same part in every set."""
-    return [row for row in rows if _is_judges(row) is (part == "judge")]
+    return [row for row in rows if _is_judges(row.text) is (part == "judge")]
 
 
-def _is_judges(row: Example) -> bool:
-    digest = hashlib.sha256(normalize(row.text).encode()).digest()
+def _is_judges(text: str) -> bool:
+    digest = hashlib.sha256(normalize(text).encode()).digest()
     return digest[0] % JUDGE_SHARE == 0
 
 

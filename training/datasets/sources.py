@@ -74,6 +74,11 @@ def load_emotion_unsplit(root: Path | None) -> list[Example]:
         return [Example(row["text"], int(row["label"])) for row in csv.DictReader(stream)]
 
 
+def load_tweets(root: Path | None) -> list[Example]:
+    """Load all training texts of dair-ai/emotion, the larger version included."""
+    return load_emotion("train", root) + load_emotion_unsplit(root)
+
+
 def clean_unsplit(rows: list[Example], held_out: list[Example]) -> list[Example]:
     """Return the first row of each text that has one label and is not held out.
 
@@ -105,6 +110,12 @@ def load_goemotions(split: str, root: Path | None, mapping: dict[str, int]) -> l
     return examples
 
 
+def load_comments(root: Path | None) -> list[str]:
+    """Load the texts of GoEmotions' `train`, whatever their labels."""
+    rows = _hub_goemotions("train") if root is None else _local_goemotions("train", root)
+    return [text for text, _ in rows]
+
+
 def load_ordinary(held_out: bool) -> list[Example]:
     """Load the project's own messages: those of the held-out topics, or all others."""
     return [
@@ -119,6 +130,16 @@ def load_ordinary(held_out: bool) -> list[Example]:
 def load_fresh() -> list[Example]:
     """Load the fresh test set, whose writer saw no training data. For reporting only."""
     return _labelled_lines(DATA / "fresh.jsonl")
+
+
+def load_englishes() -> list[Example]:
+    """Load the test set by speakers of many Englishes. For reporting only."""
+    return _labelled_lines(DATA / "fresh_englishes.jsonl")
+
+
+def load_emoji() -> list[Example]:
+    """Load the test set of messages with emoji. For reporting only."""
+    return _labelled_lines(DATA / "emoji.jsonl")
 
 
 def load_judge_replies() -> list[Example]:

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from models.detector.factory import open_for_training
 from models.detector.transformer import LORA_A, LORA_B
+from models.encoder.rows import quantize_rows, restore_rows
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
 from models.weights.cache import Materialized
@@ -38,7 +39,7 @@ def load_start_weights(model: PreTrainedModel | PeftModel, artifact: Path) -> No
     Raises RecipeError if there is no artefact, or if its tensors are not those that this recipe
     trains.
     """
-    tensors = load_file(_start_file(artifact))
+    tensors = restore_rows(load_file(_start_file(artifact)), torch.float32)
     trained = trained_tensors(model)
     if _shapes(tensors) != _shapes(trained):
         raise RecipeError(
@@ -80,16 +81,20 @@ def export(
     data_hash: str,
     out: Path,
 ) -> DetectorManifest:
-    """Write the trained tensors in bf16, and their manifest.
+    """Write the trained tensors and their manifest: LoRA matrices in bf16, whole ones in 8 bits.
 
     The weights of `model` are rounded too, so that it computes what the artefact computes.
     """
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for name, parameter in trained_tensors(model).items():
-        rounded = parameter.detach().to(torch.bfloat16).contiguous()
-        parameter.data.copy_(rounded)
-        tensors[name] = rounded.cpu()
+    trained = trained_tensors(model)
+    if recipe.lora_rank:
+        tensors = {
+            name: one.detach().bfloat16().cpu().contiguous() for name, one in trained.items()
+        }
+    else:
+        tensors = quantize_rows(trained)
+    for name, rounded in restore_rows(tensors, torch.float32).items():
+        trained[name].data.copy_(rounded)
     save_file(tensors, out / DETECTOR_WEIGHTS, metadata={"format": "pt"})
     manifest = DetectorManifest(
         content_hash=file_sha256(out / DETECTOR_WEIGHTS),

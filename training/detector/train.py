@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
 from torch.utils.data import Dataset
 from transformers import (
     AutoConfig,
@@ -23,12 +24,21 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from models.detector.factory import open_for_training
 from models.detector.transformer import blank_model, load_tokenizer
 from models.hashing import json_sha256
 from models.machine.precision import has_gpu, training_dtype
+from models.text.normalize import normalize
 from models.weights.cache import Materialized, materialize
-from training.datasets.mixture import training_examples
-from training.datasets.sources import Example
+from training.datasets.mixture import training_examples, unlabelled_texts
+from training.datasets.sources import Example, load_tweets
+from training.detector.distill import (
+    NO_LABEL,
+    Student,
+    TaughtRows,
+    TeacherOutputs,
+    ask_teacher,
+)
 from training.detector.export import calibrate, export, load_start_weights, start_hash
 from training.errors import RecipeError
 from training.recipe import DetectorRecipe
@@ -47,9 +57,7 @@ class Rows(Dataset[dict[str, object]]):
 
     def __init__(self, examples: list[Example], base: Path, max_tokens: int) -> None:
         """Tokenize the examples with the tokenizer of `base`."""
-        texts = [example.text for example in examples]
-        encoded = load_tokenizer(base)(texts, truncation=True, max_length=max_tokens)
-        self.ids = encoded["input_ids"]
+        self.ids = token_ids(examples, base, max_tokens)
         self.labels = [example.label for example in examples]
 
     def __len__(self) -> int:
@@ -57,6 +65,15 @@ class Rows(Dataset[dict[str, object]]):
 
     def __getitem__(self, index: int) -> dict[str, object]:
         return {"input_ids": self.ids[index], "labels": self.labels[index]}
+
+
+def token_ids(examples: list[Example], base: Path, max_tokens: int) -> list[list[int]]:
+    """Tokenize the texts as serving does: normalized first."""
+    texts = [normalize(example.text) for example in examples]
+    ids: list[list[int]] = load_tokenizer(base)(texts, truncation=True, max_length=max_tokens)[
+        "input_ids"
+    ]
+    return ids
 
 
 class DetectorTrainer(GroupedByLength, Trainer):  # type: ignore[misc]
@@ -85,7 +102,8 @@ def train_detector(
     quiet_libraries()
     set_seed(recipe.seed)
     prepare_machine(recipe.threads)
-    hashes = {"start": start_hash(Path(recipe.start))} if recipe.start else {}
+    starts = {"start": recipe.start, "teacher": recipe.teacher}
+    hashes = {name: start_hash(Path(folder)) for name, folder in starts.items() if folder}
     base = materialize(recipe.base, console.print)
     examples = training_examples(recipe, data)
     data_hash = json_sha256([[example.text, example.label] for example in examples])
@@ -93,9 +111,19 @@ def train_detector(
     model = trainable_model(recipe, base.folder)
     if recipe.start:
         load_start_weights(model, Path(recipe.start))
-    rows = Rows(examples, base.folder, recipe.max_tokens)
-    trainer = prepare(make_trainer(model, rows, base, recipe, run))
-    console.print(f"{len(examples)} training rows, base {base.name}")
+    if recipe.teacher:
+        unlabelled = unlabelled_texts(recipe, data, examples)
+        examples += [Example(text, NO_LABEL) for text in unlabelled]
+        outputs = _teacher_outputs(Path(recipe.teacher), examples, data, run)
+        student = Student(model, recipe, outputs.width)
+        ids = token_ids(examples, base.folder, recipe.max_tokens)
+        trainer = prepare(
+            make_trainer(student, TaughtRows(examples, ids, outputs), base, recipe, run)
+        )
+    else:
+        rows = Rows(examples, base.folder, recipe.max_tokens)
+        trainer = prepare(make_trainer(model, rows, base, recipe, run))
+    console.print(f"{len(trainer.train_dataset)} training rows, base {base.name}")
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run)))
     if trainer.is_world_process_zero():
         export(model, base, recipe, data_hash, run / "artifact")
@@ -154,9 +182,21 @@ def with_trainable_part(
     return wrapped
 
 
+def _teacher_outputs(
+    teacher: Path, examples: list[Example], data: Path | None, run: Path
+) -> TeacherOutputs:
+    """Let the teacher read all texts but those of dair-ai/emotion.
+
+    Those are many, and their labels follow a rule of their own.
+    """
+    tweets = {example.text for example in load_tweets(data)}
+    texts = sorted({example.text for example in examples} - tweets)
+    return ask_teacher(open_for_training(teacher), texts, run)
+
+
 def make_trainer(
-    model: PreTrainedModel | PeftModel,
-    rows: Rows,
+    model: nn.Module,
+    rows: Rows | TaughtRows,
     base: Materialized,
     recipe: DetectorRecipe,
     run: Path,

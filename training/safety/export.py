@@ -4,10 +4,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from models.encoder.rows import quantize_rows
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, SafetyManifest, Thresholds
 from models.safety.classifier import SafetyClassifier
-from models.safety.rows import quantize_rows
 from models.weights.cache import Materialized
 from training.safety.data import Row
 from training.safety.model import SafetyModel

@@ -1,6 +1,6 @@
 """Trainable safety classifier: a BERT encoder, a pooling of its last layer, and a linear head.
 
-`models.safety.encoder` computes the same for serving.
+`models.encoder.bert` computes the same for serving.
 """
 
 from pathlib import Path

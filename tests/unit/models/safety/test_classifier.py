@@ -5,49 +5,32 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.encoder.rows import quantize_rows, restore_rows
 from models.errors import ManifestError
-from models.manifest import Pooling, Thresholds
+from models.manifest import Thresholds
 from models.prompt import Turn
 from models.safety.classifier import SafetyClassifier, worst_finding
-from models.safety.encoder import BertClassifier, EncoderShape
 from models.safety.levels import CONCERN, CRISES, Finding
-from models.safety.rows import quantize_rows, restore_rows
 from training.safety.model import SafetyModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 THRESHOLDS = Thresholds(crisis=0.6, concern=0.4)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_logits_are_those_of_the_model_that_is_trained(
-    model: SafetyModel, pooling: Pooling
+def test_probabilities_are_those_of_the_model_that_is_trained(
+    artifact: Path, model: SafetyModel
 ) -> None:
-    model.pooling = pooling
-    ids = torch.tensor([[2, 4, 5, 3], [2, 6, 3, 0]])
-    types = torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0]])
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    shape = EncoderShape(2, 2, model.bert.config.layer_norm_eps, pooling)
-    own = BertClassifier(model.state_dict(), shape)
-    with torch.inference_mode():
-        expected = model(ids, types, mask)["logits"]
-        found = own(ids, types, mask.bool())
-    assert expected.std() > 0.05
-    assert torch.allclose(found, expected, atol=1e-5)
-
-
-def test_rows_in_8_bits_are_within_half_a_step() -> None:
-    torch.manual_seed(0)
-    tensors = {
-        "matrix": torch.randn(7, 33) * torch.logspace(-3, 3, 7)[:, None],
-        "bias": torch.randn(5),
-    }
-    quantized = quantize_rows(tensors)
-    restored = restore_rows(quantized, torch.float32)
-    assert quantized["matrix"].dtype == torch.int8
-    assert restored.keys() == tensors.keys()
-    step = tensors["matrix"].abs().amax(1, keepdim=True) / 127
-    assert ((restored["matrix"] - tensors["matrix"]).abs() <= step * 0.501).all()
-    assert torch.equal(restored["bias"], tensors["bias"])
+    exact = restore_rows(quantize_rows(model.trained_tensors()), torch.float32)
+    model.load_state_dict(exact, strict=False)
+    classifier = SafetyClassifier(artifact)
+    texts = ["a b", "c", "d a c b now"]
+    windows = [classifier.encoder.encode([Turn("user", text)]).windows[0] for text in texts]
+    for window in windows:
+        ids, types = torch.tensor([window.ids]), torch.tensor([window.types])
+        with torch.inference_mode():
+            logits = model(ids, types, torch.ones_like(ids))["logits"]
+        found = classifier.probabilities([window])
+        assert torch.allclose(found, torch.softmax(logits, -1), atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from models.critic import Critic
 from models.emotions import Emotion
+from models.encoder.rows import SCALE
 from models.errors import ManifestError
 from models.manifest import DETECTOR_WEIGHTS
-from models.safety.rows import SCALE
 from support.tiny_models import tiny_bert
 from training.critic import evaluate
 from training.critic.evaluate import critic_metrics

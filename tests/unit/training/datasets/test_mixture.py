@@ -54,6 +54,8 @@ def sets(public_sets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny public sets, with a few own messages instead of the thousands that ship."""
     monkeypatch.setattr(sources, "load_ordinary", lambda held_out: list(OWN[held_out]))
     monkeypatch.setattr(sources, "load_fresh", lambda: [Example(FRESH, 3)])
+    monkeypatch.setattr(sources, "load_englishes", lambda: [Example("The tap burst, lah.", 3)])
+    monkeypatch.setattr(sources, "load_emoji", lambda: [Example("😡 again", 3)])
     monkeypatch.setattr(sources, "load_judge_replies", lambda: list(REPLIES))
     return public_sets
 
@@ -133,6 +135,8 @@ def test_loads_all_evaluation_sets(sets: Path) -> None:
         "goemotions_dev_broad": ["rude, cat...", "Yes"],
         "ordinary_held_out_topics": [row.text for row in OWN[True]],
         "ordinary_fresh": [FRESH],
+        "ordinary_englishes": ["The tap burst, lah."],
+        "emoji": ["😡 again"],
     }
 
 

@@ -1,22 +1,20 @@
-"""BERT encoder of the safety classifier, for inference only.
+"""BERT encoder for inference only.
 
-ids, types, mask (batch, tokens) -> hidden states -> one vector -> logits (batch, outcomes)
+ids, types, mask (batch, tokens) -> hidden states (batch, tokens, width)
 
 It reads the tensors under transformers' names and computes what it computes, without the three
 seconds and 0.2 GiB that importing it costs. Needs torch.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 from torch.nn.functional import embedding, gelu, layer_norm, linear, scaled_dot_product_attention
 
-from models.manifest import Pooling
-from models.safety.pooling import pool
-
 Tensors = Mapping[str, Tensor]
-EMBEDDINGS = "bert.embeddings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +24,37 @@ class EncoderShape:
     layers: int
     heads: int
     eps: float  # of the normalizations
-    pooling: Pooling
+
+    @classmethod
+    def read(cls, base: Path) -> "EncoderShape":
+        """Read the shape of base weights in the transformers layout."""
+        config = json.loads((base / "config.json").read_text("utf-8"))
+        return cls(
+            config["num_hidden_layers"], config["num_attention_heads"], config["layer_norm_eps"]
+        )
 
 
-class BertClassifier:
-    """Encoder and head with loaded weights."""
+class BertEncoder:
+    """Encoder with loaded weights."""
 
     def __init__(self, tensors: Tensors, shape: EncoderShape) -> None:
-        """Take the tensors of a `BertModel` under `bert.` and of the head, all of one type."""
+        """Take the tensors of a `BertModel`, all of one type."""
         self._tensors = tensors
         self._shape = shape
 
     def __call__(self, ids: Tensor, types: Tensor, mask: Tensor) -> Tensor:
-        """Return float32 logits `(batch, outcomes)`. `mask` is false for padding."""
+        """Return hidden states of the last layer. `mask` is false for padding."""
         x = self._embed(ids, types)
         attended = mask[:, None, None, :]
         for number in range(self._shape.layers):
-            x = self._layer(f"bert.encoder.layer.{number}", x, attended)
-        return self._linear("classifier", pool(x, mask, self._shape.pooling)).float()
+            x = self._layer(f"encoder.layer.{number}", x, attended)
+        return x
 
     def _embed(self, ids: Tensor, types: Tensor) -> Tensor:
-        words = embedding(ids, self._tensors[f"{EMBEDDINGS}.word_embeddings.weight"])
-        positions = self._tensors[f"{EMBEDDINGS}.position_embeddings.weight"][: ids.shape[1]]
-        kinds = embedding(types, self._tensors[f"{EMBEDDINGS}.token_type_embeddings.weight"])
-        return self._norm(f"{EMBEDDINGS}.LayerNorm", words + positions + kinds)
+        words = embedding(ids, self._tensors["embeddings.word_embeddings.weight"])
+        positions = self._tensors["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        kinds = embedding(types, self._tensors["embeddings.token_type_embeddings.weight"])
+        return self._norm("embeddings.LayerNorm", words + positions + kinds)
 
     def _layer(self, name: str, x: Tensor, mask: Tensor) -> Tensor:
         query, key, value = (
