@@ -6,11 +6,13 @@ FROM ${PYTHON} AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /app
 COPY requirements/cpu.txt requirements/cpu.txt
-RUN python3 -m venv /opt/venv \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --index-url "$TORCH_INDEX" torch==2.13.0+cpu \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/cpu.txt
 COPY . .
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
     && /opt/venv/bin/python -m compileall -q models serve
 
 FROM ${PYTHON}
@@ -25,6 +27,7 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 ENV PATH=/opt/venv/bin:$PATH FYE_CACHE=/cache PYTHONUNBUFFERED=1
 WORKDIR /app
+RUN python deploy/docker/sbom.py > sbom.cdx.json
 USER 10001:10001
 EXPOSE 8000
 VOLUME /cache

@@ -5,10 +5,12 @@ ARG PYTHON=python:3.11-slim-bookworm
 FROM ${PYTHON} AS build
 WORKDIR /app
 COPY requirements/train-gpu.txt requirements/train-gpu.txt
-RUN python3 -m venv /opt/venv \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/train-gpu.txt
 COPY . .
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
     && /opt/venv/bin/python -m compileall -q models training
 
 FROM ${PYTHON}
@@ -24,6 +26,7 @@ COPY --from=build /app /app
 ENV PATH=/opt/venv/bin:$PATH FYE_CACHE=/cache PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /app
+RUN python deploy/docker/sbom.py > sbom.cdx.json
 USER 10001:10001
 VOLUME ["/cache", "/runs"]
 ENTRYPOINT ["python", "-m", "training"]

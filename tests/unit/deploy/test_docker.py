@@ -1,7 +1,9 @@
 """Dockerfiles are clean, pin what they install, and run without root."""
 
 import importlib.util
+import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -53,6 +55,39 @@ def test_an_image_is_built_in_two_stages_from_hashes_and_runs_without_root(file:
     assert "pip install" not in final
     assert "USER 10001:10001" in final
     assert build.count("pip install") == build.count("--no-deps")
+
+
+@each_file
+def test_a_secret_pip_conf_is_there_wherever_a_build_installs(file: Path) -> None:
+    steps = re.findall(r"^RUN (?:.*\\\n)*.*", file.read_text("utf-8"), re.MULTILINE)
+    installs = [step for step in steps if "pip install" in step]
+    assert len(installs) == 2
+    assert all("--mount=type=secret,id=pip,target=/etc/pip.conf" in step for step in installs)
+
+
+@each_file
+def test_an_image_holds_its_inventory(file: Path) -> None:
+    _, final = re.split(r"^FROM .*$", file.read_text("utf-8"), flags=re.MULTILINE)[1:]
+    assert "RUN python deploy/docker/sbom.py > sbom.cdx.json" in final
+
+
+def test_the_inventory_names_python_its_packages_and_those_of_debian(tmp_path: Path) -> None:
+    dpkg = tmp_path / "dpkg-query"
+    dpkg.write_text("#!/bin/sh\nprintf 'libstdc++6\\t1:12.2-1\\tamd64\\n'\n")
+    dpkg.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = [sys.executable, DOCKER / "sbom.py"]
+    done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, check=True)
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    found = {each["purl"]: each for each in document["components"]}
+    assert len(found) == len(document["components"])
+    assert f"pkg:generic/python@{platform.python_version()}" in found
+    pydantic = found[f"pkg:pypi/pydantic-core@{version('pydantic_core')}"]
+    assert pydantic["licenses"] == [{"expression": "MIT"}]
+    [debian] = [each for purl, each in found.items() if purl.startswith("pkg:deb/")]
+    assert (debian["name"], debian["version"]) == ("libstdc++6", "1:12.2-1")
+    assert "/libstdc%2B%2B6@1%3A12.2-1?arch=amd64&distro=" in debian["purl"]
 
 
 def linked_libraries(package: str) -> set[str]:
@@ -107,6 +142,18 @@ def test_an_image_is_pushed_on_request(
         assert "push" not in lines[0]
 
 
+def test_a_builder_gets_the_pip_conf_as_a_secret_and_further_arguments(tmp_path: Path) -> None:
+    program = tmp_path / "buildah"
+    program.write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/log\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    variables = os.environ | {"PATH": path, "BUILDER": "buildah", "PIP_CONF": "/etc/a.conf"}
+    command = [DOCKER / "build", "serve-cpu", "x:1", "--pull=never", "--network=host"]
+    subprocess.run(command, env=variables, check=True)
+    called = (tmp_path / "log").read_text("utf-8")
+    assert called.endswith("--secret id=pip,src=/etc/a.conf --pull=never --network=host .\n")
+
+
 def test_the_image_without_gpu_has_no_compiler() -> None:
     assert "gcc" not in (DOCKER / "serve-cpu.Dockerfile").read_text("utf-8")
 
@@ -124,3 +171,4 @@ def test_the_context_has_what_the_image_needs(file: Path) -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split("\n") if line}
     for needed in ("models", "serve", "training", "requirements", "pyproject.toml", "README.md"):
         assert needed in let_in
+    assert "deploy/docker/sbom.py" in let_in
