@@ -104,7 +104,7 @@ class TaughtRows(Dataset[dict[str, object]]):
         return {
             "input_ids": self.ids[index],
             "labels": self.labels[index],
-            "teacher": self._outputs.find(self._texts[index]),
+            "teacher": self._outputs.find(self._texts[index]).tolist(),  # collators take lists
         }
 
 
