@@ -186,10 +186,12 @@ class ResponderConfig(_Frozen):
     releases: Path | None = Field(
         default=None, description="file in which promoted versions survive a restart"
     )
-    store: Path | None = Field(
+    store: str | None = Field(
         default=None,
-        description="folder of the copies of all adapters, the same on every node; default: "
-        "`adapter-store` next to `releases`, else in the cache",
+        min_length=1,
+        description="copies of all adapters: a folder that is the same on every node, or a URL "
+        "such as s3://bucket/adapters; default: `adapter-store` next to `releases`, else in the "
+        "cache",
     )
     publish_roots: tuple[Path, ...] = Field(
         default=(Path("runs"),), description="adapters are published from below these folders only"

@@ -6,9 +6,7 @@ The store remembers the copies of each configured folder. If the folder vanishes
 next start uses those, and without any the personas answer by their instructions.
 """
 
-import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +19,7 @@ from models.lora_layout import base_layers
 from models.manifest import Adapter, load_adapter
 from models.prompt import PROMPT_VERSION
 from models.store.adapter_store import AdapterStore, Check, default_store
+from models.store.remote import RemoteStore, is_url
 from models.weights.cache import Materialized
 from serve.adapters.folder import find_adapters, has_adapters
 from serve.config import ResponderConfig
@@ -45,9 +44,17 @@ class ConfiguredAdapters:
 
 
 def adapter_store(config: ResponderConfig) -> AdapterStore:
-    """Return the store: the configured one, else one next to the state file, else in the cache."""
+    """Return the store: the configured one, else one next to the state file, else in the cache.
+
+    That of a URL has its mirror in the cache.
+
+    Raises:
+        ArtifactError: no file system is known for the URL.
+    """
+    if config.store and is_url(config.store):
+        return AdapterStore(default_store(), RemoteStore(config.store))
     if config.store:
-        return AdapterStore(config.store)
+        return AdapterStore(Path(config.store))
     state = config.releases
     return AdapterStore(state.parent / "adapter-store" if state else default_store())
 
@@ -74,7 +81,10 @@ def configured_adapters(config: ResponderConfig, base: Materialized) -> Configur
     except ArtifactError as error:
         return _without_folder(store, folder, check, error)
     copies = [store.add(one.folder, check) for one in found]
-    _remember(store, folder, copies)
+    try:
+        store.remember(_key(folder), copies)
+    except ArtifactError as remote_error:  # the copies of this machine are enough to start with
+        log.error("the configured adapters are not in the remote store: %s", remote_error)
     return ConfiguredAdapters(copies)
 
 
@@ -82,7 +92,7 @@ def _without_folder(
     store: AdapterStore, folder: Path, check: Check, error: ArtifactError
 ) -> ConfiguredAdapters:
     """Return the copies of an earlier start. Without them, only a missing folder is accepted."""
-    copies = _remembered(store, folder, check)
+    copies = store.remembered(_key(folder), check)
     if copies:
         log.error("copies of an earlier start are used, because of this: %s", error)
         return ConfiguredAdapters(copies, AdapterSource.COPIES)
@@ -92,21 +102,5 @@ def _without_folder(
     return ConfiguredAdapters((), AdapterSource.MISSING)
 
 
-def _index(store: AdapterStore, folder: Path) -> Path:
-    return store.folder / f"configured-{json_sha256(str(folder.absolute()))[:12]}.json"
-
-
-def _remember(store: AdapterStore, folder: Path, copies: Sequence[Adapter]) -> None:
-    file = _index(store, folder)
-    new = file.with_suffix(f".{os.getpid()}.new")  # replicas may start at the same time
-    new.write_text(json.dumps(sorted(one.folder.name for one in copies)), "utf-8")
-    new.replace(file)
-
-
-def _remembered(store: AdapterStore, folder: Path, check: Check) -> list[Adapter]:
-    """Return the intact copies of the folder's adapters, none if one of them is not."""
-    try:
-        names = json.loads(_index(store, folder).read_text("utf-8"))
-        return [check(store.folder / name) for name in names]
-    except (OSError, ValueError, ArtifactError):
-        return []
+def _key(folder: Path) -> str:
+    return f"configured-{json_sha256(str(folder.absolute()))[:12]}"

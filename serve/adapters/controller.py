@@ -215,7 +215,9 @@ class AdapterController:
     def _store_version(self, folder: Path) -> Version:
         """Check an adapter and copy it into the store. Raises AdapterRejected if it is invalid."""
         try:
-            return _version(self._store.add(folder, self._check()))
+            copy = self._store.add(folder, self._check())
+            self._store.share(copy, again=True)
+            return _version(copy)
         except ArtifactError as error:
             raise AdapterRejected(str(error)) from error
 
@@ -241,13 +243,15 @@ class AdapterController:
 
     def _in_store(self, version: Version) -> Version:
         """Copy a version of an earlier state that is not in the store. Leave it if that fails."""
-        if version.folder is None or version.folder.parent == self._store.folder:
-            return version
         try:
-            copy = _version(self._store.add(version.folder, self._check()))
+            if version.folder is None or self._store.holds(version.folder):
+                return version
+            added = self._store.add(version.folder, self._check())
+            self._store.share(added)
         except ArtifactError as error:
             log.error("%s cannot be copied into the store: %s", version.name, error)
             return version
+        copy = _version(added)
         return copy if copy.name == version.name else version
 
     async def _save(self) -> ControllerStatus:

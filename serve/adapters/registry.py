@@ -29,7 +29,8 @@ class Version(FrozenModel):
     Attributes:
         name: versioned name, unique among all versions.
         persona: name of the persona that the adapter was trained for.
-        folder: PEFT folder, under the same path on every replica; None for a scripted engine.
+        folder: PEFT folder, under the same path on every replica, or of a copy that they get from
+            the remote store; None for a scripted engine.
         added_persona: definition that the adapter brings, None for a built-in persona.
     """
 

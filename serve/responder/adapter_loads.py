@@ -6,10 +6,12 @@ A load takes long under load, since its canary waits for the batch. The replica 
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 from models.errors import ArtifactError, FyeError
 from models.manifest import Adapter, AdapterManifest, load_adapter
 from models.prompt import PROMPT_VERSION
+from models.store.adapter_store import AdapterStore
 from serve.adapters.registry import Version
 from serve.capacity.limits import EMPTY_SLOT
 from serve.errors import EngineDead
@@ -89,8 +91,8 @@ class AdapterLoads:
     async def _load(self, version: Version) -> None:
         try:
             # Files are read and hashed in a thread: the event loop sends every stream.
-            adapter = await asyncio.to_thread(_read, version)
             runtime = self._runtime
+            adapter = await asyncio.to_thread(_read, version, runtime.store)
             await admit(runtime.engine, runtime.encoder, adapter, runtime.limits)
         except EngineDead:
             self._retry_later(version.name)  # the replica is replaced; the version may be good
@@ -110,14 +112,17 @@ class AdapterLoads:
         self._retry_at_s[name] = time.monotonic() + RETRY_S
 
 
-def _read(version: Version) -> Adapter:
+def _read(version: Version, store: AdapterStore) -> Adapter:
     """Return the adapter of a version. Raises ArtifactError if its folder does not hold it."""
     if version.folder is None:
         raise ArtifactError(f"{version.name} has no folder to load it from")
-    # The controller has compared this hash with the base weights.
-    base_hash = AdapterManifest.read(version.folder).base_hash
-    adapter = load_adapter(version.folder, base_hash, PROMPT_VERSION)
+    adapter = store.get(version.folder, _check)
     found = adapter.manifest.versioned_name
     if found != version.name:
         raise ArtifactError(f"{version.folder} now holds {found}, not {version.name}")
     return adapter
+
+
+def _check(folder: Path) -> Adapter:
+    """Load and check an adapter. The controller has compared its base with the base weights."""
+    return load_adapter(folder, AdapterManifest.read(folder).base_hash, PROMPT_VERSION)

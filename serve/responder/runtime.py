@@ -1,12 +1,13 @@
 """Parts of a responder replica for one configuration: engine, prompt encoder, adapters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.emotions import LABELS
 from models.machine.memory import trim_heap
 from models.prompt import PromptEncoder
+from models.store.adapter_store import AdapterStore, default_store
 from models.weights.cache import materialize
-from serve.adapters.configured import AdapterSource, configured_adapters
+from serve.adapters.configured import AdapterSource, adapter_store, configured_adapters
 from serve.capacity import EngineLimits, derive_limits
 from serve.config import NO_TRACES, ResponderConfig, TracingConfig
 from serve.engine.protocol import Encoder, Engine
@@ -23,6 +24,7 @@ class Runtime:
     Attributes:
         aliases: versioned name of the adapter of each persona that has one.
         adapter_source: origin of these adapters.
+        store: where versions are read from.
     """
 
     engine: Engine
@@ -30,6 +32,7 @@ class Runtime:
     aliases: dict[str, str]
     limits: EngineLimits
     adapter_source: AdapterSource = AdapterSource.CONFIGURED
+    store: AdapterStore = field(default_factory=lambda: AdapterStore(default_store()))
 
 
 async def start_runtime(config: ResponderConfig, tracing: TracingConfig = NO_TRACES) -> Runtime:
@@ -51,7 +54,7 @@ async def start_runtime(config: ResponderConfig, tracing: TracingConfig = NO_TRA
         await admit(engine, encoder, adapter, limits)
     trim_heap()
     aliases = {one.manifest.persona: one.manifest.versioned_name for one in adapters}
-    return Runtime(engine, encoder, aliases, limits, found.source)
+    return Runtime(engine, encoder, aliases, limits, found.source, adapter_store(config))
 
 
 def _scripted(config: ResponderConfig) -> Runtime:
@@ -64,4 +67,4 @@ def _scripted(config: ResponderConfig) -> Runtime:
         config.scripted.poison,
     )
     limits = derive_limits(config, [SCRIPTED_RANK] * len(aliases))
-    return Runtime(engine, ScriptedEncoder(), aliases, limits)
+    return Runtime(engine, ScriptedEncoder(), aliases, limits, store=adapter_store(config))

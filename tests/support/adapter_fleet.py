@@ -28,21 +28,21 @@ class IneffectiveEngine(ScriptedEngine):
         return {0: 0.0}
 
 
-async def scripted_runtime(engine: ScriptedEngine) -> Runtime:
+async def scripted_runtime(engine: ScriptedEngine, config: ResponderConfig = SCRIPTED) -> Runtime:
     """Start a runtime, and let another engine stand for its own."""
-    return replace(await start_runtime(SCRIPTED), engine=engine)
+    return replace(await start_runtime(config), engine=engine)
 
 
 class Fleet:
     """A controller and the replicas that report to it.
 
     Attributes:
-        state: file that outlives the controller; None if there is none.
+        config: of the controller and the replicas; `releases` may name a file that outlives them.
         sync: passes the reports of the replicas on to the controller.
     """
 
-    def __init__(self, state: Path | None = None) -> None:
-        self.state = state
+    def __init__(self, state: Path | None = None, store: str | None = None) -> None:
+        self.config = SCRIPTED.model_copy(update={"releases": state, "store": store})
         self.sync: Sync = lambda report: self.controller.sync(report)
         self.replicas: list[AdapterSync] = []
         self.engines: list[ScriptedEngine] = []
@@ -50,14 +50,14 @@ class Fleet:
 
     def restart_controller(self) -> None:
         """Replace the controller by a new one."""
-        self.controller = AdapterController(SCRIPTED.model_copy(update={"releases": self.state}))
+        self.controller = AdapterController(self.config)
 
     async def add_replica(
         self, engine: ScriptedEngine | None = None, without_adapters: bool = False
     ) -> AdapterSync:
         """Start a replica, which loads what is missing and reports."""
         engine = engine or ScriptedEngine(tuple(INITIAL.aliases.values()))
-        runtime = await scripted_runtime(engine)
+        runtime = await scripted_runtime(engine, self.config)
         if without_adapters:
             runtime = replace(runtime, limits=derive_limits(SCRIPTED, []))
         replica = AdapterSync(runtime, f"replica-{len(self.replicas)}", self.sync)

@@ -41,7 +41,7 @@ def test_store_is_in_the_folder_of_the_state_or_in_the_cache(
     assert adapter_store(plain).folder == tmp_path / "cache" / "adapter-store"
     with_state = plain.model_copy(update={"releases": tmp_path / "state.json"})
     assert adapter_store(with_state).folder == tmp_path / "adapter-store"
-    chosen = with_state.model_copy(update={"store": tmp_path / "own"})
+    chosen = with_state.model_copy(update={"store": str(tmp_path / "own")})
     assert adapter_store(chosen).folder == tmp_path / "own"
 
 
@@ -68,6 +68,38 @@ def test_uses_the_copies_of_an_earlier_start(
     assert {one.folder for one in after.adapters} == {one.folder for one in before.adapters}
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "copies of an earlier start" in caplog.text
+
+
+def test_a_new_node_uses_the_copies_of_the_remote_store(
+    config: ResponderConfig, base: Materialized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = config.model_copy(update={"store": f"file://{tmp_path}/shared"})
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "one"))
+    before = configured_adapters(shared, base)
+    assert config.adapters
+    shutil.rmtree(config.adapters)
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "other"))
+    after = configured_adapters(shared, base)
+    assert after.source == AdapterSource.COPIES
+    assert [one.manifest for one in after.adapters] == [one.manifest for one in before.adapters]
+    assert all(one.folder.is_relative_to(tmp_path / "other") for one in after.adapters)
+
+
+def test_starts_without_the_remote_store(
+    config: ResponderConfig,
+    base: Materialized,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "file").write_text("")
+    lost = config.model_copy(update={"store": f"file://{tmp_path}/file/store"})
+    found = configured_adapters(lost, base)
+    assert found.source == AdapterSource.CONFIGURED
+    assert all(one.folder.is_relative_to(tmp_path / "cache") for one in found.adapters)
+    assert "cannot" in caplog.text
+    assert "adapter store file://" in caplog.text
 
 
 def test_starts_without_adapters_where_there_is_no_copy(

@@ -11,7 +11,10 @@ from safetensors.numpy import save_file
 
 from models.emotions import Emotion
 from models.errors import ArtifactError
-from models.manifest import AdapterManifest
+from models.manifest import AdapterManifest, load_adapter
+from models.prompt import PROMPT_VERSION
+from models.store.adapter_store import AdapterStore
+from models.store.remote import RemoteStore
 from models.weights.cache import Materialized
 from serve.adapters import controller as controller_module
 from serve.adapters import replica_reports
@@ -57,6 +60,52 @@ async def test_publish_promote_and_rollback_reach_every_replica(new_joy: Path) -
         assert fleet.promoted(Emotion.JOY) == {name}
         await fleet.controller.rollback(Emotion.JOY)
         assert fleet.promoted(Emotion.JOY) == {"joy@scripted"}
+
+
+async def test_replicas_of_other_nodes_read_the_copies_of_a_remote_store(
+    new_joy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet(store=f"file://{tmp_path}/shared")
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "other"))
+    replica = await fleet.add_replica()
+    running = asyncio.create_task(replica.run())
+    name = await fleet.publish(new_joy)
+    await fleet.controller.promote(name)
+    assert fleet.promoted(Emotion.JOY) == {name}
+    [version] = [one for one in (await fleet.controller.status()).releases.versions if one.folder]
+    assert version.folder
+    shutil.rmtree(version.folder.parent)  # the controller's node is lost, and the publisher's
+    shutil.rmtree(new_joy)
+    monkeypatch.setenv("FYE_CACHE", str(tmp_path / "new"))
+    late = await fleet.add_replica()
+    assert late.aliases["joy"] == name
+    running.cancel()
+
+
+async def test_a_publish_needs_the_remote_store(new_joy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    controller = Fleet(store=f"file://{tmp_path}/file/store").controller
+    with pytest.raises(AdapterRejected, match="adapter store file://"):
+        await controller.publish(str(new_joy))
+
+
+async def test_a_restored_version_is_shared_with_the_other_nodes(
+    new_joy: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    async with running_fleet(1, state=state) as fleet:
+        name = await fleet.publish(new_joy)
+    url = f"file://{tmp_path}/shared"
+    [version] = [
+        one for one in Releases.model_validate_json(state.read_bytes()).versions if one.folder
+    ]
+    assert version.folder
+    Fleet(state, store=url)
+    shutil.rmtree(version.folder.parent)
+    other = AdapterStore(tmp_path / "other", RemoteStore(url))
+    base = AdapterManifest.read(new_joy).base_hash
+    found = other.get(version.folder, lambda folder: load_adapter(folder, base, PROMPT_VERSION))
+    assert found.manifest.versioned_name == name
 
 
 async def test_a_trial_reaches_every_replica_and_survives_a_restart(
