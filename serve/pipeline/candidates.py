@@ -12,7 +12,7 @@ import math
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
 
 from models.prompt import Turn
@@ -85,18 +85,18 @@ class Picker:
             "fye_candidate_fallbacks", "Answers with fewer candidates or unscored", ("reason",)
         )
 
-    async def check(self, request: GenerationRequest) -> None:
-        """Start nothing, and raise what `generate` would raise."""
-        await self._generator.check(request)
-
     async def generate(self, answer: Answer, request: GenerationRequest) -> Generation:
         """Start a text as `Generator.generate`, or candidates where the message allows them."""
         number = self._choose_count(answer, request.sampling)
         if number == 1:
             return await self._generator.generate(request)
         request_for_n = replace(request, sampling=replace(request.sampling, n=number))
-        generation = await self._generator.generate(request_for_n)
-        return replace(generation, chunks=self._chunks(answer, generation.chunks, number))
+        with ExitStack() as kept:
+            kept.enter_context(self._slots.take(number))
+            generation = await self._generator.generate(request_for_n)
+            slots = kept.pop_all()
+        generation.held.callback(slots.close)
+        return replace(generation, chunks=self._chunks(answer, generation.chunks, slots))
 
     def _choose_count(self, answer: Answer, sampling: Sampling) -> int:
         if not _allows(answer, sampling):
@@ -108,9 +108,9 @@ class Picker:
         return number
 
     async def _chunks(
-        self, answer: Answer, candidates: AsyncGenerator[TextChunk], number: int
+        self, answer: Answer, candidates: AsyncGenerator[TextChunk], slots: ExitStack
     ) -> AsyncGenerator[TextChunk]:
-        with self._slots.take(number):
+        with slots:
             async with aclosing(candidates):
                 found = [candidate async for candidate in candidates]
         for chunk in _chunks_of(await self._pick(answer, found)):
@@ -154,10 +154,6 @@ class PickingGenerator:
 
     picker: Picker
     answer: Answer
-
-    async def check(self, request: GenerationRequest) -> None:
-        """Start nothing, and raise what `generate` would raise."""
-        await self.picker.check(request)
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Start the text of the answer."""

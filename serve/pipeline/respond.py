@@ -7,7 +7,6 @@ emotion (before any text) -> text, text, ... -> done
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -30,12 +29,8 @@ Classify = Callable[[Sequence[Input], Carrier], Awaitable[list[Detection]]]
 class TextGenerator(Protocol):
     """Generator of the text of an answer."""
 
-    async def check(self, request: GenerationRequest) -> None:
-        """Start nothing, and raise what `generate` would raise."""
-        ...
-
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Start a text."""
+        """Start a text, which has to be closed."""
         ...
 
 
@@ -75,18 +70,13 @@ async def respond(
         answer.timer.mark("detect")
     else:
         _set_emotion_safety_persona(answer, None)
-    request = _generation_request(answer, rules)
     words = _fixed_words(answer)
     if words is None:
         # Before anything is written, so that a prompt that is too long is an ordinary HTTP error.
-        await generator.check(request)
-    await writer.emotion(answer)
-    if answer.safety:
-        await writer.safety(answer)
-    if words is not None:
-        await _write_words(answer, writer, words)
+        generation = await generator.generate(_generation_request(answer, rules))
+        await _generate(answer, writer, generation)
     else:
-        await _generate(answer, writer, await generator.generate(request))
+        await _write_words(answer, writer, words)
     if answer.finish_reason is None:  # never a clean end for half an answer
         raise EngineError("the engine ended the answer without a reason")
     await writer.done(answer)
@@ -132,7 +122,14 @@ def _persona(answer: Answer) -> str | None:
     return answer.message.persona or answer.emotion.label
 
 
+async def _write_findings(answer: Answer, writer: AnswerWriter) -> None:
+    await writer.emotion(answer)
+    if answer.safety:
+        await writer.safety(answer)
+
+
 async def _write_words(answer: Answer, writer: AnswerWriter, words: str) -> None:
+    await _write_findings(answer, writer)
     answer.add(TextChunk(words, 0))
     await writer.text(answer, words)
     answer.finish("stop")
@@ -182,11 +179,12 @@ def _likeliest_two(answer: Answer, rules: Rules) -> dict[str, float]:
 
 
 async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation) -> None:
-    answer.adapter = generation.adapter
-    answer.mix = generation.mix
-    answer.prompt_tokens = generation.prompt_tokens
-    async with aclosing(generation.chunks) as chunks:
-        async for chunk in chunks:
+    try:
+        await _write_findings(answer, writer)
+        answer.adapter = generation.adapter
+        answer.mix = generation.mix
+        answer.prompt_tokens = generation.prompt_tokens
+        async for chunk in generation.chunks:
             if chunk.finish_reason:
                 chunk = _with_last_line(answer, chunk)
             answer.add(chunk)
@@ -194,6 +192,8 @@ async def _generate(answer: Answer, writer: AnswerWriter, generation: Generation
                 answer.finish(chunk.finish_reason)
             if chunk.text:
                 await writer.text(answer, chunk.text)
+    finally:
+        await generation.close()
 
 
 def _gentle(sampling: Sampling) -> Sampling:

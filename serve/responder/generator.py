@@ -6,13 +6,13 @@ One engine batch mixes all personas. It does not know of detection or HTTP.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import ExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, aclosing, nullcontext
+from dataclasses import dataclass, field, replace
 
 from serve.adapters.trial import conversation_of
 from serve.config import ResponderConfig
-from serve.engine.protocol import EngineStats, Sampling, TextChunk
+from serve.engine.protocol import EngineStats, TextChunk
 from serve.errors import InvalidRequest, PromptTooLong
 from serve.responder.adapter_sync import AdapterSync
 from serve.responder.blend_cache import BlendCache
@@ -33,14 +33,21 @@ class Generation:
     Attributes:
         adapter: versioned name, or name of a blend; None if there is none.
         prompt_tokens: length of the prompt.
-        chunks: close it to abort the generation. With `n` above 1 each is a whole candidate.
+        chunks: of the text. With `n` above 1 each is a whole candidate.
         mix: weights that are used; None for the base model.
+        held: what is kept for it, such as its adapter in the engine, until it ends.
     """
 
     adapter: str | None
     prompt_tokens: int
     chunks: AsyncGenerator[TextChunk]
     mix: Mix | None = None
+    held: ExitStack = field(default_factory=ExitStack)
+
+    async def close(self) -> None:
+        """Abort the generation if it has not ended. Call it also if no chunk was read."""
+        await self.chunks.aclose()
+        self.held.close()
 
 
 class Generator:
@@ -57,23 +64,23 @@ class Generator:
         self._blends = BlendCache(runtime.engine, runtime.limits.max_blends)
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Start a text.
+        """Start a text, whose adapters stay resident until it is closed or ends.
 
         Raises:
             InvalidRequest: the persona is not promoted any more, or the mix cannot be made.
             PromptTooLong: prompt and answer do not fit into the model's context.
         """
         voice = self._voice(request)
-        prompt = await self._prompt(request, voice)
+        with ExitStack() as kept:
+            for version in _versions(voice):
+                kept.enter_context(self._sync.using(version))
+            prompt = await self._prompt(request, voice)
+            held = kept.pop_all()
         # A persona stops at its turn's end, as its base model stops at <eos>.
         ends = () if request.sampling.ignore_eos else (voice.stop,)
         sampling = replace(request.sampling, stop=(*ends, *request.sampling.stop))
-        chunks = self._chunks(request, prompt, voice, sampling)
-        return Generation(voice.adapter, len(prompt), chunks, voice.mix)
-
-    async def check(self, request: GenerationRequest) -> None:
-        """Start nothing, and raise what `generate` would raise."""
-        await self._prompt(request, self._voice(request))
+        chunks = self._chunks(replace(request, sampling=sampling), prompt, voice, held)
+        return Generation(voice.adapter, len(prompt), chunks, voice.mix, held)
 
     def _voice(self, request: GenerationRequest) -> Voice:
         if not request.persona:
@@ -128,15 +135,15 @@ class Generator:
             )
 
     async def _chunks(
-        self, request: GenerationRequest, prompt: list[int], voice: Voice, sampling: Sampling
+        self, request: GenerationRequest, prompt: list[int], voice: Voice, held: ExitStack
     ) -> AsyncGenerator[TextChunk]:
         engine = self._runtime.engine
-        adapter = voice.adapter
+        adapter, sampling = voice.adapter, request.sampling
         started = False
-        with self._tracing.span("generate", request.trace, "INTERNAL") as span:
+        with held, self._tracing.span("generate", request.trace, "INTERNAL") as span:
             span.set(request_id=request.request_id, adapter=adapter, prompt_tokens=len(prompt))
             chunks = engine.generate(request.request_id, prompt, adapter, sampling, span.carrier)
-            async with self._resident(voice), aclosing(chunks):
+            async with self._blend(voice), aclosing(chunks):
                 async for chunk in chunks:
                     # A space stands between the speaker's colon and the text.
                     first = chunk if started else replace(chunk, text=chunk.text.lstrip())
@@ -145,18 +152,11 @@ class Generator:
                     if started and chunk.finish_reason is None:
                         await self._let_tokens_join()
 
-    @asynccontextmanager
-    async def _resident(self, voice: Voice) -> AsyncIterator[None]:
-        """Keep the adapters of a voice resident until the block ends, and make its blend."""
+    def _blend(self, voice: Voice) -> AbstractAsyncContextManager[None]:
+        """Make the blend of a voice, if it needs one, and keep it resident until the block ends."""
         if voice.adapter is None or not voice.parts:
-            with self._sync.using(voice.adapter):
-                yield
-            return
-        with ExitStack() as parts:
-            for version, _ in voice.parts:
-                parts.enter_context(self._sync.using(version))
-            async with self._blends.using(voice.adapter, voice.parts):
-                yield
+            return nullcontext()
+        return self._blends.using(voice.adapter, voice.parts)
 
     async def _let_tokens_join(self) -> None:
         """Wait before the next chunk, so that fewer and longer ones are sent under load.
@@ -171,3 +171,8 @@ class Generator:
     def stats(self) -> EngineStats:
         """Return the engine's current load."""
         return self._runtime.engine.stats()
+
+
+def _versions(voice: Voice) -> list[str | None]:
+    """Return the versions that a voice needs in the engine."""
+    return [version for version, _ in voice.parts] or [voice.adapter]

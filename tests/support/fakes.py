@@ -44,6 +44,7 @@ class FakeStages:
     traces: list[Carrier] = field(default_factory=list)
     requests: list[GenerationRequest] = field(default_factory=list)
     closed: bool = False  # whether the chunks' generator was closed
+    released: bool = False  # whether the generation was closed, also before its first chunk
 
     async def ping(self) -> None:
         """Answer, or raise the configured error."""
@@ -73,16 +74,18 @@ class FakeStages:
             return Finding(Level.CONCERN)
         return Finding(Level.CRISIS, self.harm) if self.harm else None
 
-    async def check(self, request: GenerationRequest) -> None:
-        """Raise the configured error if it is about the prompt."""
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Start a text, or raise the configured error if it is about the prompt."""
         if isinstance(self.error, PromptTooLong) and self.chunks is CHUNKS:
             raise self.error
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """Start a text."""
         self.requests.append(request)
         adapter = f"{request.persona}@fake" if request.persona else None
-        return Generation(adapter, PROMPT_TOKENS, self._generate(), request.mix)
+        generation = Generation(adapter, PROMPT_TOKENS, self._generate(), request.mix)
+        generation.held.callback(self._release)
+        return generation
+
+    def _release(self) -> None:
+        self.released = True
 
     async def _generate(self) -> AsyncGenerator[TextChunk]:
         try:

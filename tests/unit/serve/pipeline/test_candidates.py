@@ -41,9 +41,6 @@ class FakeGenerator:
     closed: bool = False
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def check(self, request: GenerationRequest) -> None:
-        """Accept everything."""
-
     async def generate(self, request: GenerationRequest) -> Generation:
         self.requests.append(request)
         return Generation("fear@fake", 5, self._chunks(request.sampling.n), request.mix)
@@ -232,6 +229,22 @@ async def test_under_load_there_is_one_answer_and_no_call_of_the_critic(
     assert (critic.calls, answer.candidates) == ([], None)
     assert ("fye_candidates", 1, {"persona": "fear"}) in recorded
     assert ("fye_candidate_fallbacks", 1, {"reason": "load"}) in recorded
+
+
+async def test_slots_are_taken_from_the_choice_on_until_the_answers_are_written() -> None:
+    slots = CandidateSlots(3, 6, make_gate(admitted=1))
+    generator: Any = FakeGenerator()
+    picker = Picker(slots, generator, FakeCritic().score)
+    answer = make_answer()
+    request = GenerationRequest("m-1", "fear", answer.message.turns, Sampling())
+    generation = await picker.generate(answer, request)
+    assert slots.number() == 2
+    await generation.close()  # the client has left before it was sent the emotion
+    assert slots.number() == 3
+    generation = await picker.generate(answer, request)
+    await anext(generation.chunks)
+    assert slots.number() == 3
+    await generation.close()
 
 
 async def test_cancelling_an_answer_ends_its_candidates_and_frees_their_slots() -> None:

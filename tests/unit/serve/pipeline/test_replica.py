@@ -17,7 +17,7 @@ from serve.config import DetectorConfig, HardwareProfile
 from serve.detector.protocol import Detection, Input, Priority
 from serve.detector.scripted import ScriptedCritic
 from serve.engine.protocol import Sampling
-from serve.engine.scripted import script
+from serve.engine.scripted import ScriptedEncoder, script
 from serve.errors import (
     DeadlineExceeded,
     NotReady,
@@ -71,6 +71,19 @@ async def test_answers_with_the_persona_of_the_emotion(parts: Parts) -> None:
     assert (answer.persona, answer.adapter) == ("love", "love@scripted")
     assert answer.text == script("love@scripted")
     assert answer.completion_tokens == SCRIPTED_TOKENS
+
+
+@pytest.mark.parametrize("candidates", [1, 8])
+async def test_a_message_is_encoded_once(candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    speakers = list[str]()
+
+    def prompt(_: ScriptedEncoder, speaker: str, *arguments: object) -> list[int]:
+        speakers.append(speaker)
+        return [1]
+
+    monkeypatch.setattr(ScriptedEncoder, "prompt", prompt)
+    await picking(candidates).answer()
+    assert speakers == ["Fear"]
 
 
 async def test_writer_is_told_of_each_step(parts: Parts) -> None:

@@ -221,6 +221,25 @@ async def test_adapter_is_in_use_until_the_answer_ends() -> None:
     assert parts.engine.stats().adapters == ()
 
 
+@pytest.mark.parametrize("mix", [None, Mix((("joy", 0.7), ("fear", 0.3)))])
+async def test_adapters_are_in_use_before_the_first_chunk_is_read(
+    parts: Parts, mix: Mix | None
+) -> None:
+    generation = await parts.generator.generate(replace(request(), mix=mix))
+    await parts.sync.step()  # no version is desired any more
+    assert "joy@scripted" in parts.engine.stats().adapters
+    await generation.close()
+    await parts.sync.step()
+    assert parts.engine.stats().adapters == ()
+
+
+async def test_a_text_that_cannot_start_keeps_nothing(parts: Parts) -> None:
+    with pytest.raises(PromptTooLong):
+        await parts.generator.generate(request(max_tokens=1000))
+    await parts.sync.step()
+    assert parts.engine.stats().adapters == ()
+
+
 async def test_closing_early_ends_the_generation() -> None:
     parts = make(token_s=0.001)
     async with aclosing((await parts.generator.generate(request())).chunks) as chunks:
@@ -319,7 +338,7 @@ async def test_a_mix_beyond_the_configuration_is_an_error(
     parts = make(blends=blends)
     asked = mixed(joy=0.4, fear=0.3, love=0.3)
     with pytest.raises(InvalidRequest, match=sentence):
-        await parts.generator.check(asked)
+        await parts.generator.generate(asked)
     assert (await parts.answer(request()))[0] == script("joy@scripted")
 
 
@@ -349,10 +368,9 @@ async def test_an_automatic_mix_without_its_adapters_leaves_the_likeliest_person
 ) -> None:
     parts = make(aliases)
     asked = automatic(joy=0.55, fear=0.45)
-    await parts.generator.check(asked)
     assert (await parts.generator.generate(asked)).adapter == adapter
     with pytest.raises(InvalidRequest, match="cannot be blended"):
-        await parts.generator.check(replace(asked, fallback=None))
+        await parts.generator.generate(replace(asked, fallback=None))
 
 
 async def test_ranks_that_are_too_high_together_are_an_error_before_the_stream_begins(
@@ -363,6 +381,6 @@ async def test_ranks_that_are_too_high_together_are_an_error_before_the_stream_b
 
     monkeypatch.setattr(parts.engine, "check_blend", check_blend)
     with pytest.raises(InvalidRequest, match="rank 24"):
-        await parts.generator.check(mixed(joy=0.5, fear=0.5))
+        await parts.generator.generate(mixed(joy=0.5, fear=0.5))
     generation = await parts.generator.generate(automatic(joy=0.55, fear=0.45))
     assert (generation.adapter, generation.mix) == ("joy@scripted", mixed(joy=1.0).mix)
