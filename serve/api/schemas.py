@@ -22,7 +22,7 @@ from serve.pipeline.answer import Answer, EmotionScores, detected_emotion
 from serve.responder.mix import AS_TRAINED, MAX_INTENSITY, MAX_SHARE
 
 MAX_TEXT_CHARACTERS = 4000
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer accepts it
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no tokenizer and no encoding accepts it
 MAX_BLEND = 16  # personas that a request may name
 EXAMPLE = "The weather is perfect today! It's been months since I last felt this cool air!"
 
@@ -31,10 +31,16 @@ def check_text(text: str) -> str:
     """Return a text that can be answered. Raises ValueError."""
     if "\0" in text:
         raise ValueError("must not contain NUL")
-    if LONE_SURROGATE.search(text):
-        raise ValueError("must not contain half of a surrogate pair")
+    check_encodable(text)
     if not is_visible(text):
         raise ValueError("must not be empty, only white space or only invisible characters")
+    return text
+
+
+def check_encodable(text: str) -> str:
+    """Return a text that a reply can repeat. Raises ValueError."""
+    if LONE_SURROGATE.search(text):
+        raise ValueError("must not contain half of a surrogate pair")
     return text
 
 
@@ -52,6 +58,7 @@ def _union_tag(value: object) -> str:
     return LIST if isinstance(value, list) else STRING
 
 
+Encodable = Annotated[str, AfterValidator(check_encodable)]
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(check_text)]
 Share = Annotated[float, Field(le=MAX_SHARE, allow_inf_nan=False)]
 Blend = Annotated[

@@ -40,9 +40,7 @@ class ChunkWriter:
         self._model = body.model
         self._logprobs = body.logprobs
         self._logprobs_sent = 0
-        options = body.stream_options
-        self._usage = options.include_usage
-        self._usage_so_far = options.include_usage and options.continuous_usage_stats
+        self._options = body.stream_options
         self._head: dict[str, Any] = {}
 
     async def emotion(self, answer: Answer) -> None:
@@ -50,23 +48,22 @@ class ChunkWriter:
         self._head = head(answer, self._model, "chat.completion.chunk")
         await self._stream.start(answer)
         extra = {} if answer.message.base_model else emotion(answer)
-        await self._chunk({"role": "assistant", "content": ""}, extra=extra)
+        await self._chunk(answer, {"role": "assistant", "content": ""}, extra=extra)
 
     async def safety(self, answer: Answer) -> None:
         """Write what the safety check found."""
-        await self._chunk({}, extra=safety(answer))
+        await self._chunk(answer, {}, extra=safety(answer))
 
     async def text(self, answer: Answer, text: str) -> None:
         """Write a part of the text."""
-        extra = {"usage": usage(answer)} if self._usage_so_far else {}
-        await self._chunk({"content": text}, self._new_logprobs(answer), extra=extra)
+        await self._chunk(answer, {"content": text}, self._new_logprobs(answer))
 
     async def done(self, answer: Answer) -> None:
         """Write the finish reason, the usage if asked for, and the end."""
         choice = {"finish_reason": answer.finish_reason} | self._new_logprobs(answer)
         last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
-        await self._chunk({}, choice, last | written(answer))
-        if self._usage:
+        await self._chunk(answer, {}, choice, last | written(answer))
+        if self._options.include_usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})
             )
@@ -87,10 +84,12 @@ class ChunkWriter:
 
     async def _chunk(
         self,
+        answer: Answer,
         delta: dict[str, str],
         choice: dict[str, Any] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         first = {"index": 0, "delta": delta, "finish_reason": None} | (choice or {})
-        chunk = self._head | (extra or {}) | {"choices": [first]}
+        used = {"usage": usage(answer)} if self._options.usage_so_far else {}
+        chunk = self._head | (extra or {}) | {"choices": [first]} | used
         await self._stream.send(json.dumps(chunk, ensure_ascii=False))

@@ -43,22 +43,23 @@ class CompletionWriter:
         self._logprobs = body.logprobs is not None
         self._logprobs_sent = 0
         self._offset = 0
-        self._usage = body.stream_options.include_usage
+        self._options = body.stream_options
         self._head: dict[str, Any] = {}
 
     async def emotion(self, answer: Answer) -> None:
         """Start the stream with the emotion."""
         self._head = head(answer, self._model, KIND)
         await self._stream.start(answer)
-        await self._chunk("", extra={} if answer.message.base_model else emotion(answer))
+        extra = {} if answer.message.base_model else emotion(answer)
+        await self._chunk(answer, "", extra=extra)
 
     async def safety(self, answer: Answer) -> None:
         """Write what the safety check found."""
-        await self._chunk("", extra=safety(answer))
+        await self._chunk(answer, "", extra=safety(answer))
 
     async def text(self, answer: Answer, text: str) -> None:
         """Write a part of the text."""
-        await self._chunk(text, {"logprobs": self._new_logprobs(answer)})
+        await self._chunk(answer, text, {"logprobs": self._new_logprobs(answer)})
 
     async def done(self, answer: Answer) -> None:
         """Write the finish reason, the usage if asked for, and the end."""
@@ -67,8 +68,8 @@ class CompletionWriter:
             "logprobs": self._new_logprobs(answer),
         }
         last = {"system_fingerprint": answer.adapter, "complete": answer.complete}
-        await self._chunk("", choice, last | written(answer))
-        if self._usage:
+        await self._chunk(answer, "", choice, last | written(answer))
+        if self._options.include_usage:
             await self._stream.send(
                 json.dumps(self._head | {"choices": [], "usage": usage(answer)})
             )
@@ -91,10 +92,12 @@ class CompletionWriter:
 
     async def _chunk(
         self,
+        answer: Answer,
         text: str,
         choice: dict[str, Any] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         first = {"index": 0, "text": text, "finish_reason": None, "logprobs": None}
-        chunk = self._head | (extra or {}) | {"choices": [first | (choice or {})]}
+        used = {"usage": usage(answer)} if self._options.usage_so_far else {}
+        chunk = self._head | (extra or {}) | {"choices": [first | (choice or {})]} | used
         await self._stream.send(json.dumps(chunk, ensure_ascii=False))

@@ -25,7 +25,7 @@ from models.generation import (
 )
 from serve.api.problem_details import LIST, STRING
 from serve.api.requests import MAX_TOKENS
-from serve.api.schemas import ONE_OR_MANY, Blend, Intensity
+from serve.api.schemas import ONE_OR_MANY, Blend, Encodable, Intensity
 from serve.engine.protocol import Sampling
 from serve.errors import InvalidRequest
 from serve.responder.mix import AS_TRAINED
@@ -116,7 +116,7 @@ class AnswerFields(Body):
     repetition_penalty: float = Field(default=1, gt=0, le=2, description="vLLM's")
     seed: int | None = Field(default=None, ge=RANDOM_SEED, lt=2**63, description="-1 is random")
     stop: Annotated[OneStop | ManyStops, ONE_OR_MANY] | None = None
-    user: str | None = Field(default=None, description="decides who takes part in a trial")
+    user: Encodable | None = Field(default=None, description="decides who takes part in a trial")
     blend: Blend | None = None
     intensity: Intensity = AS_TRAINED
 

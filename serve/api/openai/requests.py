@@ -5,7 +5,7 @@ They say what is used, what has no effect, and what is rejected by name.
 
 from typing import Annotated, Any
 
-from pydantic import Field, Tag, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, Tag, ValidationInfo, field_validator
 
 from serve.api.openai.fields import (
     NO_TOOLS,
@@ -36,6 +36,11 @@ class StreamOptions(Body):
     include_obfuscation: Annotated[
         bool, noop_only(False, reason="obfuscation is not supported")
     ] = False
+
+    @property
+    def usage_so_far(self) -> bool:
+        """Whether every chunk has the usage so far."""
+        return self.include_usage and self.continuous_usage_stats
 
 
 class ChatRequest(AnswerFields, IgnoredFields):
@@ -78,6 +83,13 @@ class ChatRequest(AnswerFields, IgnoredFields):
         return self.top_logprobs if self.logprobs else None
 
 
+def _as_of_chat(given: Any) -> Any:
+    """Return what the boolean of chat completions means: none, or the tokens alone."""
+    if isinstance(given, bool):
+        return 0 if given else None
+    return given
+
+
 OnePrompt = Annotated[Text, Tag(STRING)]
 ManyPrompts = Annotated[list[Text], Field(min_length=1, max_length=1), Tag(LIST)]
 
@@ -88,7 +100,7 @@ class CompletionRequest(AnswerFields, IgnoredFields):
     prompt: Annotated[OnePrompt | ManyPrompts, ONE_OR_MANY]
     max_tokens: Tokens | None = None
     stream_options: StreamOptions = StreamOptions()
-    logprobs: TopLogprobs | None = None
+    logprobs: Annotated[TopLogprobs | None, BeforeValidator(_as_of_chat)] = None
     n: Annotated[int, noop_only(1, reason=ONE_ANSWER)] = 1
     best_of: Annotated[int, noop_only(1, reason=ONE_ANSWER)] = 1
     echo: Annotated[bool, noop_only(False, reason="echo is not supported")] = False

@@ -17,7 +17,7 @@ from serve.api.openai.fields import (
 )
 from serve.api.openai.messages import ChatMessage
 from serve.api.problem_details import LIST, STRING
-from serve.api.schemas import ONE_OR_MANY, Text
+from serve.api.schemas import ONE_OR_MANY, Encodable, Text
 
 LOGPROBS = "message.output_text.logprobs"
 NOT_STORED = "responses are not stored; send the whole conversation in input"
@@ -61,6 +61,7 @@ class ResponseRequest(AnswerFields, IgnoredFields):
     input: Annotated[OneInput | ManyInputs, ONE_OR_MANY]
     instructions: Any = None
     max_output_tokens: Tokens | None = None
+    metadata: dict[Encodable, Encodable] = Field(default={}, description="repeated in the response")
     include: list[str] = Field(default=[])
     top_logprobs: TopLogprobs | None = None
     store: bool = Field(default=False, description="accepted; responses are not stored")

@@ -54,6 +54,23 @@ async def test_log_probabilities_have_offsets() -> None:
     assert [found and found.text_offset for found in streamed] == [None, [0], [2]]
 
 
+async def test_every_chunk_has_the_usage_so_far_if_asked_for() -> None:
+    options: Any = {"include_usage": True, "continuous_usage_stats": True}
+    found = await chunks(FakeResponder(), stream_options=options)
+    assert [chunk.usage.completion_tokens for chunk in found] == [0, 1, 2, 2, 2]
+    assert [chunk.usage for chunk in (await chunks(FakeResponder()))] == [None] * 4
+
+
+@pytest.mark.parametrize(("given", "asked"), [(False, None), (True, 0)])
+async def test_the_boolean_of_chat_completions_means_the_same_here(
+    given: bool, asked: int | None
+) -> None:
+    responder = FakeResponder(WITH_LOGPROBS)
+    [choice] = (await complete(responder, logprobs=given)).choices
+    assert (choice.logprobs is not None) == given
+    assert responder.requests[0].sampling.logprobs == asked
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -10,7 +10,7 @@ from serve.engine.protocol import Sampling, TextChunk, TokenLogprob
 from serve.errors import EngineError, Overloaded, PromptTooLong
 from serve.pipeline.safety import crisis_reply
 from support.fakes import CHUNKS
-from support.http_client import FakeResponder, http_client, openai_client
+from support.http_client import JSON, RESPONSES, FakeResponder, http_client, openai_client
 
 TOKENS = (TokenLogprob("Oh", -0.5, (("Oh", -0.5), ("Ah", -1.5))), TokenLogprob(" no", -0.25))
 WITH_LOGPROBS = (TextChunk("Oh", 1, None, TOKENS[:1]), TextChunk(" no", 1, "stop", TOKENS[1:]))
@@ -148,6 +148,33 @@ async def test_output_can_be_sent_back_as_input() -> None:
     history: list[Any] = [{"role": "user", "content": "hello"}, *first.output]
     await create(responder, input=[*history, {"role": "user", "content": "more"}])
     assert [turn.text for turn in responder.messages[1].turns] == ["hello", "Oh no", "more"]
+
+
+NOT_TO_BE_REPEATED: dict[str, tuple[str, str]] = {
+    "NaN": ('"metadata": {"a": NaN}', "metadata.a"),
+    "infinity": ('"metadata": {"a": 1e999}', "metadata.a"),
+    "surrogate in a value": (r'"metadata": {"a": "\ud800"}', "metadata.a"),
+    "surrogate in a key": (r'"metadata": {"\ud800": "a"}', "metadata"),
+    "surrogate in the user": (r'"user": "\ud800"', "user"),
+}
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("case", NOT_TO_BE_REPEATED)
+async def test_rejects_what_no_reply_can_repeat(case: str, stream: str) -> None:
+    fields, param = NOT_TO_BE_REPEATED[case]
+    responder = FakeResponder()
+    body = f'{{"input": "hello", "stream": {stream}, {fields}}}'
+    reply = await http_client(responder).post(RESPONSES, content=body, headers=JSON)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"].startswith(param)
+    assert responder.messages == []
+
+
+async def test_repeats_the_user_and_the_metadata() -> None:
+    given: dict[str, Any] = {"user": "x", "metadata": {"run": "1 \U0001f600"}}
+    found = await create(FakeResponder(), **given)
+    assert (found.user, found.metadata) == (given["user"], given["metadata"])
 
 
 ACCEPTED: list[dict[str, Any]] = [
