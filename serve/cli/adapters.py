@@ -4,7 +4,6 @@ The API key is the environment variable FYE_KEY, or that of this machine's opera
 loopback.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from serve.cli.keys import read_admin_key
+from serve.cli.keys import KEY_VARIABLE, given_key, read_admin_key
 from serve.errors import ConfigError
 
 app = typer.Typer(
@@ -105,13 +104,16 @@ def _key(url: str) -> str | None:
     """Return the key to send. The operator's key never leaves this machine."""
     from serve.api.auth import is_loopback
 
-    given = os.environ.get("FYE_KEY")
+    try:
+        given = given_key()
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
     try:
         if given or not is_loopback(httpx.URL(url).host):
             return given
         return read_admin_key()
     except ConfigError as error:
-        raise typer.BadParameter(f"{error}, or set FYE_KEY") from error
+        raise typer.BadParameter(f"{error}, or set {KEY_VARIABLE}") from error
     except httpx.InvalidURL as error:
         raise typer.BadParameter(_no_reply(url, error)) from error
 

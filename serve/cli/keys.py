@@ -1,4 +1,4 @@
-"""API keys of the commands: `python -m serve new-key`, and the key of this machine's operator.
+"""API keys of the commands: `new-key`, that of FYE_KEY, and that of this machine's operator.
 
 A server without configured keys is administrated with a key that `serve run` writes to the cache.
 """
@@ -20,6 +20,7 @@ from serve.errors import ConfigError
 Name = Annotated[str, typer.Argument(help="name of the key's owner")]
 Scopes = Annotated[list[Scope], typer.Option(help="can be repeated")]
 DEFAULT_SCOPES = [Scope.RESPOND, Scope.DETECT]
+KEY_VARIABLE = "FYE_KEY"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -35,6 +36,18 @@ def new_key(name: Name, scope: Scopes = DEFAULT_SCOPES) -> None:
     typer.echo(f"# the key; it cannot be shown again: {secret}", err=True)
     scopes = json.dumps(list(dict.fromkeys(scope)))
     typer.echo(f'[[keys]]\nname = "{key.name}"\nsha256 = "{key.sha256}"\nscopes = {scopes}')
+
+
+def given_key() -> str | None:
+    """Return the key of FYE_KEY, None if it is not set.
+
+    Raises:
+        ConfigError: no header can hold the key.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"{KEY_VARIABLE} has a character that no API key has; copy the key again")
+    return key or None
 
 
 def admin_key_file() -> Path:

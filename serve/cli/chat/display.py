@@ -1,7 +1,7 @@
 """Output of the chat for a reply: bars of the emotions, the name, the text, and its cost."""
 
 import json
-from collections.abc import Iterable
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,12 @@ BAR_WIDTH = 24
 TEXT_WIDTH = 88  # cells; longer lines are hard to read
 INDENT = 2
 CALM = "A calm answer"
+# A terminal acts on control characters: white space among them is a blank, others are dropped.
+NO_CONTROL = {
+    code: " " if chr(code).isspace() else None
+    for code in range(0xA0)
+    if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
+}
 
 
 @dataclass
@@ -30,7 +36,7 @@ class Said:
 
 
 class ReplyView:
-    """Prints one reply while its events arrive."""
+    """Prints one reply while its events arrive. `said` is what was said so far."""
 
     def __init__(self, console: Console, with_bars: bool = True) -> None:
         """Print to `console`. Without bars the reply starts with the name."""
@@ -41,22 +47,20 @@ class ReplyView:
         self._wrap: WordWrap | None = None
         self.said = Said()
 
-    def show(self, events: Iterable[ServerSentEvent]) -> Said:
-        """Print the events, and return what was said."""
-        for event in events:
-            data = json.loads(event.data)
-            if event.event == "emotion":
-                self._show_emotion(data)
-            elif event.event == "safety":
-                self._show_safety(data)
-            elif event.event == "delta":
-                self._show_text(data["text"])
-            elif event.event == "done":
-                self._show_end(data)
-            elif event.event == "error":
-                self._print_rest()
-                self._console.print(Text(f"\n{data['detail']}", style="red"))
-        return self.said
+    def show(self, event: ServerSentEvent) -> None:
+        """Print an event."""
+        data = json.loads(event.data)
+        if event.event == "emotion":
+            self._show_emotion(data)
+        elif event.event == "safety":
+            self._show_safety(data)
+        elif event.event == "delta":
+            self._show_text(data["text"].translate(NO_CONTROL))
+        elif event.event == "done":
+            self._show_end(data)
+        elif event.event == "error":
+            self._print_rest()
+            self._console.print(Text(f"\n{_reason(data)}", style="red"))
 
     def _show_emotion(self, data: dict[str, Any]) -> None:
         self._label = data["label"]
@@ -103,6 +107,12 @@ class ReplyView:
 
     def _print(self, text: str) -> None:
         self._console.print(Text(text, style=self._colour), end="", soft_wrap=True)
+
+
+def _reason(problem: dict[str, Any]) -> str:
+    """Return what is wrong, with the fields that are not valid."""
+    fields = [f"{error['field']}: {error['problem']}" for error in problem.get("errors", [])]
+    return "; ".join([problem["detail"], *fields]).translate(NO_CONTROL)
 
 
 def bars(scores: dict[str, float]) -> Table:

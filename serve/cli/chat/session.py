@@ -1,8 +1,10 @@
 """The chat itself: it reads lines, sends messages, and knows the commands."""
 
+import asyncio
 import readline  # noqa: F401 (gives `input` the arrow keys and the lines of this chat)
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 
 import httpx
 from httpx_sse import ServerSentEvent
@@ -13,6 +15,7 @@ from models.emotions import LABELS
 from serve.cli.address import authority
 from serve.cli.chat.client import TIMEOUT_S, open_client, stream_events
 from serve.cli.chat.display import ReplyView, Said
+from serve.errors import ConfigError
 from serve.responder.mix import MAX_INTENSITY, MAX_SHARE
 
 HELP = """\
@@ -21,18 +24,27 @@ HELP = """\
 /intensity 1.2                how strongly, from 0 to 1.5; /intensity alone is 1
 /history    what was said in this chat
 /help       this list
-An empty line or Ctrl-D ends the chat. The arrow keys bring back what you typed."""
+Ctrl-C stops an answer. An empty line or Ctrl-D ends the chat. The arrow keys bring back what you
+typed."""
+PROMPT = "You > "
+BOLD_PROMPT = "\1\x1b[1m\2You\1\x1b[0m\2 > "  # \1 and \2 enclose what readline must not count
 console = Console(highlight=False)  # stdout, because the chat is this command's output
 
 
 def chat(host: str, port: int) -> int:
     """Chat until an empty line or end of input, and return an exit status."""
+    try:
+        client = open_client(host, port)
+    except ConfigError as error:
+        console.print(str(error), style="red", markup=False)
+        return 1
+    for stream in (sys.stdin, sys.stdout):  # of any encoding, they never end the chat
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     console.print("Type a message, or /help. An empty line or Ctrl-D ends the chat.", style="dim")
-    with open_client(host, port) as client:
-        session = Session(client)
+    with asyncio.Runner() as runner:
         try:
-            while line := console.input("[bold]You[/] > ").strip():
-                session.take(line)
+            _talk(runner, Session(client))
         except (EOFError, KeyboardInterrupt):
             pass
         except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -51,7 +63,24 @@ def chat(host: str, port: int) -> int:
                 f"\nLost the connection to {authority(host, port)}: {reason}", style="red"
             )
             return 1
+        finally:
+            runner.run(client.aclose())
     return 0
+
+
+def _talk(runner: asyncio.Runner, session: "Session") -> None:
+    """Read and handle lines until an empty one. Ctrl-C stops an answer, or the chat between two."""
+    while line := input(_prompt()).strip():
+        try:
+            runner.run(session.take(line))
+        except KeyboardInterrupt:
+            console.print("\nstopped", style="dim")
+
+
+def _prompt() -> str:
+    """Return the prompt. `input` prints it, so that readline knows its width."""
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and not console.is_dumb_terminal
+    return BOLD_PROMPT if on_terminal else PROMPT
 
 
 @dataclass
@@ -59,19 +88,19 @@ class Session:
     """One chat.
 
     Attributes:
-        history: each message with its replies, oldest first.
+        history: each message with its replies, oldest first, also those that were stopped.
         mix: fields `blend` and `intensity` of the next requests, as far as they are set.
     """
 
-    client: httpx.Client
+    client: httpx.AsyncClient
     history: list[tuple[str, list[Said]]] = field(default_factory=list)
     mix: dict[str, object] = field(default_factory=dict)
 
-    def take(self, line: str) -> None:
+    async def take(self, line: str) -> None:
         """Handle one line: a message or a command."""
         command, _, rest = line.partition(" ")
         if command == "/all":
-            self._ask_all(rest.strip())
+            await self._ask_all(rest.strip())
         elif command in {"/blend", "/intensity"}:
             self._set_mix(command[1:], rest.split())
         elif command == "/history":
@@ -81,7 +110,7 @@ class Session:
         elif command.startswith("/"):
             console.print(f"unknown command {command}; /help lists the commands", markup=False)
         else:
-            self._ask(line)
+            await self._ask(line)
 
     def _set_mix(self, name: str, words: list[str]) -> None:
         """Set a field of the mix, or remove it. The server says what is wrong with it."""
@@ -97,11 +126,13 @@ class Session:
             self.mix[name] = value
         console.print(f"the next answers: {self.mix or 'as trained'}", markup=False)
 
-    def _ask(self, text: str) -> None:
-        said = ReplyView(console).show(stream_events(self.client, text, mix=self.mix))
-        self.history.append((text, [said]))
+    async def _ask(self, text: str) -> None:
+        view = ReplyView(console)
+        self.history.append((text, [view.said]))
+        async for event in stream_events(self.client, text, mix=self.mix):
+            view.show(event)
 
-    def _ask_all(self, text: str) -> None:
+    async def _ask_all(self, text: str) -> None:
         """Ask the six at once, and show their answers one after the other."""
         text = text or (self.history[-1][0] if self.history else "")
         if not text:
@@ -110,13 +141,20 @@ class Session:
 
         alone = {name: value for name, value in self.mix.items() if name != "blend"}
 
-        def whole(label: str) -> list[ServerSentEvent]:
-            return list(stream_events(self.client, text, label, alone))
+        async def whole(label: str) -> list[ServerSentEvent]:
+            return [event async for event in stream_events(self.client, text, label, alone)]
 
-        with ThreadPoolExecutor(len(LABELS)) as pool:
-            answers = pool.map(whole, LABELS)
-            said = [ReplyView(console, with_bars=False).show(events) for events in answers]
-        self.history.append((text, said))
+        views = [ReplyView(console, with_bars=False) for _ in LABELS]
+        self.history.append((text, [view.said for view in views]))
+        answers = [asyncio.create_task(whole(label)) for label in LABELS]
+        try:
+            for view, answer in zip(views, answers, strict=True):
+                for event in await answer:
+                    view.show(event)
+        finally:  # one that failed or Ctrl-C ends the others too
+            for answer in answers:
+                answer.cancel()
+            await asyncio.gather(*answers, return_exceptions=True)
 
     def _show_history(self) -> None:
         for text, replies in self.history:

@@ -68,6 +68,13 @@ def test_sends_the_key_of_the_environment(
     assert CliRunner().invoke(adapters.app, ["list"]).exit_code == 0
 
 
+def test_refuses_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FYE_KEY", "fye\u2011secret")
+    done = CliRunner().invoke(adapters.app, ["list"])
+    assert done.exit_code == 2
+    assert "FYE_KEY has a character" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [("http://127.0.0.1:8000", "operator"), ("http://[::1]:1", "operator"), ("http://far:1", None)],

@@ -21,7 +21,7 @@ def test_an_ipv6_address_stands_in_brackets(host: str, expected: str) -> None:
     assert url_of(host, 8000) == f"http://{expected}"
 
 
-def test_urls_of_ipv6_are_understood() -> None:
+async def test_urls_of_ipv6_are_understood() -> None:
     assert httpx.URL(url_of("::1", 8000)).host == "::1"
-    with open_client("::1", 8000) as client:
+    async with open_client("::1", 8000) as client:
         assert (client.base_url.host, client.base_url.port) == ("::1", 8000)
