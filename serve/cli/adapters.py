@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from serve.cli.console import problem_text
 from serve.cli.keys import KEY_VARIABLE, given_key, read_admin_key
 from serve.errors import ConfigError
 
@@ -128,7 +129,7 @@ def _json(reply: httpx.Response) -> Any:
 
 def _reason(reply: httpx.Response, found: Any) -> str:
     if isinstance(found, dict) and "detail" in found:
-        return str(found["detail"])
+        return problem_text(found)
     status = f"{reply.status_code} {reply.reason_phrase}".strip()
     return f"unexpected reply from {reply.url.host} ({status}); check the URL and the server"
 

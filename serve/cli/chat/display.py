@@ -1,7 +1,6 @@
 """Output of the chat for a reply: bars of the emotions, the name, the text, and its cost."""
 
 import json
-import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +13,12 @@ from rich.text import Text
 from models.emotions import LABELS, Emotion
 from models.personas import builtin_personas
 from serve.cli.chat.wrapping import WordWrap
+from serve.cli.console import NO_CONTROL, problem_text
 
 BAR_WIDTH = 24
 TEXT_WIDTH = 88  # cells; longer lines are hard to read
 INDENT = 2
 CALM = "A calm answer"
-# A terminal acts on control characters: white space among them is a blank, others are dropped.
-NO_CONTROL = {
-    code: " " if chr(code).isspace() else None
-    for code in range(0xA0)
-    if unicodedata.category(chr(code)) == "Cc" and chr(code) not in "\n\t"
-}
 
 
 @dataclass
@@ -60,7 +54,7 @@ class ReplyView:
             self._show_end(data)
         elif event.event == "error":
             self._print_rest()
-            self._console.print(Text(f"\n{_reason(data)}", style="red"))
+            self._console.print(Text(f"\n{problem_text(data)}", style="red"))
 
     def _show_emotion(self, data: dict[str, Any]) -> None:
         self._label = data["label"]
@@ -107,12 +101,6 @@ class ReplyView:
 
     def _print(self, text: str) -> None:
         self._console.print(Text(text, style=self._colour), end="", soft_wrap=True)
-
-
-def _reason(problem: dict[str, Any]) -> str:
-    """Return what is wrong, with the fields that are not valid."""
-    fields = [f"{error['field']}: {error['problem']}" for error in problem.get("errors", [])]
-    return "; ".join([problem["detail"], *fields]).translate(NO_CONTROL)
 
 
 def bars(scores: dict[str, float]) -> Table:

@@ -68,6 +68,18 @@ def test_sends_the_key_of_the_environment(
     assert CliRunner().invoke(adapters.app, ["list"]).exit_code == 0
 
 
+def test_an_error_names_the_fields_that_are_not_valid(
+    serve_with: Callable[[Handler], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FYE_KEY", "secret")
+    errors = [{"field": "share", "problem": "is too \x1b[2Jsmall"}]
+    problem = {"detail": "the request is not valid", "errors": errors}
+    serve_with(lambda request: httpx.Response(422, json=problem))
+    done = CliRunner().invoke(adapters.app, ["promote", "joy@1"])
+    assert done.exit_code == 1
+    assert done.stderr.strip() == "the request is not valid; share: is too [2Jsmall"
+
+
 def test_refuses_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FYE_KEY", "fye\u2011secret")
     done = CliRunner().invoke(adapters.app, ["list"])
