@@ -25,6 +25,7 @@ from load.chaos.faults.replicas import (
 from load.chaos.verdict import Fault, Load
 from load.harness.deployments import CONTROLLER, DETECTOR, RESPONDER
 from load.harness.reply_checks import check_persona, check_scripted_reply
+from serve.capacity import derive_gates
 from serve.config import (
     DetectorConfig,
     HttpConfig,
@@ -85,11 +86,12 @@ LONG_FAULTS = (
     Fault("slow load during promote", promote_while_paused, harmless=True),
     Fault("giant bodies", send_giant_bodies, harmless=True),
     Fault("header flood", flood_headers, harmless=True),
-    # A request that was repeated on the second replica has lost two as well.
+    # A request that was repeated on the second replica has lost two as well. The others wait for a
+    # new replica, which rejects only those for which it has no place.
     Fault(
         "poisonous request",
         send_poison,
-        may_reject=True,
+        rejects_from=derive_gates(CONFIG).answers.admitted,
         may_fail=frozenset({REPLICA_FAILED}),
         load=PATIENT_LOAD,
     ),

@@ -39,6 +39,7 @@ class Fault:
     inject: Inject
     harmless: bool = False  # every request succeeds, also those in flight when the fault strikes
     may_reject: bool = False  # requests may be rejected
+    rejects_from: int | None = None  # so may one that at some time was one of so many in work
     may_fail: frozenset[str] = frozenset()  # types of problems that requests may end with
     load: Load | None = None  # instead of the usual load
     prepare: Callable[[Cluster], Awaitable[object]] | None = None  # before the load starts
@@ -54,11 +55,11 @@ def judge(
     if lateness_s > MAX_LATENESS_S:
         yield f"the client itself was {lateness_s:.1f} s late"
     for outcome in outcomes:
-        if outcome.end not in _allowed_ends(fault, outcome):
+        if outcome.end not in _allowed_ends(fault, outcome, outcomes):
             yield f"unexpected end: {outcome.end} with status {outcome.status}, {outcome.error}"
 
 
-def _allowed_ends(fault: Fault, outcome: Outcome) -> set[End]:
+def _allowed_ends(fault: Fault, outcome: Outcome, outcomes: list[Outcome]) -> set[End]:
     """List the allowed ends. A request may fail only explicitly.
 
     Without `may_fail`, only a stream that has started may do so.
@@ -67,6 +68,16 @@ def _allowed_ends(fault: Fault, outcome: Outcome) -> set[End]:
     is_started = outcome.status == STREAM_STATUS and not fault.harmless
     if is_started or outcome.error in fault.may_fail:
         allowed.add("failed_explicitly")
-    if fault.may_reject:
+    if fault.may_reject or _is_crowded(fault, outcome, outcomes):
         allowed.add("rejected")
     return allowed
+
+
+def _is_crowded(fault: Fault, outcome: Outcome, outcomes: list[Outcome]) -> bool:
+    """Return whether as many requests as the fault names were in work during one of them."""
+    if fault.rejects_from is None:
+        return False
+    starts = [one.started_s for one in outcomes]  # at one of them there are the most
+    times = [time_s for time_s in starts if outcome.started_s <= time_s <= outcome.ended_s]
+    most = max(sum(one.started_s <= time_s <= one.ended_s for one in outcomes) for time_s in times)
+    return most >= fault.rejects_from

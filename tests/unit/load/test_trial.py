@@ -21,9 +21,8 @@ POISONED = Fault("poisoned", no_effect, may_fail=frozenset({"replica-failed"}))
 
 
 def outcome(end: End, status: int = 200, **more: Any) -> Outcome:
-    return Outcome(
-        emotion=Emotion.JOY, end=end, started_s=0, ended_s=1, status=status, adapter="joy@1", **more
-    )
+    times = {"started_s": 0, "ended_s": 1}
+    return Outcome(emotion=Emotion.JOY, end=end, status=status, adapter="joy@1", **(times | more))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +54,18 @@ def test_accepts_ends_that_the_fault_allows(fault: Fault, found: Outcome) -> Non
 )
 def test_reports_other_ends(fault: Fault, found: Outcome) -> None:
     assert len(list(judge(fault, [found], in_flight=1, lateness_s=0))) == 1
+
+
+@pytest.mark.parametrize(("others", "problems"), [(3, 0), (2, 1)])
+def test_a_request_may_be_rejected_only_where_there_is_no_place(others: int, problems: int) -> None:
+    fault = Fault("crash", no_effect, rejects_from=4)
+    rejected = outcome("rejected", 429, started_s=10.0, ended_s=20.0)
+    during = [outcome("ok", started_s=11.0 + number, ended_s=16.0) for number in range(others)]
+    before_and_after = [
+        outcome("ok", started_s=at_s, ended_s=at_s + 5) for at_s in (1.0, 2.0, 21.0)
+    ]
+    found = judge(fault, [rejected, *during, *before_and_after], in_flight=1, lateness_s=0)
+    assert len(list(found)) == problems
 
 
 def test_reports_a_fault_without_requests_in_flight() -> None:
