@@ -276,6 +276,16 @@ def test_a_blend_is_set_with_the_keyboard_and_told(graph: Graph, browser: Browse
         assert sent.value.post_data_json == {"text": "joy", "intensity": 1.5, "stream": True}
 
 
+TRIAL = {
+    "persona": "joy",
+    "old": {"name": "joy@new", "share": 0.9, "figures": {"answers": 34}},
+    "new": {"name": "joy@old", "share": 0.1, "figures": {"answers": 12}},
+    "verdict": "collecting",
+    "reason": "more",
+    "rolled_back_at": None,
+}
+
+
 def test_operators_see_figures_and_change_releases(graph: Graph, browser: Browser) -> None:
     versions = [
         {"name": f"joy@{name}", "persona": "joy", "promoted": used, "resident": 2, "replicas": 2}
@@ -293,10 +303,14 @@ def test_operators_see_figures_and_change_releases(graph: Graph, browser: Browse
         expect(page.locator("#tiles")).to_contain_text(re.compile(r"Responder replicas\s*2"))
         expect(page.locator("#ttft tr")).to_have_text(re.compile(r"Joy\s*150 ms\s*195 ms\s*4"))
         expect(page.locator("#outcomes")).to_contain_text(re.compile(r"answered\s*4"))
+        expect(page.locator("#trials")).to_contain_text("No version is on trial.")
         assert violations(page) == []
 
         answer(page, "v1/admin/adapters", json.dumps(versions), "application/json")
+        answer(page, "v1/admin/adapters/status", json.dumps([TRIAL]), "application/json")
         page.get_by_role("button", name="Read again").click()
+        compared = "joy@old is on trial, compared with joy@new by 12 and 34 answers"
+        expect(page.locator("#trials")).to_have_text(f"Joy: {compared}: collecting; more.")
         page.get_by_role("button", name="Promote joy@old").click()
         assert violations(page) == []
         answer(page, "v1/admin/adapters/promote", json.dumps(versions), "application/json")

@@ -7,6 +7,14 @@ import { EMOTIONS, personaOf } from "../shared/personas.js";
 import { explain } from "../shared/words.js";
 
 const PATH = "v1/admin/adapters";
+const NO_VERSION = "No version is published. Every persona answers by its instruction.";
+const NO_TRIAL = "No version is on trial. Each version in use answers every conversation of its persona.";
+
+const trialText = ({ persona, old, new: tried, verdict, reason, rolled_back_at: ended }) => {
+  const answers = `${tried.figures.answers} and ${old.figures.answers} answers`;
+  const state = ended ? `The guard ended the trial of ${tried.name} at ${ended}` : `${tried.name} is on trial`;
+  return `${personaOf(persona).name}: ${state}, compared with ${old.name} by ${answers}: ${verdict}${reason && `; ${reason}`}.`;
+};
 
 /** Table of the versions. `keys` holds the admin key. */
 export class Releases {
@@ -26,12 +34,14 @@ export class Releases {
   async #request(path, body, done = "") {
     try {
       this.#show(await fetchJson(path, { key: this.keys.value, body }));
+      this.#showTrials(await fetchJson(`${PATH}/status`, { key: this.keys.value }));
       byId("releases-problem").textContent = "";
       byId("releases-done").textContent = done;
     } catch (error) {
       const { title, text, needsKey } = explain(error);
       if (needsKey) this.keys.offer();
       byId("releases-table").hidden = needsKey;
+      byId("trials").hidden = needsKey;
       byId("releases-done").textContent = "";
       byId("releases-problem").textContent = needsKey ? "Enter a key with the scope admin to see the releases." : `${title}. ${error.detail || text}`;
     }
@@ -41,7 +51,13 @@ export class Releases {
     byId("releases-table").hidden = false;
     const order = ({ persona }) => (EMOTIONS.indexOf(persona) + EMOTIONS.length + 1) % (EMOTIONS.length + 1);
     const sorted = [...versions].sort((one, other) => order(one) - order(other));
-    byId("releases").replaceChildren(...sorted.map((version) => this.#row(version, versions)));
+    const rows = sorted.map((version) => this.#row(version, versions));
+    byId("releases").replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: 5 }, NO_VERSION))]));
+  }
+
+  #showTrials(trials) {
+    byId("trials").hidden = false;
+    byId("trials").replaceChildren(...(trials.length ? trials.map(trialText) : [NO_TRIAL]).map((text) => el("p", {}, text)));
   }
 
   #row(version, versions) {
