@@ -32,6 +32,7 @@ from serve.adapters.replica_reports import ReplicaReports
 from serve.adapters.trial import Trial
 from serve.capacity import adapter_slots
 from serve.config import ResponderConfig
+from serve.deadline import RunningRequests
 from serve.errors import AdapterRejected, ServingError
 
 log = logging.getLogger(__name__)
@@ -61,10 +62,13 @@ class AdapterController:
         self._capacity = adapter_slots(len(initial.versions))
         self._releases = self._restore() or initial
         self._reports = ReplicaReports()
-        self._guard = Guard(config.guard)
+        counts = self._state_file.with_suffix(".counts.json") if self._state_file else None
+        self._guard = Guard(config.guard, counts)
+        self._guard.restore(self._releases)
         self._recovered_at_s = time.monotonic() + RECOVERY_WINDOW_S
         self._compare_at_s = self._recovered_at_s
         self._change_lock = asyncio.Lock()
+        self._running = RunningRequests()
 
     async def sync(self, report: ReplicaReport) -> Releases:
         """Record a replica's report and return the desired state.
@@ -119,11 +123,12 @@ class AdapterController:
         async with self._changing():
             source = self._allowed(Path(folder))
             version = await asyncio.to_thread(self._store_version, source)
-            self._set(self._releases.publish(version, self._capacity))
+            self._set(self._releases.publish(version, self._capacity), pending=True)
             await self._reports.wait_until(
                 lambda report: version.name in report.resident, version.name
             )
-            return await self._save()
+            await self._keep()
+        return await self.status()
 
     async def promote(self, name: str, share: float = 1) -> ControllerStatus:
         """Use a published version for all new requests of its persona, or on trial.
@@ -144,7 +149,8 @@ class AdapterController:
                 changed = self._releases.try_out(Trial(name=name, share=share))
             else:
                 changed = self._releases.promote(name)
-            return await self._switch(changed, persona)
+            await self._switch(changed, persona)
+        return await self.status()
 
     async def rollback(self, persona: str) -> ControllerStatus:
         """Use the persona's previous version again, or end a trial, or acknowledge its end.
@@ -155,11 +161,19 @@ class AdapterController:
             ServingError: the state cannot be written; the change was undone.
         """
         async with self._changing():
-            return await self._switch(self._releases.rollback(persona), persona)
+            await self._switch(self._releases.rollback(persona), persona)
+        return await self.status()
 
-    async def _switch(self, changed: Releases, persona: str) -> ControllerStatus:
+    async def end_changes(self) -> None:
+        """Undo the change that waits for replicas, and refuse others. The server stops after this.
+
+        Their callers get NotReady.
+        """
+        self._running.end_all()
+
+    async def _switch(self, changed: Releases, persona: str) -> None:
         """Wait for this persona only: another one may lack its version."""
-        self._set(changed)
+        self._set(changed, pending=True)
         name, trial = changed.aliases.get(persona), changed.trials.get(persona)
         await self._reports.wait_until(
             lambda report: (
@@ -167,12 +181,16 @@ class AdapterController:
             ),
             trial.name if trial else name,
         )
-        return await self._save()
+        await self._keep()
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[None]:
-        """Hold the lock during a change, and undo the change if it fails or is cancelled."""
-        async with self._change_lock:
+        """Hold the lock during a change, and undo the change if it fails or is cancelled.
+
+        Raises:
+            NotReady: the server stops.
+        """
+        async with self._running.enter(), self._change_lock:
             await self._wait_until_recovered()
             before = self._releases
             try:
@@ -192,13 +210,13 @@ class AdapterController:
         """Wait until the recovery window has passed; before that the state may be stale."""
         await asyncio.sleep(self._recovered_at_s - time.monotonic())
 
-    def _set(self, releases: Releases) -> None:
+    def _set(self, releases: Releases, pending: bool = False) -> None:
         """Replace the state under a new revision.
 
         Undoing a change gets a new revision too, so that no replica can bring the change back.
         """
-        revision = self._releases.revision + 1
-        self._releases = releases.model_copy(update={"revision": revision})
+        update = {"revision": self._releases.revision + 1, "pending": pending}
+        self._releases = releases.model_copy(update=update)
 
     def _allowed(self, folder: Path) -> Path:
         """Return the folder without links. Raises AdapterRejected if it is below no root."""
@@ -254,8 +272,17 @@ class AdapterController:
         copy = _version(added)
         return copy if copy.name == version.name else version
 
-    async def _save(self) -> ControllerStatus:
-        """Write the state and return it. Raises ServingError if it cannot be written."""
+    async def _keep(self) -> None:
+        """Keep a change for the next controller: in the state file, else by every live replica.
+
+        Raises:
+            NotReady: not every replica was told in time that the change is complete.
+            ServingError: the state file cannot be written.
+        """
+        self._releases = self._releases.model_copy(update={"pending": False})
+        if self._state_file is None:
+            await self._reports.wait_until(lambda _: True)  # the reply to a report tells it
+            return
         try:
             self._write_state()
         except OSError as error:
@@ -264,7 +291,6 @@ class AdapterController:
                 f"cannot write {self._state_file} ({reason}), so the change was undone; let this"
                 " process write responder.releases, then make the change again"
             ) from None
-        return await self.status()
 
     def _write_state(self) -> None:
         """Write the state file, if one is configured. The file is replaced atomically."""

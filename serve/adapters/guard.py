@@ -1,32 +1,40 @@
 """Guard of trials: adds up the counts of all replicas, and ends the trial of a worse version.
 
 replica's report -> counts of all replicas -> comparison -> withdrawal -> audit line
+                              |
+                    file, for the next start
 """
 
 import logging
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from models.emotions import LABELS
 from serve.adapters.comparison import Comparison, Verdict, compare, figures
 from serve.adapters.registry import Releases, ReplicaReport, TrialStatus, VersionFigures
 from serve.adapters.tally import Tally
 from serve.adapters.trial import Withdrawal
-from serve.adapters.trial_counts import TrialCounts
+from serve.adapters.trial_counts import SavedCounts, TrialCounts
 from serve.config import GuardConfig
 from serve.telemetry.json_log import json_log
 from serve.telemetry.metrics import gauge
 
 log = logging.getLogger(__name__)
 Counts = tuple[Tally, Tally]  # of the old and of the new version
+SAVE_INTERVAL_S = 10.0
 
 
 class Guard:
     """Counts of the trials that run, and the ends of some of them."""
 
-    def __init__(self, config: GuardConfig) -> None:
-        """Start without counts."""
+    def __init__(self, config: GuardConfig, file: Path | None = None) -> None:
+        """Start without counts, and write them to `file`, if there is one."""
         self._config = config
         self._counts = TrialCounts()
+        self._file = file
+        self._saved = SavedCounts()
+        self._save_at_s = 0.0
         self._unaudited: dict[str, Withdrawal] = {}
         self._exported: set[str] = set()
         self._withdrawn = gauge(
@@ -38,6 +46,36 @@ class Guard:
         """Replace the counts of a replica, and forget those of trials that have ended."""
         keys = {key for pair in releases.compared().values() for key in pair}
         self._counts.record(report.replica, report.tallies, keys)
+        self._save()
+
+    def restore(self, releases: Releases) -> None:
+        """Read the counts of the trials that run in a restored state, or log that they are lost."""
+        if self._file is None or not releases.trials:
+            return
+        try:
+            self._counts.restore(SavedCounts.model_validate_json(self._file.read_bytes()))
+        except (OSError, ValueError) as error:
+            names = ", ".join(trial.name for trial in releases.trials.values())
+            reason = type(error).__name__
+            log.warning("cannot read %s (%s): trial of %s counts from 0", self._file, reason, names)
+
+    def _save(self) -> None:
+        """Write the counts from time to time. If that fails, it is tried again later."""
+        now_s = time.monotonic()
+        if self._file is None or now_s < self._save_at_s:
+            return
+        self._save_at_s = now_s + SAVE_INTERVAL_S
+        saved = self._counts.saved()
+        if saved == self._saved:
+            return
+        try:
+            new = self._file.with_suffix(".new-counts")
+            new.write_text(saved.model_dump_json(), "utf-8")
+            new.replace(self._file)
+        except OSError as error:
+            log.warning("cannot write %s (%s), trying again", self._file, type(error).__name__)
+        else:
+            self._saved = saved
 
     def withdraw(self, releases: Releases) -> Releases:
         """Return the state without the trials of versions that are worse, the same if none is."""

@@ -51,6 +51,8 @@ class Releases(FrozenModel):
         trials: version on trial next to the one in use, by persona.
         withdrawn: last trial of a persona that the guard has ended, until the next change of it or
             a rollback, which acknowledges it.
+        pending: true while a change waits for the replicas, which may still undo it. They follow
+            such a state, but a new controller never takes it over.
     """
 
     versions: tuple[Version, ...] = ()
@@ -59,6 +61,7 @@ class Releases(FrozenModel):
     revision: int = 0
     trials: dict[PersonaName, Trial] = Field(default_factory=dict)
     withdrawn: dict[PersonaName, Withdrawal] = Field(default_factory=dict)
+    pending: bool = False
 
     @classmethod
     def initial(cls, versions: Iterable[Version]) -> Self:
@@ -212,7 +215,7 @@ class ReplicaReport:
         resident: names of the loaded versions.
         rejected: reason by name, for every version that failed validation.
         aliases: name of the version in use, by persona.
-        desired: last state that the replica received from a controller.
+        desired: last state without a pending change that the replica received from a controller.
         trials: version on trial, by persona.
         tallies: counts of the versions that are compared, since their trial began.
     """

@@ -3,10 +3,28 @@
 import time
 from collections.abc import Callable, Mapping, Set
 
+from pydantic import Field
+
+from models.schema import FrozenModel
 from serve.adapters.tally import Tally, TallyKey
 
 # Without a report. Long, since a replica that was gone is not counted again.
 GONE_S = 120.0
+Counted = tuple[tuple[TallyKey, Tally], ...]
+
+
+class SavedCounts(FrozenModel):
+    """Counts in a file, so that they survive a restart.
+
+    Attributes:
+        replicas: latest counts by replica.
+        gone: ids of the replicas that are in the sum.
+        sum: counts of these.
+    """
+
+    replicas: dict[str, Counted] = Field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    sum: Counted = ()
 
 
 class TrialCounts:
@@ -43,6 +61,20 @@ class TrialCounts:
                 self._add(name, {key: counts[key] for key in compared & counts.keys()})
         if not self._sum:
             self._gone.clear()
+
+    def saved(self) -> SavedCounts:
+        """Return all counts."""
+        replicas = {name: tuple(counts.items()) for name, (_, counts) in self.latest.items()}
+        return SavedCounts(
+            replicas=replicas, gone=tuple(sorted(self._gone)), sum=tuple(self._sum.items())
+        )
+
+    def restore(self, saved: SavedCounts) -> None:
+        """Start with earlier counts. A replica that still runs replaces its own."""
+        now_s = self._clock()
+        self.latest = {name: (now_s, dict(counts)) for name, counts in saved.replicas.items()}
+        self._gone = set(saved.gone)
+        self._sum = dict(saved.sum)
 
     def of(self, key: TallyKey) -> Tally:
         """Return the counts of a version."""

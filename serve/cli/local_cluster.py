@@ -74,13 +74,19 @@ def serving(config: ServeConfig, host: str, port: int) -> Iterator[Path]:
 def end_requests() -> None:
     """End the requests that the responder's replicas still answer, with an error.
 
-    What a replica that does not reply answers is cut when it is stopped.
+    A change of the adapters that still waits for replicas is undone. What a replica that does not
+    reply answers is cut when it is stopped.
     """
     from ray import serve
 
     async def end() -> None:
-        responder = serve.get_deployment_handle("Responder", APP_NAME)
-        await responder.broadcast("end_requests").results_async(timeout_s=END_TIMEOUT_S)
+        calls = {"Responder": "end_requests", "AdapterController": "end_changes"}
+        replies = [
+            serve.get_deployment_handle(name, APP_NAME).broadcast(call)
+            for name, call in calls.items()
+        ]
+        for reply in replies:
+            await reply.results_async(timeout_s=END_TIMEOUT_S)
 
     # A handle needs a running loop, and Serve's shutdown an open one, so it runs to the end.
     loop = asyncio.new_event_loop()

@@ -12,6 +12,7 @@ import math
 import os
 import time
 import uuid
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
@@ -177,24 +178,30 @@ class Responder:
             raise NotReady("Ray does not export its metrics now; retry later") from error
 
     async def adapter_status(self) -> ControllerStatus:
-        """Return the adapter versions and the replicas that have them."""
-        status: ControllerStatus = await self._controller.status.remote()
-        return status
+        """Return the adapter versions and the replicas that have them. Raises NotReady."""
+        return await self._controlled(self._controller.status.remote())
 
     async def publish_adapter(self, folder: str) -> ControllerStatus:
         """Make an adapter resident on every replica. See `AdapterController.publish`."""
-        status: ControllerStatus = await self._controller.publish.remote(folder)
-        return status
+        return await self._controlled(self._controller.publish.remote(folder))
 
     async def promote_adapter(self, name: str, share: float = 1) -> ControllerStatus:
         """Use a version for all new requests, or on trial. See `AdapterController.promote`."""
-        status: ControllerStatus = await self._controller.promote.remote(name, share)
-        return status
+        return await self._controlled(self._controller.promote.remote(name, share))
 
     async def roll_back_adapter(self, persona: str) -> ControllerStatus:
         """Use the previous version again. See `AdapterController.rollback`."""
-        status: ControllerStatus = await self._controller.rollback.remote(persona)
-        return status
+        return await self._controlled(self._controller.rollback.remote(persona))
+
+    async def _controlled(self, reply: Awaitable[ControllerStatus]) -> ControllerStatus:
+        """Wait for the adapter controller. Raises NotReady if it ends before it replies."""
+        try:
+            return await reply
+        except (RayActorError, RayServeException) as error:
+            raise NotReady(
+                "the adapter controller ended before it replied, and is replaced; a change that was"
+                " not complete is undone: look at the list of versions, then retry"
+            ) from error
 
     async def stats(self) -> EngineStats:
         """Return the engine's current load."""

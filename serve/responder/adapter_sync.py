@@ -108,7 +108,8 @@ class AdapterSync:
 
     async def _receive(self) -> Releases:
         desired = await self._sync(self._report())
-        self._desired = desired
+        if not desired.pending:
+            self._desired = desired
         self.tallies.follow(desired)
         return desired
 

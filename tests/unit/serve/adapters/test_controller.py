@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from models.store.adapter_store import AdapterStore
 from models.store.remote import RemoteStore
 from models.weights.cache import Materialized
 from serve.adapters import controller as controller_module
+from serve.adapters import guard as guard_module
 from serve.adapters import replica_reports
 from serve.adapters.comparison import Verdict
 from serve.adapters.controller import AdapterController
@@ -24,6 +26,7 @@ from serve.adapters.guard import Guard
 from serve.adapters.registry import Releases, ReplicaReport, Version
 from serve.adapters.tally import Tally
 from serve.config import ResponderConfig
+from serve.deadline import STOPPING
 from serve.errors import AdapterRejected, NotReady, ServingError
 from serve.responder import adapter_sync
 from support.adapter_fleet import CAPACITY, INITIAL, Fleet, IneffectiveEngine, running_fleet
@@ -193,6 +196,94 @@ async def test_versions_are_compared_at_most_once_in_an_interval(
     for _ in range(5):
         await fleet.controller.sync(ReplicaReport("one", frozenset(), {}, {}))
     assert len(compared) == 1
+
+
+async def test_counts_of_a_trial_survive_a_stop_of_everything(
+    new_joy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guard_module, "SAVE_INTERVAL_S", 0)
+    state, counts = tmp_path / "state.json", tmp_path / "state.counts.json"
+    async with running_fleet(2, state=state) as fleet:
+        new = await fleet.publish(new_joy)
+        await fleet.controller.promote(new, 0.5)
+        for replica in fleet.replicas:
+            replica.tallies.add(new, Tally.answer(4, cut=False))
+        await until(lambda: counts.exists() and counts.read_text().count('"answers":1') == 2)
+    async with running_fleet(1, state=state) as fleet:  # a replica with an id of before
+        fleet.replicas[0].tallies.add(new, sum([Tally.answer(4, cut=False)] * 3, Tally()))
+        await until(lambda: '"answers":3' in counts.read_text())
+        [trial] = (await fleet.controller.status()).trials
+        assert trial.new.figures.answers == 1 + 3
+    assert "counts from 0" not in caplog.text
+    counts.write_text("{")
+    [trial] = (await Fleet(state).controller.status()).trials
+    assert trial.new.figures.answers == 0
+    assert f"trial of {new} counts from 0" in caplog.text
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stop_undoes_the_change_that_waits_and_refuses_others(
+    new_joy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 600)
+    state = tmp_path / "state.json"
+    async with running_fleet(1, state) as fleet:
+        name = await fleet.publish(new_joy)
+        kept = state.read_bytes()
+        await fleet.controller.sync(ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases))
+        waiting = asyncio.create_task(fleet.controller.promote(name))
+        queued = asyncio.create_task(fleet.controller.rollback(Emotion.JOY))
+        await until(lambda: fleet.promoted(Emotion.JOY) == {name})
+        await fleet.controller.end_changes()
+        found = await asyncio.gather(
+            waiting, queued, fleet.controller.publish(str(new_joy)), return_exceptions=True
+        )
+        assert [(type(error), str(error)) for error in found] == [(NotReady, STOPPING)] * 3
+        await until(lambda: fleet.promoted(Emotion.JOY) == {"joy@scripted"})
+        assert state.read_bytes() == kept
+
+
+async def test_a_new_controller_undoes_a_change_that_was_not_complete(
+    new_joy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 600)
+    async with running_fleet(1) as fleet:
+        name = await fleet.publish(new_joy)
+        await fleet.controller.sync(ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases))
+        waiting = asyncio.create_task(fleet.controller.promote(name))
+        await until(lambda: fleet.promoted(Emotion.JOY) == {name})
+        fleet.restart_controller()
+        left = (await fleet.controller.status()).releases
+        assert (left.versions[-1].name, left.aliases) == (name, INITIAL.aliases)
+        await until(lambda: fleet.promoted(Emotion.JOY) == {"joy@scripted"})
+        waiting.cancel()
+
+
+async def test_a_change_that_is_kept_is_not_undone_by_a_client_that_leaves(
+    new_joy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state.json"
+    async with running_fleet(1, state) as fleet:
+        replying = asyncio.Event()
+
+        async def status() -> None:
+            replying.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fleet.controller, "status", status)
+            publishing = asyncio.create_task(fleet.controller.publish(str(new_joy)))
+            await replying.wait()
+            publishing.cancel()
+            await asyncio.wait([publishing])
+        left = (await fleet.controller.status()).releases
+        assert left == Releases.model_validate_json(state.read_bytes())
+        assert len(left.versions) == len(INITIAL.versions) + 1
 
 
 async def test_counts_that_an_undone_change_loses_are_logged(

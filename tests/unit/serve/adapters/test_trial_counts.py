@@ -1,7 +1,7 @@
 """Counts of all replicas: those that report, and the sum of those that are gone."""
 
 from serve.adapters.tally import Tally, TallyKey
-from serve.adapters.trial_counts import GONE_S, TrialCounts
+from serve.adapters.trial_counts import GONE_S, SavedCounts, TrialCounts
 from support.fakes import FakeClock
 
 OLD: TallyKey = ("joy@1", 1)
@@ -56,3 +56,19 @@ def test_another_trial_begins_without_the_sum() -> None:
     assert replicas.report("one", 1, LATER) == 1
     assert replicas.report("gone", 1, LATER) == 2, "a replica that came back counts again"
     assert replicas.counts.of(NEW) == Tally()
+
+
+def test_a_restart_goes_on_with_the_counts() -> None:
+    before, after = Replicas(), Replicas()
+    before.report("gone", 2)
+    before.clock.pass_ms(1000 * GONE_S + 1)
+    before.report("lives on", 3)
+    before.report("ends", 4)
+    text = before.counts.saved().model_dump_json()
+    after.counts.restore(SavedCounts.model_validate_json(text))
+    assert after.counts.of(NEW).answers == 9
+    assert after.report("lives on", 5) == 11, "it replaces its own"
+    assert after.report("gone", 8) == 11, "it is in the sum"
+    after.clock.pass_ms(1000 * GONE_S + 1)
+    assert after.report("new", 1) == 12
+    assert list(after.counts.latest) == ["new"]

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError
 from ray.serve import metrics
 
 from models.emotions import Emotion
 from models.prompt import Turn
 from models.safety.levels import Category, Finding, Level
-from serve.adapters.registry import Version
+from serve.adapters.registry import ControllerStatus, Version
 from serve.adapters.trial import Trial
 from serve.config import DetectorConfig, HardwareProfile
 from serve.detector.protocol import Detection, Input, Priority
@@ -245,6 +246,25 @@ async def test_stop_ends_running_answers_and_classifications(parts: Parts) -> No
     await parts.responder.end_requests()
     found = await asyncio.gather(*held, return_exceptions=True)
     assert [type(error) for error in found] == [NotReady, NotReady]
+
+
+async def test_a_controller_that_dies_during_a_change_is_a_clear_error(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> ControllerStatus:
+        raise ActorDiedError
+
+    for call in ("status", "publish", "promote", "rollback"):
+        monkeypatch.setattr(parts.controller, call, die)
+    responder = parts.responder
+    for changing in (
+        responder.adapter_status(),
+        responder.publish_adapter("folder"),
+        responder.promote_adapter("joy@2"),
+        responder.roll_back_adapter("joy"),
+    ):
+        with pytest.raises(NotReady, match="adapter controller ended"):
+            await changing
 
 
 async def test_answers_of_versions_on_trial_are_counted_and_reported() -> None:
