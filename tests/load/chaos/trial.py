@@ -57,7 +57,7 @@ async def run_trial(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
             send_request, session, cluster.url, timeout_s=load.timeout_s, check=load.check
         )
         injection = asyncio.create_task(_inject(cluster, fault))
-        outcomes, lateness_s = await _load_until_done(send, load.rate_per_s, seed, injection)
+        outcomes, lateness_s = await load_until_done(send, load.rate_per_s, seed, injection)
         struck_s, observation, problems = await injection
         probe = next(mixed_requests(seed))
         problems += await _check_recovery(cluster, partial(send, probe))
@@ -86,7 +86,7 @@ async def _inject(cluster: Cluster, fault: Fault) -> tuple[float, str, list[str]
         return struck_s, "", [str(error)]
 
 
-async def _load_until_done(
+async def load_until_done(
     send: Send, rate_per_s: float, seed: int, injection: asyncio.Task[Any]
 ) -> tuple[list[Outcome], float]:
     """Generate load until the injection is done, and for one more window.
