@@ -45,8 +45,8 @@ class Entry:
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._addresses: dict[str, str] = {}
         self._ready: set[str] = set()
-        self.unready_s = 0.0  # for how long no pod was ready
-        self._unready_since_s: float | None = None
+        self._unready_since_s: float | None = time.monotonic()
+        self._unready_s = 0.0
         self.sent: list[Sent] = []
 
     def add(self, pod: str, address: str, probe: Probe) -> None:
@@ -65,6 +65,17 @@ class Entry:
         for pod in list(self._probes):
             self.remove(pod)
         await self._session.close()
+
+    def begin(self) -> None:
+        """Forget what was sent, and the time without a pod."""
+        self.sent = []
+        self._unready_s = 0.0
+
+    @property
+    def unready_s(self) -> float:
+        """For how long no pod was ready, in seconds."""
+        since_s = self._unready_since_s
+        return self._unready_s + (0 if since_s is None else time.monotonic() - since_s)
 
     def are_ready(self, count: int) -> bool:
         """Return whether that many pods are ready."""
@@ -119,9 +130,8 @@ class Entry:
 
     def _mark(self, pod: str, is_ready: bool) -> None:
         (self._ready.add if is_ready else self._ready.discard)(pod)
-        now_s = time.monotonic()
-        if self._ready and self._unready_since_s is not None:
-            self.unready_s += now_s - self._unready_since_s
+        if self._ready:
+            self._unready_s = self.unready_s
             self._unready_since_s = None
-        elif not self._ready and self._unready_since_s is None:
-            self._unready_since_s = now_s
+        elif self._unready_since_s is None:
+            self._unready_since_s = time.monotonic()

@@ -55,12 +55,15 @@ async def run_phase(
     cluster: LocalCluster, name: str, strike: Strike, rate: float, seed: int
 ) -> Phase:
     """Send load, strike, and continue until the cluster has recovered."""
-    cluster.entry.sent.clear()
+    cluster.entry.begin()
     replaced = cluster.replaced
     injection = asyncio.create_task(_strike(cluster, strike))
     _, lateness_s = await load_until_done(cluster.entry.send, rate, seed, injection)
     struck, problems = await injection
-    sent = list(cluster.entry.sent)
+    sent = cluster.entry.sent
+    if cluster.entry.unready_s:
+        also = f"{struck.effect}; no pod ready for {cluster.entry.unready_s:.0f} s"
+        struck = replace(struck, effect=also)
     if cluster.replaced > replaced:
         also = f"{struck.effect}; {cluster.replaced - replaced} pods ended by themselves"
         struck = replace(struck, effect=also)
