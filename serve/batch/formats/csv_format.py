@@ -54,6 +54,9 @@ class Csv:
         self.dialect.parse(feed.texts(), strict=False)
         lines = feed.taken()
         raw, cut = self._joined(lines)
+        broken = next((line.problem for line in lines if line.problem), None)
+        if broken is not None:
+            return Record(lines[0].number, raw, problem=broken)
         names = "".join(f"{self.dialect.delimiter}{name}" for name in ADDED_COLUMNS)
         return Record(lines[0].number, raw[:cut] + names.encode(self.codec) + raw[cut:])
 

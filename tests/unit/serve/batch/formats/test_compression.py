@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from serve.batch.formats.compression import compressed, open_input
+from serve.errors import InputFileError
 from support.batch_files import label_bytes, strip_json
 
 GOOD = b'{"text": "joy"}\n'
@@ -39,6 +40,20 @@ def test_damaged_end_costs_only_what_cannot_be_read(tmp_path: Path, kind: str) -
     assert strip_json(out) == lines[: len(strip_json(out))]
     assert out.count(b"\n") > 10_000
     assert "damaged" in problems[-1].reason
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+@pytest.mark.parametrize(
+    ("name", "line"), [("a.csv", "%d,joy %d\n"), ("a.jsonl", '{"id": %d, "text": "joy %d"}\n')]
+)
+def test_file_without_a_readable_line_is_refused(
+    tmp_path: Path, kind: str, name: str, line: str
+) -> None:
+    """As a download that broke off before its first block was complete."""
+    rows = "".join(line % (number, number) for number in range(300))
+    data = compress(kind, f"id,text\n{rows}".encode() if name == "a.csv" else rows.encode())
+    with pytest.raises(InputFileError, match="damaged"):
+        label_bytes(tmp_path, name, data[:15])
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst", None])
