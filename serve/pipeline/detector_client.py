@@ -122,15 +122,14 @@ class DetectorClient:
         self, inputs: Sequence[Input], trace: Carrier, priority: Priority
     ) -> list[Detection]:
         """Return the first result of two calls, the second made only if the first takes long."""
-        calls = {asyncio.ensure_future(_call(self._detector, inputs, trace, priority))}
+        calls = [asyncio.ensure_future(_call(self._detector, inputs, trace, priority))]
         try:
             done, _ = await asyncio.wait(calls, timeout=HEDGE_AFTER_S)
             if not done:
                 self._retries.inc(tags={"stage": "detector"})
-                hedge = _call_if_free(self._detector, inputs, trace, priority)
-                calls.add(asyncio.ensure_future(hedge))
-                done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
+                hedge = _call(self._detector, inputs, trace, priority)
+                calls.append(asyncio.ensure_future(hedge))
+            return await _first_result(calls)
         finally:
             for call in calls:
                 call.cancel()
@@ -153,12 +152,12 @@ async def _call(
     return await result
 
 
-async def _call_if_free(
-    detector: DeploymentHandle[Any], inputs: Sequence[Input], trace: Carrier, priority: Priority
-) -> list[Detection]:
-    """Wait forever if the hedge is rejected: the first call has its slot and goes on."""
-    try:
-        return await _call(detector, inputs, trace, priority)
-    except BackPressureError:
-        await asyncio.Event().wait()
-        raise
+async def _first_result(calls: Sequence[asyncio.Future[list[Detection]]]) -> list[Detection]:
+    """Return the first result. If no call has one, raise the error of the first in the list."""
+    pending = set(calls)
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for call in done:
+            if not call.cancelled() and call.exception() is None:
+                return call.result()
+    return calls[0].result()

@@ -47,11 +47,14 @@ class Detectors(FakeStages):
         self.script = list(script)
         self.calls = 0
         self.cancelled = 0
+        self.hedged = asyncio.Event()
 
     async def classify(
         self, inputs: Sequence[Input], trace: Carrier, priority: Priority = Priority.CHAT
     ) -> list[Detection]:
         self.calls += 1
+        if self.calls == 2:
+            self.hedged.set()
         if self.script:
             step = self.script.pop(0)
             if isinstance(step, Exception):
@@ -66,6 +69,12 @@ class Detectors(FakeStages):
 
 async def hang() -> None:
     await asyncio.Event().wait()
+
+
+async def called_twice(detectors: Detectors) -> None:
+    """Wait until there is a hedge."""
+    async with asyncio.timeout(60):
+        await detectors.hedged.wait()
 
 
 def client_of(detectors: FakeStages, texts: Gate | None = None) -> DetectorClient:
@@ -133,29 +142,46 @@ async def test_hedges_a_call_that_hangs(retries: list[str]) -> None:
 @pytest.mark.usefixtures("short_hedge", "retries")
 async def test_hedges_once_only() -> None:
     detectors = Detectors(hang, hang)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await client_of(detectors).classify(TEXTS, {})
+    task = asyncio.create_task(client_of(detectors).classify(TEXTS, {}))
+    await called_twice(detectors)
+    await asyncio.sleep(0.05)  # five times the time after which it hedges
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert detectors.calls == 2
     await asyncio.sleep(0)
     assert detectors.cancelled == 2
 
 
 @pytest.mark.usefixtures("short_hedge", "retries")
-async def test_rejected_hedge_leaves_the_first_call_alone() -> None:
-    """The first call goes on, although the second was refused at once."""
+@pytest.mark.parametrize("error", [FULL, DIED, UNAVAILABLE], ids=str)
+async def test_hedge_that_fails_leaves_the_first_call_alone(error: Exception) -> None:
+    """The first call goes on, although the second was refused or died at once."""
     proceed = asyncio.Event()
 
     async def wait() -> None:
         await proceed.wait()
 
-    detectors = Detectors(wait, FULL)
+    detectors = Detectors(wait, error)
     task = asyncio.create_task(client_of(detectors).classify(TEXTS, {}))
-    done, _ = await asyncio.wait({task}, timeout=0.1)
-    assert not done
-    assert detectors.calls == 2
+    await called_twice(detectors)
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    assert (detectors.calls, detectors.cancelled) == (2, 0)
     proceed.set()
     assert len(await task) == 2
+
+
+@pytest.mark.usefixtures("short_hedge", "retries")
+async def test_first_error_is_raised_when_both_calls_fail() -> None:
+    async def fail_late() -> None:
+        await called_twice(detectors)
+        raise ZeroDivisionError
+
+    detectors = Detectors(fail_late, FULL)
+    async with asyncio.timeout(60):
+        with pytest.raises(ZeroDivisionError):
+            await client_of(detectors).classify(TEXTS, {})
 
 
 async def test_cancelled_call_ends_that_of_the_detector() -> None:
