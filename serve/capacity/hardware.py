@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serve.errors import ConfigError
 
+BASIS_TOKENS = 200  # of context, which `step_ms_per_answer` includes
 CHUNKS_PER_TOKEN = 0.25  # chunks are joined under load: 7.8 for 32 tokens were measured
 
 
@@ -28,8 +29,13 @@ class Hardware(BaseModel):
     node_cost_per_hour: float = Field(ge=0, description="in any currency; 0: not known")
     step_ms: float = Field(gt=0, description="one token of one answer")
     step_ms_per_answer: float = Field(ge=0, description="added for each answer in the batch")
+    step_ms_per_context_token: float = Field(
+        default=0, ge=0, description=f"added for each token of an answer beyond {BASIS_TOKENS}"
+    )
     prefill_ms_per_token: float = Field(ge=0)
     slots: int = Field(ge=1, description="answers in the batch")
+    kv_tokens: int = Field(ge=1, description="tokens of all answers in the engine's KV cache")
+    context_tokens: int = Field(ge=1, description="most tokens of a prompt and its answer")
     cpu_ms_per_answer: float = Field(ge=0, description="responder process, fixed part")
     cpu_ms_per_chunk: float = Field(ge=0, description="responder process, each chunk")
     start_s: float = Field(gt=0, description="from the decision to a responder that answers")
@@ -37,9 +43,12 @@ class Hardware(BaseModel):
     detector_cpus: float = Field(ge=0, description="one detector replica")
     detector_start_s: float = Field(default=20, gt=0)
 
-    def token_ms(self, answers: float) -> float:
-        """Return the time of a token while that many answers are generated."""
-        return self.step_ms + self.step_ms_per_answer * answers
+    def token_ms(self, answers: float, context: float = BASIS_TOKENS) -> float:
+        """Return the time of a token while that many answers of so many tokens are generated."""
+        longer = max(context - BASIS_TOKENS, 0)
+        return self.step_ms + answers * (
+            self.step_ms_per_answer + self.step_ms_per_context_token * longer
+        )
 
     def cpu_ms(self, tokens: float) -> float:
         """Return the time of the responder's one event loop for an answer."""

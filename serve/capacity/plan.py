@@ -6,7 +6,8 @@ One responder is the engine's batch and one event loop. With `n` answers in the 
     answers/s of the engine     = n / (a * token_s(n) + n * prefill_s)
     answers/s of the event loop = 1 / cpu_s(a)
 
-A fleet is sized for a share of both, so that bursts do not queue.
+A fleet is sized for a share of both, so that bursts do not queue. Little's law then says how many
+answers are in the batch at the rate, and so the time to the first text. The KV cache bounds `n`.
 """
 
 import math
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from serve.capacity.hardware import Hardware
 from serve.errors import ConfigError
 
-BUSY = 0.8  # share of the slots, and of an event loop, in use at the rate
+BUSY = 0.8  # share of the batch, and of an event loop, in use at the rate
+MOST_CPU = 0.9  # share of an event loop in use, beyond which its own queue breaks the objective
 DETECTOR_BUSY = 0.6
 ENGINE = "the engine's batch"
 CPU = "the CPU of the responder's process"
@@ -48,7 +50,7 @@ class Plan:
     Attributes:
         per_responder: answers a second of one replica, as it is sized.
         most_per_responder: answers a second of one replica with a full batch.
-        running: answers in the batch of each replica.
+        running: answers in the batch of each replica at the rate.
     """
 
     demand: Demand
@@ -69,8 +71,24 @@ class Plan:
     @property
     def load_without_a_node(self) -> float:
         """Share of the most that the fleet can do, after one machine has died."""
+        return self._rate_without_a_node / self.most_per_responder
+
+    @property
+    def keeps_without_a_node(self) -> bool:
+        """Whether the objective holds after one machine has died."""
+        rate, demand, hardware = self._rate_without_a_node, self.demand, self.hardware
+        running = _running(demand, hardware, rate)
+        return (
+            running is not None
+            and rate <= MOST_CPU * _cpu_rate(demand, hardware)
+            and _ttft_ms(demand, hardware, running) <= demand.slo_ttft_ms
+        )
+
+    @property
+    def _rate_without_a_node(self) -> float:
+        """Requests a second of each replica, after one machine has died."""
         left = self.responders - min(self.hardware.replicas_per_node, self.responders)
-        return self.demand.rate / (left * self.most_per_responder) if left else math.inf
+        return self.demand.rate / left if left else math.inf
 
 
 def plan(demand: Demand, hardware: Hardware) -> Plan:
@@ -79,19 +97,20 @@ def plan(demand: Demand, hardware: Hardware) -> Plan:
     Raises:
         ConfigError: not even a single answer at a time would keep it.
     """
-    running = _largest_batch(demand, hardware)
-    engine = _engine_rate(demand, hardware, running)
+    engine = _engine_rate(demand, hardware, _largest_batch(demand, hardware))
     cpu = BUSY * _cpu_rate(demand, hardware)
     per_responder = min(engine, cpu)
-    most = min(_engine_rate(demand, hardware, hardware.slots), _cpu_rate(demand, hardware))
+    full = _full_batch(demand, hardware)
     detector_rate = hardware.detector_texts_per_s * DETECTOR_BUSY
+    responders = max(math.ceil(demand.rate / per_responder), 1)
+    running = _running(demand, hardware, demand.rate / responders) or full
     return Plan(
         demand=demand,
         hardware=hardware,
-        responders=max(math.ceil(demand.rate / per_responder), 1),
+        responders=responders,
         detectors=max(math.ceil(demand.rate / detector_rate), 1),
         per_responder=per_responder,
-        most_per_responder=most,
+        most_per_responder=min(_engine_rate(demand, hardware, full), _cpu_rate(demand, hardware)),
         running=running,
         bottleneck=ENGINE if engine <= cpu else CPU,
         ttft_ms=_ttft_ms(demand, hardware, running),
@@ -103,30 +122,49 @@ def lines(found: Plan) -> Iterator[str]:
     hardware, demand = found.hardware, found.demand
     mark = "" if hardware.source == "measured" else "[derived] "
     cost = found.nodes * hardware.node_cost_per_hour
-    without = found.load_without_a_node
-    verdict = "holds" if without <= 1 else "overloaded: keep a spare machine"
     yield f"{mark}hardware: {hardware.name} ({hardware.source}: {hardware.basis})"
     yield (
-        f"{mark}demand: {demand.rate:,.0f} requests/s, {demand.prompt:.0f} tokens read,"
+        f"{mark}demand: {demand.rate:,.10g} requests/s, {demand.prompt:.0f} tokens read,"
         f" {demand.answer:.0f} written"
     )
     yield (
-        f"{mark}responders: {found.responders:,}, {found.per_responder:.1f} answers/s each with"
-        f" {found.running} at once; bottleneck: {found.bottleneck}"
+        f"{mark}responders: {found.responders:,}, up to {found.per_responder:.3g} answers/s each;"
+        f" {found.running} at once at this rate; bottleneck: {found.bottleneck}"
     )
-    yield f"{mark}machines: {found.nodes:,}, GPUs: {found.responders * hardware.gpus:,.0f}"
+    yield f"{mark}machines: {found.nodes:,}, GPUs: {math.ceil(found.responders * hardware.gpus):,}"
     cpus = found.detectors * hardware.detector_cpus
-    yield f"{mark}detectors: {found.detectors:,}, CPUs: {cpus:,.0f}"
+    yield f"{mark}detectors: {found.detectors:,}, CPUs: {math.ceil(cpus):,}"
     yield f"{mark}TTFT: about {found.ttft_ms:.0f} ms of {demand.slo_ttft_ms:.0f} ms"
     yield f"{mark}cost: {f'{cost:,.2f} an hour for the responders' if cost else 'not known'}"
-    if math.isinf(without):
-        yield f"{mark}without one machine: nothing answers; keep a spare machine"
-    else:
-        yield f"{mark}without one machine: {without:.0%} of what the others can do, {verdict}"
+    yield f"{mark}without one machine: {_without_a_node(found)}"
+
+
+def _without_a_node(found: Plan) -> str:
+    load = found.load_without_a_node
+    if math.isinf(load):
+        return "nothing answers; keep a spare machine"
+    of_most = f"{load:.0%} of what the others can do"
+    if load > 1:
+        return f"{of_most}, overloaded: keep a spare machine"
+    if not found.keeps_without_a_node:
+        objective = f"above the objective of {found.demand.slo_ttft_ms:.0f} ms"
+        return f"{of_most}, {objective}: keep a spare machine"
+    return f"{of_most}, holds"
+
+
+def _full_batch(demand: Demand, hardware: Hardware) -> int:
+    """Return the most answers at once, by slots and by the KV cache. Raises ConfigError."""
+    tokens = demand.prompt + demand.answer
+    if tokens > min(hardware.context_tokens, hardware.kv_tokens):
+        raise ConfigError(
+            f"{hardware.name} holds {min(hardware.context_tokens, hardware.kv_tokens):,} tokens of"
+            f" one request, and --prompt and --answer are {tokens:,.0f}; choose fewer"
+        )
+    return max(min(hardware.slots, int(hardware.kv_tokens / tokens)), 1)
 
 
 def _largest_batch(demand: Demand, hardware: Hardware) -> int:
-    for running in range(max(int(hardware.slots * BUSY), 1), 0, -1):
+    for running in range(max(int(_full_batch(demand, hardware) * BUSY), 1), 0, -1):
         if _ttft_ms(demand, hardware, running) <= demand.slo_ttft_ms:
             return running
     raise ConfigError(
@@ -135,15 +173,28 @@ def _largest_batch(demand: Demand, hardware: Hardware) -> int:
     )
 
 
+def _running(demand: Demand, hardware: Hardware, rate: float) -> int | None:
+    """Return the fewest answers at once that one replica has at that rate, by Little's law.
+
+    None if even a full batch is too slow for it.
+    """
+    counts = range(1, _full_batch(demand, hardware) + 1)
+    return next((n for n in counts if _engine_rate(demand, hardware, n) >= rate), None)
+
+
 def _ttft_ms(demand: Demand, hardware: Hardware, running: int) -> float:
     detection_ms = DETECTION_MARGIN * 1000 / hardware.detector_texts_per_s
     prefill_ms = demand.prompt * hardware.prefill_ms_per_token
     # A prompt waits for the running step, and for the prompts that came at the same time.
-    return detection_ms + 2 * prefill_ms + 2 * hardware.token_ms(running)
+    return detection_ms + 2 * prefill_ms + 2 * _token_ms(demand, hardware, running)
+
+
+def _token_ms(demand: Demand, hardware: Hardware, running: int) -> float:
+    return hardware.token_ms(running, demand.prompt + demand.answer / 2)
 
 
 def _engine_rate(demand: Demand, hardware: Hardware, running: int) -> float:
-    decode_ms = demand.answer * hardware.token_ms(running)
+    decode_ms = demand.answer * _token_ms(demand, hardware, running)
     prefill_ms = running * demand.prompt * hardware.prefill_ms_per_token
     return running * 1000 / (decode_ms + prefill_ms)
 
