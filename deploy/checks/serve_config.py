@@ -10,6 +10,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from serve.capacity.ray_policy import ApplicationPolicy
 from serve.config import ServeConfig
+from serve.errors import ConfigError
 
 DEPLOYMENTS = {"AdapterController", "Detector", "Responder"}
 POLICY = "serve.capacity.ray_policy:ApplicationPolicy"
@@ -61,8 +62,8 @@ def _policy(application: dict[str, Any], config: ServeConfig) -> list[str]:
         return [f"args.scaling is {config.scaling}: coupled goes with the policy_function {POLICY}"]
     try:
         ApplicationPolicy(**policy.get("policy_kwargs", {}))
-    except TypeError as error:
-        return [f"policy_kwargs: {error}"]
+    except ConfigError as error:
+        return [str(error)]
     return []
 
 

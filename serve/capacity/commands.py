@@ -7,7 +7,7 @@ import typer
 from models.errors import FyeError
 from serve.capacity.hardware import read_hardware
 from serve.capacity.plan import Demand, lines, plan
-from serve.capacity.policy import Settings
+from serve.capacity.settings import Settings
 from serve.capacity.simulation.compare import Comparer, Comparison, Workload, table
 from serve.capacity.simulation.plot import plot
 from serve.capacity.simulation.traces import TRACES, trace_named
@@ -33,7 +33,10 @@ def run_simulation(
         hardware = read_hardware(hardware_file)
         settings = Settings(slo_ttft_ms=workload.slo_ttft_ms, start_s=hardware.start_s)
         comparisons: list[Comparison] = []
-        for trace in [trace_named(name) for name in names] or list(TRACES):
+        traces = [trace_named(name) for name in names] or list(TRACES)
+        for trace in traces:
+            trace.check(workload.peak_per_s)
+        for trace in traces:
             typer.echo(f"{trace.name}: {trace.about} ...", err=True)
             comparisons.append(Comparer(trace, hardware, workload).compare(settings))
         if plot_file is not None:

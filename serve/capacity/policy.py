@@ -1,6 +1,7 @@
 """Number of replicas of both deployments, from the load that they report.
 
-A state machine without clock, threads or Ray: the same signals always give the same decision.
+A state machine without clock, threads or Ray: the same signals always give the same decision. It
+may be asked at any interval, and decides every few seconds.
 
     answers in work, and their growth over the time that a replica needs to start
         -> responders, within a rate of change, down only when fewer were enough for minutes
@@ -12,44 +13,17 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from serve.capacity.signals import Signals
+from serve.capacity.hysteresis import Hysteresis
+from serve.capacity.settings import Settings
+from serve.capacity.signals import PERIOD_S, Signals
 
 DETECTOR = "Detector"
 RESPONDER = "Responder"
 MIN_SHARE = 0.4  # least share of the slots that a fleet out of its objective is sized for
-TIGHTEN, RELAX = 0.95, 1.01  # of that share, a decision
+TIGHTEN, RELAX = 0.99, 1.002  # of that share, a second
+MAX_ELAPSED_S = 2 * PERIOD_S  # counts after a pause of Serve's controller
 NOISE_SIGMAS = 2  # growth below this many standard errors is chance
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Settings that an operator may choose.
-
-    Attributes:
-        slo_ttft_ms: objective of the 95th percentile of the time to the first text.
-        start_s: time from the decision to a replica that answers.
-        busy: share of the engines' slots in use for which the fleet is sized.
-        detector_busy: share of the time that detectors compute for which they are sized.
-        backlog: waiting answers count up to this share of all slots.
-        smooth_s: time over which the answers in work are averaged.
-        trend_s: time over which growth is measured.
-        hold_s: fewer replicas must have been enough for that long.
-        idle_s: without any request for that long, the minimum is enough (0 where it is allowed).
-        step_up: largest factor of one increase.
-        step_down: largest share of the replicas removed at once; at least one is.
-    """
-
-    slo_ttft_ms: float = 1000
-    start_s: float = 60
-    busy: float = 0.65
-    detector_busy: float = 0.6
-    backlog: float = 1
-    smooth_s: float = 10
-    trend_s: float = 60
-    hold_s: float = 120
-    idle_s: float = 600
-    step_up: float = 2
-    step_down: float = 0.25
+FEWEST_POINTS = 6  # with fewer, chance looks like growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,48 +42,63 @@ class Policy:
         self._settings = settings or Settings()
         self._rates: deque[tuple[float, float]] = deque()
         self._works: deque[tuple[float, float]] = deque()
-        self._wanted: deque[tuple[float, int, int]] = deque()
+        self._responders = Hysteresis(self._settings)
+        self._detectors = Hysteresis(self._settings)
         self._share = self._settings.busy
         self._last_work_s: float | None = None
-        self._reduced_s = -math.inf
+        self._decided_s = -math.inf
 
     def decide(self, signals: Signals) -> Decision:
-        """Return the number of replicas for the given signals."""
-        self._note(signals)
-        if self._is_idle(signals):
+        """Return the number of replicas for the given signals.
+
+        Between two decisions, and while no replica has reported, the targets stay.
+        """
+        elapsed_s = signals.now_s - self._decided_s
+        if 0 <= elapsed_s < PERIOD_S:
+            return Decision(signals.responder_target, signals.detector_target)
+        self._decided_s = signals.now_s
+        if _is_work(signals) or self._last_work_s is None:
+            self._last_work_s = signals.now_s
+        if signals.responder_target and not signals.responders:
+            return Decision(signals.responder_target, signals.detector_target)
+        self._note(signals, min(elapsed_s, MAX_ELAPSED_S) if 0 <= elapsed_s < math.inf else 0)
+        if signals.now_s - self._last_work_s >= self._settings.idle_s:
             return Decision(0, 0)
         growth = self._growth()
-        wanted = Decision(self._responders(signals, growth), self._detectors(signals, growth))
-        return self._held_back(signals, wanted)
+        return Decision(
+            self._responders.step(
+                signals.now_s, signals.responder_target, self._wanted_responders(signals, growth)
+            ),
+            self._detectors.step(
+                signals.now_s, signals.detector_target, self._wanted_detectors(signals, growth)
+            ),
+        )
 
-    def _note(self, signals: Signals) -> None:
+    def _note(self, signals: Signals, elapsed_s: float) -> None:
         now_s, settings = signals.now_s, self._settings
         rate = sum(each.arrivals_per_s for each in signals.responders)
         self._rates.append((now_s, rate))
         while self._rates[0][0] < now_s - settings.trend_s:
             self._rates.popleft()
-        if _work(signals) or self._last_work_s is None:
-            self._last_work_s = now_s
         late = any(each.ttft_ms > settings.slo_ttft_ms for each in signals.responders)
-        share = self._share * (TIGHTEN if late else RELAX)
+        share = self._share * (TIGHTEN if late else RELAX) ** elapsed_s
         self._share = min(max(share, MIN_SHARE), settings.busy)
-
-    def _is_idle(self, signals: Signals) -> bool:
-        last_s = signals.now_s if self._last_work_s is None else self._last_work_s
-        return signals.now_s - last_s >= self._settings.idle_s
 
     def _growth(self) -> float:
         """Return the factor by which the rate will have grown when a new replica answers."""
-        slope, noise = _slope(list(self._rates))
-        rate = self._rates[-1][1]
-        rise = max(slope - NOISE_SIGMAS * noise, 0) * self._settings.start_s
-        return min(1 + rise / rate, self._settings.step_up) if rate > 0 else 1.0
+        trend = _trend(list(self._rates))
+        if trend is None or trend.rate <= 0:
+            return 1.0
+        rise = max(trend.slope - NOISE_SIGMAS * trend.noise, 0) * self._settings.start_s
+        return min(1 + rise / trend.rate, self._settings.step_up)
 
-    def _responders(self, signals: Signals, growth: float) -> int:
+    def _wanted_responders(self, signals: Signals, growth: float) -> int:
         slots = max((each.slots for each in signals.responders), default=1)
         in_work = self._in_work(signals)
         needed = math.ceil(in_work * growth / (slots * self._share))
-        return max(needed, 1) if _work(signals) or in_work else min(signals.responder_target, 1)
+        # Classification needs a responder for its HTTP, and no more than that.
+        awake = _is_answering(signals) or in_work
+        return max(needed, 1) if awake else min(signals.responder_target, 1)
 
     def _in_work(self, signals: Signals) -> float:
         """Return the mean number of answers in work in the last seconds."""
@@ -122,52 +111,53 @@ class Policy:
             self._works.popleft()
         return sum(each for _, each in self._works) / len(self._works)
 
-    def _detectors(self, signals: Signals, growth: float) -> int:
+    def _wanted_detectors(self, signals: Signals, growth: float) -> int:
+        if signals.detector_target and not signals.detectors:
+            return signals.detector_target
         busy = sum(each.busy for each in signals.detectors)
         needed = math.ceil(busy * growth / self._settings.detector_busy)
-        return max(needed, 1) if _work(signals) else max(needed, min(signals.detector_target, 1))
-
-    def _held_back(self, signals: Signals, wanted: Decision) -> Decision:
-        """Apply the rates of change and the hysteresis."""
-        now_s = signals.now_s
-        self._wanted.append((now_s, wanted.responders, wanted.detectors))
-        while self._wanted[0][0] < now_s - self._settings.hold_s:
-            self._wanted.popleft()
-        most_responders = max(responders for _, responders, _ in self._wanted)
-        most_detectors = max(detectors for _, _, detectors in self._wanted)
-        may_reduce = now_s - self._reduced_s >= self._settings.start_s
-        decision = Decision(
-            self._step(signals.responder_target, wanted.responders, most_responders, may_reduce),
-            self._step(signals.detector_target, wanted.detectors, most_detectors, may_reduce),
-        )
-        if decision.responders < signals.responder_target:
-            self._reduced_s = now_s
-        return decision
-
-    def _step(self, target: int, wanted: int, most: int, may_reduce: bool) -> int:
-        if wanted > target:
-            return min(wanted, max(math.ceil(target * self._settings.step_up), 1))
-        if most < target and may_reduce:
-            return max(most, target - max(int(target * self._settings.step_down), 1))
-        return target
+        return max(needed, 1) if _is_work(signals) else max(needed, min(signals.detector_target, 1))
 
 
-def _work(signals: Signals) -> bool:
-    """Return whether anybody waits for something."""
+def _is_answering(signals: Signals) -> bool:
+    """Return whether anybody waits for a responder."""
     return signals.held > 0 or any(
         each.running or each.waiting or each.arrivals_per_s for each in signals.responders
     )
 
 
-def _slope(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the slope of rates over time, and its standard error from what it leaves over."""
-    if len(points) < 3:
-        return 0.0, 0.0
+def _is_work(signals: Signals) -> bool:
+    """Return whether anybody waits for something."""
+    return _is_answering(signals) or any(
+        each.busy or each.texts_per_s for each in signals.detectors
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trend:
+    """A line through rates over time.
+
+    Attributes:
+        rate: requests a second at the last point.
+        slope: of the line, in requests a second squared.
+        noise: standard error of the slope, from what the line leaves over.
+    """
+
+    rate: float
+    slope: float
+    noise: float
+
+
+def _trend(points: list[tuple[float, float]]) -> _Trend | None:
+    """Return the trend of independent points; None if there are too few."""
+    if len(points) < FEWEST_POINTS:
+        return None
     mean_s = sum(time_s for time_s, _ in points) / len(points)
     mean = sum(rate for _, rate in points) / len(points)
     spread = sum((time_s - mean_s) ** 2 for time_s, _ in points)
     if spread <= 0:
-        return 0.0, 0.0
+        return None
     slope = sum((time_s - mean_s) * (rate - mean) for time_s, rate in points) / spread
     left = sum((rate - mean - slope * (time_s - mean_s)) ** 2 for time_s, rate in points)
-    return slope, math.sqrt(left / (len(points) - 2) / spread)
+    noise = math.sqrt(left / (len(points) - 2) / spread)
+    return _Trend(mean + slope * (points[-1][0] - mean_s), slope, noise)

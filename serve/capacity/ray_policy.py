@@ -6,13 +6,18 @@ replica and a request waits: it starts one replica then, and this policy takes o
 """
 
 import logging
+import math
+import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from serve.capacity.policy import DETECTOR, RESPONDER, Policy, Settings
+from serve.capacity.meters import Clock
+from serve.capacity.policy import DETECTOR, RESPONDER, Policy
+from serve.capacity.settings import settings_of
 from serve.capacity.signals import DetectorLoad, ResponderLoad, Signals
 
 log = logging.getLogger("ray.serve")
+LOG_EVERY_S = 60.0  # a failure of each decision
 
 
 class Context(Protocol):
@@ -37,24 +42,30 @@ class Context(Protocol):
 class ApplicationPolicy:
     """Callable that Serve creates once for an application."""
 
-    def __init__(self, **settings: float) -> None:
+    def __init__(self, **settings: object) -> None:
         """Take `policy_kwargs`: the fields of `Settings`.
 
         Raises:
-            TypeError: a setting is unknown.
+            ConfigError: a setting is unknown, is not a number, or is out of its range.
         """
-        self._policy = Policy(Settings(**settings))
-        self._failed = False
+        self._policy = Policy(settings_of(settings))
+        self._clock_s: Clock = time.monotonic
+        self._logged_s = -math.inf
 
     def __call__(self, contexts: Mapping[Any, Context]) -> tuple[dict[Any, int], dict[Any, Any]]:
         """Return the replicas of each deployment that Serve scales, by its id. Never raises."""
         try:
             return self._decide(contexts), {}
         except Exception as error:  # noqa: BLE001 (it would stop Serve's controller)
-            if not self._failed:
-                log.error("the scaling policy failed: %s; replicas stay", type(error).__name__)
-            self._failed = True
+            self._log(error)
             return {key: each.target_num_replicas for key, each in contexts.items()}, {}
+
+    def _log(self, error: Exception) -> None:
+        """Log a failure at most once a minute, for as long as it lasts."""
+        if self._clock_s() - self._logged_s < LOG_EVERY_S:
+            return
+        self._logged_s = self._clock_s()
+        log.error("the scaling policy failed: %s: %s; replicas stay", type(error).__name__, error)
 
     def _decide(self, contexts: Mapping[Any, Context]) -> dict[Any, int]:
         by_name = {each.deployment_name: (key, each) for key, each in contexts.items()}

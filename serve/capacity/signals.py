@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 PERCENTILE = 0.95  # of the time to the first text
+# Replicas count arrivals over this time, and the policy decides once in it. So the points from
+# which it reads growth are independent.
+PERIOD_S = 5.0
 
 
 class _Reported:
@@ -30,10 +33,10 @@ class ResponderLoad(_Reported):
     """Load of a responder replica.
 
     Attributes:
-        running: answers in the engine's batch.
+        running: answers in the engine's batch, at most `slots`.
         waiting: admitted answers that are not.
         slots: slots of the batch.
-        arrivals_per_s: messages that were admitted or rejected, a second.
+        arrivals_per_s: messages that were admitted or rejected, a second, over `PERIOD_S`.
         ttft_ms: 95th percentile of the time to the first text; 0 if there was none.
     """
 

@@ -1,11 +1,12 @@
 """Detector deployment: classifies the texts of many requests in shared batches."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from models.machine.memory import trim_heap
 from models.prompt import Turn
@@ -18,6 +19,9 @@ from serve.detector.protocol import Detection, Input, Priority, length_of, token
 from serve.errors import NotReady
 from serve.telemetry.metrics import counter, histogram
 from serve.telemetry.tracing import Carrier, Tracing
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 BATCH_SIZE_BUCKETS: list[float] = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
@@ -84,11 +88,9 @@ class Detector:
         """
         if self._critic is None:
             raise NotReady("this detector replica has no critic; set responder.critic")
-        loop = asyncio.get_running_loop()
         with self._tracing.span("score", trace, "SERVER") as span:
             span.set(answers=len(answers))
-            with self._meter.batch(len(answers)):
-                return await loop.run_in_executor(self._thread, self._critic.score, turns, answers)
+            return await self._compute(len(answers), self._critic.score, turns, answers)
 
     async def ping(self) -> None:
         """Return at once. A reply shows that the replica is up."""
@@ -106,8 +108,7 @@ class Detector:
                 span = spans.enter_context(self._tracing.span("batch", trace, "SERVER"))
                 span.set(texts=len(batch))
             try:
-                with self._meter.batch(len(batch)):
-                    return await self._classify_by_length([entry.given for entry in batch])
+                return await self._classify_by_length([entry.given for entry in batch])
             except Exception:
                 self._errors.inc()
                 raise
@@ -116,10 +117,20 @@ class Detector:
         """Classify inputs sorted by length, so that those of like length are padded together."""
         order = sorted(range(len(inputs)), key=lambda index: length_of(inputs[index]))
         by_length = [inputs[index] for index in order]
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, self._classifier.classify, by_length)
+        found = await self._compute(len(inputs), self._classifier.classify, by_length)
         placed = dict(zip(order, found, strict=True))
         return [placed[index] for index in range(len(inputs))]
+
+    async def _compute(
+        self, texts: int, model: Callable[P, Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """Run a model in the one thread, and meter its time there without that in the queue."""
+
+        def metered() -> Result:
+            with self._meter.batch(texts):
+                return model(*args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, metered)
 
     def __del__(self) -> None:
         """Send the remaining spans. Serve calls this before it stops a replica."""

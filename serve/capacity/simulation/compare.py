@@ -1,20 +1,22 @@
 """Compares the policy with Ray's default and with a static fleet, on each trace.
 
-The static fleet is the smallest that keeps the objective. Ray's default has the target of ongoing
-requests with which it uses about as many GPU hours as the policy, which no operator could know.
+The static fleet is the smallest that keeps the objective; where none does, nothing is compared with
+it. Ray's default has the target of ongoing requests with which it uses about as many GPU hours as
+the policy, which no operator could know.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from serve.capacity.hardware import Hardware
-from serve.capacity.policy import Policy, Settings
+from serve.capacity.policy import Policy
+from serve.capacity.settings import Settings
 from serve.capacity.simulation.controllers import Controller, QueueLength, Static
 from serve.capacity.simulation.fleet import Bounds, Fleet, Outcome
 from serve.capacity.simulation.traces import Request, Trace
 
-SEARCH_STEPS = 4  # of the target of Ray's default
-EQUAL_HOURS = 0.03
+SEARCH_STEPS = 6  # of the target of Ray's default
+EQUAL_HOURS = 0.03  # a larger difference is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,14 @@ class Comparison:
     """Outcomes on one trace.
 
     Attributes:
-        static_size: replicas of the static fleet.
+        static_size: replicas of the static fleet; None if the largest misses the objective too.
         target: ongoing requests of a replica that Ray's default aims at.
     """
 
     trace: Trace
     policy: Outcome
     static: Outcome
-    static_size: int
+    static_size: int | None
     default: Outcome
     target: float
 
@@ -76,18 +78,23 @@ class Comparer:
         fleet = Fleet(self._hardware, controller(), bounds)
         return fleet.run(self._requests, self._trace.duration_s)
 
-    def _smallest_static(self) -> tuple[int, Outcome]:
-        """Return the smallest fleet that keeps the objective, by bisection."""
+    def _smallest_static(self) -> tuple[int | None, Outcome]:
+        """Return the smallest fleet that keeps the objective, by bisection, or None of a size."""
         low, high = 1, self._workload.maximum
         best = self._static(high)
+        if not self._keeps(best):
+            return None, best
         while low < high:
             middle = (low + high) // 2
             outcome = self._static(middle)
-            if outcome.ttft_p95_ms() <= self._workload.slo_ttft_ms:
+            if self._keeps(outcome):
                 high, best = middle, outcome
             else:
                 low = middle + 1
         return high, best
+
+    def _keeps(self, outcome: Outcome) -> bool:
+        return outcome.ttft_p95_ms() <= self._workload.slo_ttft_ms
 
     def _static(self, size: int) -> Outcome:
         return self.run(lambda: Static(size), Bounds(size, size))
@@ -112,14 +119,23 @@ def table(comparisons: list[Comparison], slo_ttft_ms: float) -> Iterator[str]:
     yield "| trace | fleet | replica hours | of static | TTFT p95 | violations | rejected |"
     yield "|---|---|---|---|---|---|---|"
     for each in comparisons:
-        rows = {
-            "policy": each.policy,
-            f"static, {each.static_size}": each.static,
-            f"Ray's default, target {each.target:.0f}": each.default,
-        }
-        for name, outcome in rows.items():
+        for name, outcome in _rows(each).items():
+            ratio = f"{outcome.gpu_s / each.static.gpu_s:.2f}" if each.static_size else "-"
             yield (
-                f"| {each.trace.name} | {name} | {outcome.gpu_s / 3600:.2f}"
-                f" | {outcome.gpu_s / each.static.gpu_s:.2f} | {outcome.ttft_p95_ms():,.0f} ms"
+                f"| {each.trace.name} | {name} | {outcome.gpu_s / 3600:.2f} | {ratio}"
+                f" | {outcome.ttft_p95_ms():,.0f} ms"
                 f" | {outcome.violations(slo_ttft_ms):.2%} | {outcome.rejected:,} |"
             )
+
+
+def _rows(found: Comparison) -> dict[str, Outcome]:
+    """Return the names of the three fleets, with what must be known to compare them."""
+    size = found.static_size
+    static = f"static, {size}" if size else "static, the largest: it misses the objective too"
+    more = found.default.gpu_s / found.policy.gpu_s - 1
+    unequal = f" ({more:+.0%} hours)" if abs(more) > EQUAL_HOURS else ""
+    return {
+        "policy": found.policy,
+        static: found.static,
+        f"Ray's default, target {found.target:.3g}{unequal}": found.default,
+    }

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from serve.capacity.hardware import Hardware
-from serve.capacity.signals import PERCENTILE, DetectorLoad, ResponderLoad, Signals
+from serve.capacity.signals import PERCENTILE, Signals
 from serve.capacity.simulation.controllers import Controller
 from serve.capacity.simulation.replicas import Detectors, Responder
+from serve.capacity.simulation.reports import TICK_S
 from serve.capacity.simulation.traces import Request
 
-TICK_S = 5.0  # between two decisions
 QUEUE = 64  # requests that a replica admits beyond its slots, as in `responder.queue`
-TTFT_WINDOW_S = 20.0
+POINT_S = 20.0  # between two points of a plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ class Point:
     rate_per_s: float
     ready: int
     target: int
-    ttft_p95_ms: float
 
 
 @dataclass(slots=True)
@@ -76,7 +75,6 @@ class Fleet:
         self._order = 0
         self._held: list[Request] = []
         self._arrivals = 0
-        self._recent: list[tuple[float, float]] = []
         self._outcome = Outcome()
 
     def run(self, requests: Iterable[Request], duration_s: float) -> Outcome:
@@ -84,6 +82,7 @@ class Fleet:
         arrivals = iter(requests)
         upcoming = next(arrivals, None)
         self._push(TICK_S, "tick", None)
+        self._push(POINT_S, "point", None)
         while upcoming is not None or self._events:
             if upcoming is not None and (not self._events or upcoming.time_s <= self._events[0][0]):
                 self._arrivals += 1
@@ -91,10 +90,10 @@ class Fleet:
                 upcoming = next(arrivals, None)
                 continue
             now_s, _, kind, subject = heapq.heappop(self._events)
-            if kind == "tick" and now_s < duration_s:
-                self._tick(now_s)
-            elif kind != "tick":
+            if kind not in ("tick", "point"):
                 self._handle(kind, subject, now_s)
+            elif now_s < duration_s:
+                self._tick(now_s) if kind == "tick" else self._plot(now_s)
         for replica in self._replicas:
             self._outcome.gpu_s += duration_s - replica.ordered_s
         return self._outcome
@@ -119,11 +118,12 @@ class Fleet:
 
     def _arrive(self, request: Request, now_s: float) -> None:
         """Send a request to the replica with the fewest connections, as HAProxy does."""
-        ready = [each for each in self._replicas if each.ready_s <= now_s and not each.draining]
+        ready = self._ready(now_s)
         if not ready:
             self._held.append(request)
             return
         replica = min(ready, key=lambda each: each.connections)
+        replica.reports.add_arrival(now_s)
         if replica.connections >= self._hardware.slots + QUEUE:
             self._outcome.rejected += 1
             return
@@ -145,36 +145,34 @@ class Fleet:
 
     def _started(self, request: Request, first_s: float | None) -> None:
         if first_s is not None:
-            ttft_ms = (first_s - request.time_s) * 1000
-            self._outcome.ttft_ms.append(ttft_ms)
-            self._recent.append((first_s, ttft_ms))
+            self._outcome.ttft_ms.append((first_s - request.time_s) * 1000)
+
+    def _ready(self, now_s: float) -> list[Responder]:
+        return [each for each in self._replicas if each.ready_s <= now_s and not each.draining]
 
     def _tick(self, now_s: float) -> None:
-        ready = [each for each in self._replicas if each.ready_s <= now_s and not each.draining]
-        rate, self._arrivals = self._arrivals / TICK_S, 0
-        self._recent = [each for each in self._recent if each[0] > now_s - TTFT_WINDOW_S]
-        values = sorted(ttft_ms for _, ttft_ms in self._recent)
-        p95_ms = values[math.ceil(PERCENTILE * len(values)) - 1] if values else 0.0
-        decision = self._controller.decide(self._signals(ready, rate, p95_ms, now_s))
+        decision = self._controller.decide(self._signals(now_s))
         self._scale(decision.responders, now_s)
         self._detectors.scale(decision.detectors, now_s)
-        self._outcome.points.append(Point(now_s, rate, len(ready), self._target, p95_ms))
         self._push(now_s + TICK_S, "tick", None)
 
-    def _signals(self, ready: list[Responder], rate: float, p95_ms: float, now_s: float) -> Signals:
-        share = rate / max(len(ready), 1)
+    def _plot(self, now_s: float) -> None:
+        rate, self._arrivals = self._arrivals / POINT_S, 0
+        self._outcome.points.append(Point(now_s, rate, len(self._ready(now_s)), self._target))
+        self._push(now_s + POINT_S, "point", None)
+
+    def _signals(self, now_s: float) -> Signals:
         slots = self._hardware.slots
-        busy, texts = self._detectors.take_load(TICK_S)
-        number = len(self._detectors)
+        ready = self._ready(now_s)
+        for each in ready:
+            each.reports.tick(now_s, each.running, each.connections, slots)
         return Signals(
             now_s=now_s,
-            responders=tuple(
-                ResponderLoad(each.running, each.waiting, slots, share, p95_ms) for each in ready
-            ),
-            detectors=(DetectorLoad(busy, texts / number),) * number,
+            responders=tuple(each.reports.seen for each in ready if each.reports.seen),
+            detectors=self._detectors.load(now_s),
             held=len(self._held),
             responder_target=self._target,
-            detector_target=number,
+            detector_target=len(self._detectors),
         )
 
     def _scale(self, wanted: int, now_s: float) -> None:

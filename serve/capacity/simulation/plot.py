@@ -9,7 +9,6 @@ from serve.errors import ConfigError
 
 COLOURS = {"policy": "#1a7f64", "Ray's default": "#b4552d", "static": "#777777"}
 RATE = "#9db4d6"
-EVERY = 4  # points are drawn: one in 20 s
 
 
 def plot(comparisons: list[Comparison], file: Path) -> None:
@@ -39,13 +38,13 @@ def _row(axes: Any, comparison: Comparison) -> None:
         "static": comparison.static,
     }
     for name, outcome in outcomes.items():
-        minutes = [point.time_s / 60 for point in outcome.points[::EVERY]]
-        ready = [point.ready for point in outcome.points[::EVERY]]
+        minutes = [point.time_s / 60 for point in outcome.points]
+        ready = [point.ready for point in outcome.points]
         axes.step(minutes, ready, where="post", color=COLOURS[name], label=name, linewidth=1.2)
     axes.set(title=comparison.trace.name, xlabel="minutes", ylabel="responders", ylim=(0, None))
     axes.legend(loc="upper left", fontsize=7, frameon=False)
     rate = axes.twinx()
-    points = comparison.policy.points[::EVERY]
+    points = comparison.policy.points
     rates = [point.rate_per_s for point in points]
     rate.fill_between([point.time_s / 60 for point in points], rates, color=RATE, alpha=0.4, lw=0)
     rate.set(ylabel="requests a second", ylim=(0, None))

@@ -5,6 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from serve.capacity.hardware import Hardware
+from serve.capacity.signals import DetectorLoad
+from serve.capacity.simulation.reports import DetectorReports, ResponderReports
 from serve.capacity.simulation.traces import Request
 
 
@@ -17,6 +19,7 @@ class Responder:
 
     Attributes:
         ready_s: when it answers for the first time.
+        reports: what it reports to the controller.
         connections: requests that were sent here and have not ended.
         changed: counts changes of the batch, so that outdated events are known.
     """
@@ -30,8 +33,14 @@ class Responder:
     _tokens: float = 0.0
     _at_s: float = 0.0
     _ends: list[tuple[float, int]] = field(default_factory=list)
+    _ttft_ms: dict[int, float] = field(default_factory=dict)
     _queue: deque[tuple[float, Request]] = field(default_factory=deque)
     _joined: int = 0
+    reports: ResponderReports = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Report from the moment when it is ready."""
+        self.reports = ResponderReports(self.ready_s)
 
     @property
     def running(self) -> int:
@@ -60,7 +69,8 @@ class Responder:
     def end_one(self, now_s: float) -> tuple[Request, float] | None:
         """End the next answer. Return the request in its place, and its first token's time."""
         self._advance(now_s)
-        heapq.heappop(self._ends)
+        _, ended = heapq.heappop(self._ends)
+        self.reports.add_ttft(now_s, self._ttft_ms.pop(ended))
         self.connections -= 1
         self.changed += 1
         if not self._queue:
@@ -75,7 +85,9 @@ class Responder:
         self._joined += 1
         heapq.heappush(self._ends, (self._tokens + request.answer, self._joined))
         self.changed += 1
-        return self._at_s + self._token_s()
+        first_s = self._at_s + self._token_s()
+        self._ttft_ms[self._joined] = (first_s - request.time_s) * 1000
+        return first_s
 
     def _advance(self, now_s: float) -> None:
         if now_s > self._at_s:
@@ -95,8 +107,7 @@ class Detectors:
         """Start with that many replicas."""
         self._hardware = hardware
         self._free_s = [0.0] * number
-        self._busy_s = 0.0
-        self._texts = 0
+        self._reports = DetectorReports()
 
     def __len__(self) -> int:
         """Return the number of replicas that work or start."""
@@ -107,8 +118,7 @@ class Detectors:
         service_s = 1 / self._hardware.detector_texts_per_s
         end_s = max(heapq.heappop(self._free_s), now_s) + service_s
         heapq.heappush(self._free_s, end_s)
-        self._busy_s += service_s
-        self._texts += 1
+        self._reports.add_text(now_s, service_s)
         return end_s
 
     def scale(self, number: int, now_s: float) -> None:
@@ -118,9 +128,7 @@ class Detectors:
         while len(self._free_s) > max(number, 1):
             heapq.heappop(self._free_s)
 
-    def take_load(self, elapsed_s: float) -> tuple[float, float]:
-        """Return the busy share of one replica and texts a second since the last call."""
-        busy = min(self._busy_s / elapsed_s / len(self._free_s), 1.0)
-        texts_per_s = self._texts / elapsed_s
-        self._busy_s, self._texts = 0.0, 0
-        return busy, texts_per_s
+    def load(self, now_s: float) -> tuple[DetectorLoad, ...]:
+        """Return the load of each replica."""
+        number = len(self._free_s)
+        return (self._reports.load(now_s, number),) * number

@@ -14,6 +14,7 @@ from serve.errors import ConfigError
 
 BURST_S = 30.0
 BURST_SIGMA = 0.15  # spread of the rate between half minutes
+MOST_REQUESTS = 2_000_000  # of one trace: more take gigabytes of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,18 @@ class Trace:
     about: str
     duration_s: float
     shape: Callable[[float], float]
+
+    def check(self, peak_per_s: float) -> None:
+        """Raise ConfigError if the trace has too many requests to simulate."""
+        seconds = range(int(self.duration_s))
+        number = peak_per_s * sum(self.shape(float(second)) for second in seconds)
+        if number > MOST_REQUESTS:
+            peak = MOST_REQUESTS / number * peak_per_s
+            raise ConfigError(
+                f"{self.name} would have {number:,.0f} requests at a peak of {peak_per_s:,.0f} a"
+                f" second; expected at most {MOST_REQUESTS:,}: choose a --peak of {peak:,.0f} or"
+                " less, and a hardware profile of a smaller replica"
+            )
 
     def requests(
         self, peak_per_s: float, prompt: float, answer: float, seed: int = 0

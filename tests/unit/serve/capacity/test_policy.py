@@ -1,12 +1,19 @@
 """Decisions of the scaling policy for loads over time."""
 
+import itertools
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from serve.capacity.policy import Decision, Policy, Settings
-from serve.capacity.signals import DetectorLoad, ResponderLoad, Signals
+from serve.capacity.meters import ResponderMeter
+from serve.capacity.policy import Decision, Policy
+from serve.capacity.settings import Settings
+from serve.capacity.signals import PERIOD_S, DetectorLoad, ResponderLoad, Signals
+from support.fakes import FakeClock
 
+INTERVAL_S = 0.1  # of Serve's controller
 SETTINGS = Settings(busy=0.5, hold_s=100, start_s=50, idle_s=300, detector_busy=0.5)
 QUIET = Signals(0, (ResponderLoad(slots=10),), (DetectorLoad(),), 0, 1, 1)
 
@@ -78,13 +85,13 @@ def test_both_deployments_start_when_a_request_is_held() -> None:
     asleep = Signals(0, (), (), 0, 0, 0)
     policy = Policy(SETTINGS)
     assert policy.decide(asleep) == Decision(0, 0)
-    assert policy.decide(replace(asleep, now_s=1, held=1)) == Decision(1, 1)
+    assert policy.decide(replace(asleep, now_s=PERIOD_S, held=1)) == Decision(1, 1)
 
 
 def test_nothing_is_needed_after_a_long_silence_and_not_before() -> None:
     policy = Policy(SETTINGS)
     policy.decide(signals(1))
-    assert policy.decide(replace(QUIET, now_s=299)) == Decision(1, 1)
+    assert policy.decide(replace(QUIET, now_s=295)) == Decision(1, 1)
     assert policy.decide(replace(QUIET, now_s=300)) == Decision(0, 0)
 
 
@@ -98,6 +105,111 @@ def test_classification_alone_wakes_no_responder() -> None:
     policy = Policy(SETTINGS)
     decisions = [policy.decide(replace(busy, now_s=now_s)) for now_s in range(0, 200, 10)]
     assert {each.responders for each in decisions} == {1}
+
+
+def classification(now_s: float, detectors: int) -> Signals:
+    """Return signals of detectors that compute all the time for nobody's answer."""
+    load = (DetectorLoad(1.0, 100),) * detectors
+    return replace(QUIET, now_s=now_s, detectors=load, detector_target=detectors)
+
+
+def test_classification_alone_is_no_silence() -> None:
+    policy = Policy(SETTINGS)
+    detectors = 2
+    for now_s in range(0, 900, 5):
+        decision = policy.decide(classification(now_s, detectors))
+        assert decision.responders == 1
+        assert decision.detectors >= detectors
+        detectors = min(decision.detectors, 32)
+    assert detectors == 32
+
+
+def moments(until_s: float, interval_s: float) -> Iterator[float]:
+    return (at * interval_s for at in range(int(until_s / interval_s) + 1))
+
+
+@pytest.mark.parametrize("interval_s", [INTERVAL_S, 1])
+def test_decisions_do_not_depend_on_how_often_serve_asks(interval_s: float) -> None:
+    """A fleet is late for a minute, then in time: the same replicas as if asked every 5 s."""
+
+    def targets(each_s: float) -> list[int]:
+        policy, target, found = Policy(SETTINGS), 8, []
+        for now_s in moments(600, each_s):
+            ttft_ms = 5000.0 if now_s < 60 else 100.0
+            load = ResponderLoad(39.5 / target, 0, 10, 8 / target, ttft_ms)
+            given = replace(
+                QUIET, now_s=now_s, responders=(load,) * target, responder_target=target
+            )
+            target = policy.decide(given).responders
+            if now_s % 20 < each_s / 2:
+                found.append(target)
+        return found
+
+    expected = targets(PERIOD_S)
+    assert max(expected) == 10  # 40 % of the slots
+    assert expected[-1] == 8
+    found = targets(interval_s)
+    assert len(found) == len(expected)
+    assert sum(map(int.__ne__, found, expected)) <= 2  # one decision later at most
+
+
+@pytest.mark.parametrize("rate", [2, 20])
+def test_a_constant_rate_is_no_growth(rate: float) -> None:
+    """Arrivals by chance, through a replica's own meter, at the interval of Serve."""
+    chance = random.Random(0)
+    clock = FakeClock(0)
+    meter = ResponderMeter(clock)
+    policy = Policy(SETTINGS)
+    arrival_s = chance.expovariate(rate)
+    grown = set()
+    for now_s in moments(1200, INTERVAL_S):
+        while arrival_s <= now_s:
+            clock.now_s = arrival_s
+            meter.add_arrival()
+            arrival_s += chance.expovariate(rate)
+        clock.now_s = now_s
+        load = meter.load(running=0, admitted=0, slots=10)
+        # Just below what one more replica would be for.
+        given = replace(signals(19.9, 4, now_s), responder_target=4)
+        loads = (replace(given.responders[0], arrivals_per_s=load.arrivals_per_s / 4),) * 4
+        if policy.decide(replace(given, responders=loads)).responders > 4:
+            grown.add(int(now_s / PERIOD_S))
+    assert len(grown) < 0.1 * 1200 / PERIOD_S
+
+
+def test_a_new_policy_removes_nothing_before_it_has_seen_enough() -> None:
+    policy = Policy(SETTINGS)
+    unseen = Signals(1e9, (), (), 0, 8, 32)
+    assert policy.decide(unseen) == Decision(8, 32)
+    seen = replace(signals(1, replicas=8), detectors=(DetectorLoad(),) * 32, detector_target=32)
+    for now_s in range(5, 100, 5):
+        assert policy.decide(replace(seen, now_s=1e9 + now_s)) == Decision(8, 32)
+    after_s = 1e9 + 5 + SETTINGS.hold_s
+    assert policy.decide(replace(seen, now_s=after_s)) == Decision(6, 24)
+
+
+def test_reports_that_begin_late_are_no_growth() -> None:
+    policy = Policy(SETTINGS)
+    for now_s in range(0, 60, 5):
+        policy.decide(replace(QUIET, now_s=now_s, responders=(), responder_target=4))
+    given = [signals(19, 4, now_s, rate=100) for now_s in range(60, 120, 5)]
+    assert {policy.decide(each).responders for each in given} == {4}
+
+
+def test_detectors_are_reduced_once_in_the_time_of_a_start() -> None:
+    policy = Policy(SETTINGS)
+    detectors, reduced_s = 16, []
+    for now_s in moments(300, INTERVAL_S):
+        load = (DetectorLoad(0.5 if now_s < 5 else 0.02, 5),) * detectors
+        given = replace(signals(3), now_s=now_s, detectors=load, detector_target=detectors)
+        found = policy.decide(given).detectors
+        if found < detectors:
+            reduced_s.append(now_s)
+            assert found >= detectors * 0.75
+        detectors = found
+    assert len(reduced_s) >= 3
+    gaps = [later - earlier for earlier, later in itertools.pairwise(reduced_s)]
+    assert min(gaps) >= SETTINGS.start_s
 
 
 @pytest.mark.parametrize("running", [0, 3, 1e6])

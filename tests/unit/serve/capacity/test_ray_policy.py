@@ -10,6 +10,8 @@ from ray.serve.config import AutoscalingPolicy
 from serve.capacity.policy import DETECTOR, RESPONDER
 from serve.capacity.ray_policy import ApplicationPolicy, signals_of
 from serve.capacity.signals import DetectorLoad, ResponderLoad
+from serve.errors import ConfigError
+from support.fakes import FakeClock
 
 PATH = "serve.capacity.ray_policy:ApplicationPolicy"
 
@@ -57,12 +59,21 @@ def test_requests_are_held_only_while_there_is_no_replica() -> None:
     assert signals_of(responder, None).held == 3
 
 
-def test_a_failure_leaves_the_replicas_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_leaves_the_replicas_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is logged each minute for as long as it lasts, and not at each decision."""
+    clock = FakeClock()
+    monkeypatch.setattr("serve.capacity.ray_policy.time.monotonic", clock)
+    logged: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("serve.capacity.ray_policy.log.error", lambda *line: logged.append(line))
     broken = contexts()
     broken["responder-id"].aggregated_metrics = {"running": {"a": "many"}}  # type: ignore[dict-item]
     policy = ApplicationPolicy()
-    for _ in range(3):
+    for _ in range(125):
         assert policy(broken)[0] == {"responder-id": 2, "detector-id": 1}
+        clock.pass_ms(1000)
+    assert [line[1] for line in logged] == ["ValueError"] * 3
 
 
 def test_only_the_deployments_that_serve_scales_are_decided() -> None:
@@ -84,6 +95,23 @@ def test_ray_creates_the_class_once_with_its_arguments() -> None:
     assert state.get_decision_num_replicas({}) == {}
 
 
-def test_an_unknown_setting_is_refused() -> None:
-    with pytest.raises(TypeError, match="bussy"):
-        ApplicationPolicy(bussy=1)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"bussy": 1},
+        {"start_s": "90"},
+        {"busy": 0},
+        {"detector_busy": 0},
+        {"step_up": 0.5},
+        {"hold_s": float("nan")},
+        {"idle_s": None},
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_work_is_refused_by_its_name(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        ApplicationPolicy(**settings)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert ApplicationPolicy(slo_ttft_ms=1000, start_s=90)({})[0] == {}

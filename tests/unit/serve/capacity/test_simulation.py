@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from typer.testing import CliRunner
 from serve.__main__ import PROFILES, app
 from serve.capacity.hardware import read_hardware
 from serve.capacity.policy import Policy
-from serve.capacity.signals import ResponderLoad, Signals
+from serve.capacity.settings import Settings
+from serve.capacity.signals import DetectorLoad, ResponderLoad, Signals
+from serve.capacity.simulation.compare import Comparer, Comparison, Workload, table
 from serve.capacity.simulation.controllers import QueueLength, Static
-from serve.capacity.simulation.fleet import Bounds, Fleet
+from serve.capacity.simulation.fleet import Bounds, Fleet, Outcome
 from serve.capacity.simulation.replicas import Detectors, Responder
+from serve.capacity.simulation.reports import ResponderReports
 from serve.capacity.simulation.traces import TRACES, Request, Trace, trace_named
 
 L4 = read_hardware(PROFILES / "l4.toml")
@@ -58,7 +62,8 @@ def test_a_prompt_stops_the_batch() -> None:
 def test_detectors_are_one_queue() -> None:
     detectors = Detectors(HARDWARE.model_copy(update={"detector_texts_per_s": 1}), 2)
     assert [detectors.classify(0) for _ in range(3)] == [1, 1, 2]
-    assert detectors.take_load(3) == (0.5, 1.0)
+    load = detectors.load(10)
+    assert load == (DetectorLoad(pytest.approx(0.15), pytest.approx(0.15)),) * 2
     detectors.scale(3, 10)
     assert len(detectors) == 3
 
@@ -66,8 +71,8 @@ def test_detectors_are_one_queue() -> None:
 def test_a_cold_start_holds_requests_and_costs_from_its_order() -> None:
     fleet = Fleet(HARDWARE, Static(1), Bounds(0, 1))
     outcome = fleet.run([Request(1, 1, 10)], 100)
-    assert outcome.ttft_ms == [pytest.approx(64_021)]  # ordered at 5 s, ready at 65 s
-    assert outcome.gpu_s == pytest.approx(95)
+    assert outcome.ttft_ms == [pytest.approx(60_021)]  # ordered at 1 s, ready at 61 s
+    assert outcome.gpu_s == pytest.approx(99)
 
 
 def test_requests_beyond_the_queue_are_rejected_and_violate() -> None:
@@ -167,6 +172,46 @@ def test_the_command_prints_a_table_and_plots(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "| flash | policy |" in done.output
     assert "<svg" in file.read_text("utf-8")
+
+
+def test_reports_are_those_of_a_replica_and_late() -> None:
+    reports = ResponderReports(0)
+    for request in range(10):
+        reports.add_arrival(request / 10)
+    reports.add_ttft(1, 300)
+    reports.tick(1, running=80, admitted=90, slots=64)
+    assert reports.seen is None  # reported every 2 s
+    reports.tick(2, running=80, admitted=90, slots=64)
+    assert reports.seen == ResponderLoad(64, 26, 64, 2, 300)  # ten in the last 5 s
+    for now_s in (3, 4):
+        reports.tick(now_s, running=0, admitted=0, slots=64)
+    assert reports.seen == ResponderLoad(32, 13, 64, 2, 300)  # the mean of 4 s
+
+
+def test_a_fleet_that_misses_the_objective_is_no_measure() -> None:
+    workload = Workload(peak_per_s=4, maximum=1)
+    one = L4.model_copy(update={"slots": 2})
+    spike = Trace("spike", "", 300, lambda time_s: 1.0)
+    found = Comparer(spike, one, workload).compare(Settings())
+    assert found.static_size is None
+    rows = [line.split("|") for line in table([found], 1000)][2:]
+    assert [row[4].strip() for row in rows] == ["-"] * 3
+    assert "misses the objective too" in rows[1][2]
+
+
+def test_unequal_hours_are_said() -> None:
+    less = Outcome(ttft_ms=[1.0], gpu_s=3600)
+    more = Outcome(ttft_ms=[1.0], gpu_s=3960)
+    found = Comparison(TRACES[0], policy=less, static=less, static_size=1, default=more, target=9)
+    assert "target 9 (+10% hours)" in list(table([found], 1000))[-1]
+    assert "(" not in list(table([replace(found, default=less)], 1000))[-1]
+
+
+def test_a_trace_that_would_take_all_memory_is_refused() -> None:
+    done = CliRunner().invoke(app, ["simulate", "--peak", "1e6"])
+    assert done.exit_code == 1
+    assert "2,000,000" in done.output
+    assert "--peak" in done.output
 
 
 def test_an_unknown_trace_is_named() -> None:

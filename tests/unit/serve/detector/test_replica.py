@@ -3,13 +3,17 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from models.prompt import Turn
+from serve.capacity.meters import DetectorMeter
 from serve.config import DetectorConfig
 from serve.detector import replica
 from serve.detector.protocol import Detection, Input, length_of
 from serve.detector.replica import Detector
+from support.fakes import FakeClock
 
 CONFIG = DetectorConfig(kind="scripted", batch_size=64)
 
@@ -97,3 +101,28 @@ async def test_reports_its_load_to_the_scaling_policy() -> None:
     assert await tested.record_autoscaling_stats() == {"busy": 0, "texts_per_s": 0}
     await tested.classify(["a", "b"], {})
     assert (await tested.record_autoscaling_stats())["texts_per_s"] > 0
+
+
+class SlowCritic:
+    """Critic that computes for a second of a clock."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+
+    def score(self, turns: tuple[Turn, ...], answers: Sequence[str]) -> list[float]:
+        self.clock.pass_ms(1000)
+        return [0.0] * len(answers)
+
+
+async def test_time_in_the_queue_is_not_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(replica, "load_critic", lambda _folder, _config: SlowCritic(clock))
+    monkeypatch.setattr(replica, "DetectorMeter", lambda: DetectorMeter(clock))
+    tested = Detector(CONFIG, critic=Path("critic"))
+    clock.pass_ms(10_000)
+    turns = (Turn("user", "hello"),)
+    calls = (tested.score(turns, ["a", "b"], {}) for _ in range(5))
+    await asyncio.gather(*calls)
+    load = await tested.record_autoscaling_stats()
+    assert load["busy"] == pytest.approx(5 / 15)  # five seconds of fifteen
+    assert load["texts_per_s"] == pytest.approx(10 / 15)
