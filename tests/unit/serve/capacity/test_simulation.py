@@ -16,7 +16,7 @@ from serve.__main__ import PROFILES, app
 from serve.capacity.hardware import read_hardware
 from serve.capacity.policy import Policy
 from serve.capacity.settings import Settings
-from serve.capacity.signals import DetectorLoad, ResponderLoad, Signals
+from serve.capacity.signals import ResponderLoad, Signals
 from serve.capacity.simulation.compare import Comparer, Comparison, Workload, table
 from serve.capacity.simulation.controllers import QueueLength, Static
 from serve.capacity.simulation.fleet import Bounds, Fleet, Outcome
@@ -62,8 +62,9 @@ def test_a_prompt_stops_the_batch() -> None:
 def test_detectors_are_one_queue() -> None:
     detectors = Detectors(HARDWARE.model_copy(update={"detector_texts_per_s": 1}), 2)
     assert [detectors.classify(0) for _ in range(3)] == [1, 1, 2]
-    load = detectors.load(10)
-    assert load == (DetectorLoad(pytest.approx(0.15), pytest.approx(0.15)),) * 2
+    for load in detectors.load(10):
+        assert (load.busy, load.texts_per_s) == (pytest.approx(0.15), pytest.approx(0.15))
+    assert len(detectors.load(10)) == 2
     detectors.scale(3, 10)
     assert len(detectors) == 3
 
