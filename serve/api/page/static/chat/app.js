@@ -1,10 +1,10 @@
 // The page: it joins the conversation, the panel, the composer, the history and the key.
 
 import { fetchJson } from "../shared/api.js";
-import { byId } from "../shared/dom.js";
+import { byId, openDialog } from "../shared/dom.js";
 import { KeyDialog } from "../shared/keys.js";
 import { loadPersonas } from "../shared/personas.js";
-import { clearHistory, loadHistory, saveHistory } from "../shared/store.js";
+import { addTurn, clearHistory, loadHistory, newId, onCleared } from "../shared/store.js";
 import { EmotionPanel } from "./bars.js";
 import { Composer } from "./composer.js";
 import { PLAIN } from "./mix.js";
@@ -14,7 +14,7 @@ const FOLLOW_PX = 240; // a reader who has scrolled further up is left where the
 
 /** The conversation, and what its turns need of the page. */
 class Page {
-  #turns = [];
+  #kept = loadHistory(); // until it is shown
   #list = byId("turns");
   #running = new Set();
 
@@ -22,31 +22,40 @@ class Page {
     this.panel = new EmotionPanel();
     this.keys = new KeyDialog("chat");
     this.composer = new Composer({ send: (...asked) => this.ask(...asked), stop: () => this.#stop() });
+    this.#showEmpty();
   }
 
-  /** Show the kept conversation. */
+  /** Show the kept conversation, above what was written since the page was opened. */
   restore() {
     this.composer.showPersonas();
-    for (const kept of loadHistory()) this.#add({ chosen: "auto", answers: {}, ...kept, mix: { ...PLAIN, ...kept.mix } }).restore();
+    const isNewest = !this.#list.hasChildNodes(); // else the panel is about what was written since
+    const views = this.#kept.map((turn) => new Turn({ ...turn, mix: { ...PLAIN, ...turn.mix } }, this));
+    this.#kept = [];
+    this.#list.prepend(...views.map((view) => view.element));
+    for (const view of views) view.restore(isNewest);
     this.#list.lastElementChild?.scrollIntoView({ block: "end" });
   }
 
   /** Send a message, and show its replies. */
   async ask(text, chosen, mix = PLAIN) {
-    const view = this.#add({ text, chosen, mix, answers: {} });
-    this.changed();
+    const turn = { id: newId(), text, chosen, mix, answers: {} };
+    const view = new Turn(turn, this);
+    addTurn(turn);
+    this.#list.append(view.element);
+    this.#showEmpty();
     this.follow(true);
     await this.during(view, () => view.run());
   }
 
   /** Show that a turn streams while `work` runs. */
   async during(view, work) {
-    this.#running.add(view);
+    const run = { view }; // a turn can have several: its own, and one for each reply that is asked for again
+    this.#running.add(run);
     this.composer.busy = true;
     try {
       await work();
     } finally {
-      this.#running.delete(view);
+      this.#running.delete(run);
       this.composer.busy = this.#running.size > 0;
       this.follow();
     }
@@ -54,7 +63,6 @@ class Page {
 
   key = () => this.keys.value;
   askKey = () => this.keys.open();
-  changed = () => saveHistory(this.#turns);
 
   /** Tell a screen reader, once an answer is complete: a word at a time could not be followed. */
   announce(text) {
@@ -67,33 +75,31 @@ class Page {
     if (always || scrollHeight - scrollTop - clientHeight < FOLLOW_PX) scrollTo({ top: scrollHeight });
   }
 
-  /** Forget the conversation. */
+  /** Clear the history, in every tab. */
   clear() {
-    this.#stop();
-    this.#turns = [];
-    this.#list.replaceChildren();
     clearHistory();
-    this.panel.rest();
-    this.#showEmpty();
+    this.forget();
     byId("message").focus();
   }
 
-  #add(turn) {
-    const view = new Turn(turn, this);
-    this.#turns.push(turn);
-    this.#list.append(view.element);
+  /** Show none of the conversation any more. */
+  forget() {
+    this.#stop();
+    this.#kept = [];
+    this.#list.replaceChildren();
+    this.panel.rest();
+    this.announce("");
     this.#showEmpty();
-    return view;
   }
 
   #showEmpty() {
-    const isEmpty = this.#turns.length === 0;
+    const isEmpty = !this.#kept.length && !this.#list.hasChildNodes();
     byId("welcome").hidden = !isEmpty;
     byId("clear").hidden = isEmpty;
   }
 
   #stop() {
-    for (const view of this.#running) view.stop();
+    for (const { view } of this.#running) view.stop();
   }
 }
 
@@ -109,10 +115,11 @@ const watchConnection = () => {
 const start = async () => {
   watchConnection();
   const page = new Page();
-  byId("clear").addEventListener("click", () => byId("clear-dialog").showModal());
+  byId("clear").addEventListener("click", () => openDialog("clear-dialog"));
   byId("clear-dialog").addEventListener("close", () => {
     if (byId("clear-dialog").returnValue === "clear") page.clear();
   });
+  onCleared(() => page.forget());
   const [settings] = await Promise.all([fetchJson("page/settings").catch(() => ({})), loadPersonas()]);
   if (settings.keys) page.keys.offer();
   page.restore();

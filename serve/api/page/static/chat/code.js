@@ -1,6 +1,6 @@
 // The same request as a command and as Python, to copy. A key is named, never shown.
 
-import { byId, copy, el } from "../shared/dom.js";
+import { byId, copy, el, openDialog } from "../shared/dom.js";
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const base = () => new URL(".", document.baseURI).href.replace(/\/$/, "");
@@ -48,5 +48,5 @@ export const showCode = (text, fields, hasKey) => {
     block("curl", curlOf(text, fields, hasKey)),
     block("Python, with the package openai", pythonOf(text, fields, hasKey)),
   );
-  byId("code-dialog").showModal();
+  openDialog("code-dialog");
 };

@@ -32,7 +32,7 @@ export class Composer {
     this.#field.addEventListener("input", () => this.#resize());
     this.#stop.addEventListener("click", stop);
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !this.#stop.hidden) stop();
+      if (event.key === "Escape" && !this.#stop.hidden && !isForOther(event)) stop();
     });
     byId("examples").append(...EXAMPLES.map((example) => this.#example(...example)));
   }
@@ -45,15 +45,18 @@ export class Composer {
     this.#mix.offer();
   }
 
-  /** Show whether an answer streams. */
+  /** Show whether an answer streams. The focus stays on the button that is shown. */
   set busy(isBusy) {
+    const hasFocus = [this.#send, this.#stop].includes(document.activeElement);
     this.#send.hidden = isBusy;
     this.#stop.hidden = !isBusy;
+    if (hasFocus) (isBusy ? this.#stop : this.#send).focus();
   }
 
   #example(emotion, text) {
     const pick = () => {
       this.#field.value = text;
+      this.#send.focus(); // the examples go
       this.#submit();
     };
     return el("li", {}, el("button", { type: "button", class: "example", onclick: pick }, faceOf(emotion), el("span", {}, text)));
@@ -87,6 +90,9 @@ export class Composer {
     byId("length").textContent = this.#field.value.length > 3500 ? `${this.#field.value.length} of 4,000` : "";
   }
 }
+
+/** Return whether a key closes a dialog or belongs to an input method. */
+const isForOther = (event) => event.isComposing || document.querySelector("dialog[open]") !== null;
 
 const option = (id, name) => {
   const input = el("input", { type: "radio", name: "chosen", value: id, checked: id === AUTO });

@@ -14,9 +14,9 @@ export class Reply {
     this.text = el("p", { class: "reply-text", dir: "auto" });
     this.end = el("div", { class: "reply-end" });
     const bubble = el("div", { class: "bubble" }, this.name, this.safety, this.text, this.end);
-    this.element = el("article", { class: "reply" }, this.face, bubble);
+    this.element = el("article", { class: "reply", tabindex: -1 }, this.face, bubble);
     this.element.setAttribute("aria-busy", "true");
-    this.text.append(el("span", { class: "dots", "aria-label": "writing" }, el("i"), el("i"), el("i")));
+    this.text.append(el("span", { class: "dots", role: "img", "aria-label": "writing" }, el("i"), el("i"), el("i")));
     this.be(persona);
   }
 

@@ -3,6 +3,7 @@
 import { respond } from "../shared/api.js";
 import { el } from "../shared/dom.js";
 import { EMOTIONS } from "../shared/personas.js";
+import { updateTurn } from "../shared/store.js";
 import { showCode } from "./code.js";
 import { mixFields } from "./mix.js";
 import { noticeOf } from "./notice.js";
@@ -13,9 +14,9 @@ export const AUTO = "auto";
 export const SIX = "six";
 
 /**
- * View of a turn {text, chosen, mix, answers}, which it fills and which the history keeps.
+ * View of a turn {id, text, chosen, mix, answers}, which it fills and which the history keeps.
  *
- * `page` gives {panel, key, changed, announce, askKey, ask}. `answers` are by requested emotion.
+ * `page` gives {panel, key, follow, during, announce, askKey, ask}. `answers` are by requested emotion.
  */
 export class Turn {
   #aborts = new Set();
@@ -42,13 +43,17 @@ export class Turn {
     for (const abort of this.#aborts) abort.abort();
   }
 
-  /** Show the kept answers. A missing one can be asked for again. */
-  restore() {
+  /** Show the kept answers, and in the panel too if `inPanel`. A missing one can be asked for again. */
+  restore(inPanel) {
     for (const target of this.targets) {
       const answer = this.turn.answers[target];
-      const reply = this.views.get(target);
-      if (answer) this.#show(reply, target, answer);
-      else reply.finish(this.#again(target, "This message has no answer yet."));
+      try {
+        if (answer) this.#show(target, answer, inPanel);
+        else this.#miss(target);
+      } catch {
+        this.#replace(target); // a damaged answer counts as none
+        this.#miss(target);
+      }
     }
   }
 
@@ -75,7 +80,7 @@ export class Turn {
       const answer = await this.#stream(target, reply, abort.signal);
       this.turn.answers[target] = answer;
       this.#end(reply, target, answer);
-      this.page.changed();
+      updateTurn(this.turn);
       this.page.announce(`${reply.name.textContent}: ${answer.text}`);
     } catch (error) {
       this.#fail(reply, target, error, abort.signal.aborted);
@@ -113,11 +118,16 @@ export class Turn {
     if (!this.isSix) this.page.panel.calm();
   }
 
-  #show(reply, target, answer) {
+  #miss(target) {
+    this.views.get(target).finish(this.#again(target, "This message has no answer yet."));
+  }
+
+  #show(target, answer, inPanel) {
+    const reply = this.views.get(target);
     if (answer.safety) reply.warn(answer.safety);
     reply.add(answer.text);
     this.#end(reply, target, answer);
-    if (this.isSix) return;
+    if (this.isSix || !inPanel) return;
     if (answer.persona) this.page.panel.update(answer.emotion, answer.persona, target !== AUTO);
     else this.page.panel.calm();
   }
@@ -151,7 +161,9 @@ export class Turn {
   }
 
   async #retry(target) {
+    const hadFocus = this.views.get(target).element.contains(document.activeElement);
     this.#replace(target);
+    if (hadFocus) this.views.get(target).element.focus({ preventScroll: true });
     await this.page.during(this, () => this.#ask(target));
   }
 }

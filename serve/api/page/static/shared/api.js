@@ -3,6 +3,7 @@
 export const OFFLINE = "offline"; // slugs of refusals that no server sent
 export const CUT = "cut";
 const PREFIX = "urn:face-your-emotions:";
+const NOT_A_KEY = /[^\x21-\x7e]/;
 
 /** Refusal of the server, or a connection that failed (status 0). */
 export class Refusal extends Error {
@@ -25,6 +26,7 @@ export class Refusal extends Error {
 
 /** Return the reply to a request. Throws Refusal; an abort throws as fetch does. */
 export const request = async (path, { key = "", body, signal } = {}) => {
+  if (NOT_A_KEY.test(key)) throw new Refusal(401, "unauthenticated"); // a header cannot hold it
   const headers = {};
   if (key) headers.authorization = `Bearer ${key}`;
   if (body) headers["content-type"] = "application/json";

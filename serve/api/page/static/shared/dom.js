@@ -29,6 +29,12 @@ export const setVars = (element, vars) => {
 /** Return the element with that id. */
 export const byId = (id) => document.getElementById(id);
 
+/** Open a dialog. It forgets the answer of the last time, which Esc would repeat. */
+export const openDialog = (id) => {
+  byId(id).returnValue = "";
+  byId(id).showModal();
+};
+
 /** Copy a text. Returns false where the browser does not allow it. */
 export const copy = async (text) => {
   try {

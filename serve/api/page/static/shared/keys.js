@@ -1,6 +1,6 @@
 // The dialog for an API key, on servers that have keys.
 
-import { byId } from "./dom.js";
+import { byId, openDialog } from "./dom.js";
 import { loadKey, saveKey } from "./store.js";
 
 /** Key of one purpose, and the dialog that asks for it. */
@@ -31,7 +31,6 @@ export class KeyDialog {
   /** Open the dialog. */
   open() {
     this.offer();
-    byId("key-dialog").returnValue = "";
-    byId("key-dialog").showModal();
+    openDialog("key-dialog");
   }
 }

@@ -1,13 +1,11 @@
 """Hexagon of the page in a real browser: what a drag and keys ask for, and its geometry."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from support.page.browser import TIMEOUT_MS, answer, chromium, page_of, stream_of, violations
-from support.page.server import page_server
+from support.page.browser import answer, page_of, stream_of, violations
 
 RESPOND = "v1/respond"
 DELTA = stream_of(("delta", {"text": "Oh"}))
@@ -26,19 +24,6 @@ CHANGED_BY_GEOMETRY = """async () => {
     }
     return changed;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=TIMEOUT_MS)
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with page_server() as url:
-        yield url
 
 
 def opened(page: Page) -> Locator:
