@@ -42,7 +42,8 @@ class Replicas(_Frozen):
 
 
 DETECTORS = {
-    "encoder": {"cpu": "mpnet-base", "cuda": "mpnet-base"},
+    "encoder": {"cpu": "minilm-l6", "cuda": "minilm-l6"},
+    "mpnet": {"cpu": "mpnet-base", "cuda": "mpnet-base"},
     "gemma": {"cpu": "gemma-3-270m", "cuda": "gemma-2-2b"},
 }
 
@@ -50,8 +51,9 @@ DETECTORS = {
 class DetectorConfig(_Frozen):
     """The detector deployment."""
 
-    kind: Literal["encoder", "gemma", "scripted"] = Field(
-        default="encoder", description="`scripted` needs no weights"
+    kind: Literal["encoder", "mpnet", "gemma", "scripted"] = Field(
+        default="encoder",
+        description="`mpnet` is the teacher of `encoder`; `scripted` needs no weights",
     )
     artifact: Path | None = Field(
         default=None,

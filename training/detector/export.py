@@ -12,6 +12,7 @@ from models.detector.transformer import LORA_A, LORA_B
 from models.encoder.rows import quantize_rows, restore_rows
 from models.hashing import file_sha256
 from models.manifest import DETECTOR_WEIGHTS, DetectorManifest
+from models.text.normalize import normalize
 from models.weights.cache import Materialized
 from training.datasets import sources
 from training.errors import RecipeError
@@ -119,7 +120,7 @@ def calibrate(artifact: Path, data: Path | None) -> DetectorManifest:
     validation = sources.load_emotion("val", data)
     labels = [example.label for example in validation]
     classifier = open_for_training(artifact)
-    logits = classifier.all_logits([example.text for example in validation])
+    logits = classifier.all_logits([normalize(example.text) for example in validation])
     temperature = fit_temperature(logits, labels)
     metrics = {
         f"emotion_val_{name}": value for name, value in scores(logits / temperature, labels).items()

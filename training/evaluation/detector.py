@@ -9,6 +9,7 @@ from models.detector.base import TextClassifier
 from models.detector.factory import open_for_training
 from models.emotions import LABELS
 from models.manifest import DETECTOR_WEIGHTS
+from models.text.normalize import normalize
 from training.datasets.sources import Example
 from training.evaluation.classification import calibration_error, reliability_bins
 from training.evaluation.intervals import (
@@ -55,9 +56,12 @@ def detector_report(
 def measure_set(
     classifier: TextClassifier, rows: list[Example], words: WordLabelCounts | None = None
 ) -> DetectorSetResult:
-    """Measure a detector on one set, with 95 % intervals over its rows."""
+    """Measure a detector on one set, with 95 % intervals over its rows.
+
+    Texts are normalized, as in serving and in training.
+    """
     labels = [row.label for row in rows]
-    raw_logits = classifier.all_logits([row.text for row in rows])
+    raw_logits = classifier.all_logits([normalize(row.text) for row in rows])
     logits = raw_logits / classifier.manifest.temperature
     predicted = [int(number) for number in logits.argmax(-1)]
     counts = confusion(predicted, labels)

@@ -58,6 +58,8 @@ PUBLISHED = (
 )
 REPORTED_SETS = (
     "ordinary_fresh",
+    "ordinary_englishes",
+    "emoji",
     "ordinary_held_out_topics",
     "emotion_test",
     "goemotions_dev_strict",
@@ -116,7 +118,7 @@ def _measure_personas(
 def shipped_detectors() -> list[Path]:
     """Return the folders of all published detectors, the default one first."""
     folders = sorted(path for path in (ARTIFACTS / "detectors").iterdir() if path.is_dir())
-    return sorted(folders, key=lambda folder: folder.name != "mpnet-base")
+    return sorted(folders, key=lambda folder: folder.name != "minilm-l6")
 
 
 def _load_detector(folder: Path) -> Detect:

@@ -9,6 +9,8 @@ EMOTION_TEST = "emotion_test"
 # Names of the evaluation sets on the page, in the order of the page.
 SETS = {
     "ordinary_fresh": "fresh ordinary messages",
+    "ordinary_englishes": "messages in many Englishes",
+    "emoji": "messages with emoji",
     "ordinary": "ordinary messages",
     EMOTION_TEST: "emotion/test",
     "strict": "GoEmotions, strict labels",
