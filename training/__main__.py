@@ -223,6 +223,26 @@ def evaluate_safety(
 
 
 @app.command()
+def prefer(
+    labels: Annotated[
+        list[Path],
+        typer.Option(help="answers of the adapters that readers marked; repeatable", exists=True),
+    ],
+    recipe: Recipe = "preference-gemma-3-270m",
+    adapters: Adapters = ARTIFACTS / "adapters",
+    run: Run = Path("runs/preference"),
+    overrides: Overrides = None,
+) -> None:
+    """Train the adapters to prefer those of their own answers that readers marked higher."""
+    from training.personas.preference import train_preference
+    from training.recipe import PreferenceRecipe
+
+    settings = PreferenceRecipe.read(recipe, overrides or ())
+    for folder in train_preference(settings, adapters, labels, run):
+        typer.echo(folder)
+
+
+@app.command()
 def critic(
     recipe: Recipe = "critic-minilm-l6",
     labels: Annotated[

@@ -304,6 +304,31 @@ class PersonaRecipe(_ScalableRecipe):
         return self
 
 
+class PreferenceRecipe(_Recipe):
+    """Settings of the preference stage: DPO of one update that the six adapters share."""
+
+    pairs: PairSet = Field(
+        default="simple", description="set of persona pairs that the adapters were trained on"
+    )
+    lora_rank: int = Field(default=8, ge=1, description="rank of the update")
+    lora_alpha: int = Field(default=16, ge=1, description="the update is scaled by alpha / rank")
+    max_tokens: int = Field(default=256, ge=16, le=8192, description="of prompt and answer")
+    beta: float = Field(
+        default=0.1, gt=0, description="how much a step away from the own adapters must pay"
+    )
+    chosen_weight: float = Field(
+        default=0.05, ge=0, description="weight of the chosen answer's own loss"
+    )
+    per_message: int = Field(default=4, ge=1, description="preferences of a message at most")
+    epochs: float = Field(default=1.5, gt=0, description="passes over the preferences")
+    batch_size: int = Field(default=8, ge=1, description="preferences per step")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="peak after the warm-up; it then follows a cosine"
+    )
+    warmup_steps: int = Field(default=8, ge=0, description="steps in which the learning rate rises")
+    vocabulary: int = Field(default=16_384, ge=1, description="tokens in the softmax on a CPU")
+
+
 class CriticRecipe(_Recipe):
     """Settings of the critic: a cross-encoder on written pairs, wrong answers and read labels."""
 
@@ -332,3 +357,6 @@ class CriticRecipe(_Recipe):
         default=50, ge=0, description="steps in which the learning rate rises"
     )
     weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
+
+
+AnyRecipe = DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe | PreferenceRecipe

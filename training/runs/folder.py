@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from models.machine.precision import device_name
 from training.errors import RecipeError
-from training.recipe import CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
+from training.recipe import AnyRecipe
 from training.runs.machine import is_main_process
 
 PACKAGES = (
@@ -39,7 +39,7 @@ RESULTS_FILE = "metrics.json"
 
 def open_run(
     run: Path,
-    recipe: DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe,
+    recipe: AnyRecipe,
     data_hashes: dict[str, str],
 ) -> None:
     """Write recipe, data hashes and environment into a new or resumed run.
@@ -62,7 +62,7 @@ def open_run(
 
 def _is_same_run(
     stored: dict[str, Any],
-    recipe: DetectorRecipe | PersonaRecipe | CriticRecipe | SafetyRecipe,
+    recipe: AnyRecipe,
     data_hashes: dict[str, str],
 ) -> bool:
     """Compare a stored record with a run."""

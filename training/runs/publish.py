@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx
 from huggingface_hub import HfApi
@@ -24,7 +25,7 @@ from models.manifest import (
 )
 from models.weights.catalog import find_weights
 from training.errors import PublishError
-from training.recipe import PAIR_FOLDERS, CriticRecipe, PersonaRecipe
+from training.recipe import PAIR_FOLDERS, CriticRecipe, PairSet
 from training.runs.folder import RECIPE_FILE
 from training.runs.publish_checks import check_pinned, check_size
 
@@ -90,7 +91,7 @@ def _check(run: Path, artifacts: Path, large: bool, unpinned: bool) -> None:
         check_pinned(base)
 
 
-def _publish_artifact(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+def _publish_artifact(source: Path, recipe: dict[str, Any], artifacts: Path) -> Path:
     """Publish the only artefact of a run by the kind that its manifest states."""
     kind = json.loads((source / MANIFEST_FILE).read_text("utf-8")).get("kind")
     if kind == "safety":
@@ -100,7 +101,7 @@ def _publish_artifact(source: Path, recipe: dict[str, object], artifacts: Path) 
     return _publish_detector(source, recipe, artifacts)
 
 
-def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+def _publish_detector(source: Path, recipe: dict[str, Any], artifacts: Path) -> Path:
     manifest = DetectorManifest.read(source)
     facts = _facts(manifest, recipe)
     if recipe["part"] == "judge":
@@ -109,7 +110,7 @@ def _publish_detector(source: Path, recipe: dict[str, object], artifacts: Path) 
     return _publish(source, out, "detector.md", facts)
 
 
-def _publish_critic(source: Path, recipe: dict[str, object], out: Path) -> Path:
+def _publish_critic(source: Path, recipe: dict[str, Any], out: Path) -> Path:
     pair_set = CriticRecipe.of_record(recipe).pair_set
     pairs = {"pair_set": pair_set, "pairs_folder": PAIR_FOLDERS[pair_set]}
     return _publish(source, out, "critic.md", _facts(CriticManifest.read(source), recipe) | pairs)
@@ -130,11 +131,11 @@ def _publish_safety(source: Path, out: Path) -> Path:
     return out
 
 
-def _publish_adapter(source: Path, recipe: dict[str, object], artifacts: Path) -> Path:
+def _publish_adapter(source: Path, recipe: dict[str, Any], artifacts: Path) -> Path:
     manifest = AdapterManifest.read(source)
     out = artifacts / "adapters" / manifest.name
-    folder = PAIR_FOLDERS[PersonaRecipe.of_record(recipe).pairs]
-    facts = _facts(manifest, recipe) | {"pairs_folder": folder}
+    pairs: PairSet = recipe.get("pairs", "literary")
+    facts = _facts(manifest, recipe) | {"pairs_folder": PAIR_FOLDERS[pairs]}
     return _publish(source, out, "adapter.md", facts)
 
 
@@ -152,7 +153,7 @@ def _fill_in(card: str, facts: dict[str, str]) -> str:
     return Template((CARDS / card).read_text("utf-8")).substitute(facts)
 
 
-def _facts(manifest: Carded, recipe: dict[str, object]) -> dict[str, str]:
+def _facts(manifest: Carded, recipe: dict[str, Any]) -> dict[str, str]:
     """Return the placeholders of a card: manifest fields, recipe, and licence of the base."""
     settings = {name: value for name, value in recipe.items() if value is not None}
     return _manifest_facts(manifest) | {
