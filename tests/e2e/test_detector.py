@@ -19,6 +19,13 @@ from training.evaluation.evaluate import shipped_detectors
 DETECTORS = ARTIFACTS / "detectors"
 DATA = os.environ.get("FYE_DATA")
 MIN_ACCURACY = {
+    "minilm-l6": {
+        "emotion_test": 0.91,
+        "goemotions_dev_strict": 0.81,
+        "ordinary_fresh": 0.93,
+        "ordinary_englishes": 0.89,
+        "emoji": 0.93,
+    },
     "mpnet-base": {"emotion_test": 0.92, "goemotions_dev_strict": 0.84, "ordinary_fresh": 0.93},
     "gemma-3-270m": {"emotion_test": 0.885, "goemotions_dev_strict": 0.72, "ordinary_fresh": 0.82},
 }
