@@ -76,7 +76,7 @@ def test_the_inventory_names_python_its_packages_and_those_of_debian(tmp_path: P
     dpkg.write_text("#!/bin/sh\nprintf 'libstdc++6\\t1:12.2-1\\tamd64\\n'\n")
     dpkg.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    command = [sys.executable, DOCKER / "sbom.py"]
+    command = [sys.executable, str(DOCKER / "sbom.py")]
     done = subprocess.run(command, env=os.environ | {"PATH": path}, capture_output=True, check=True)
     document = json.loads(done.stdout)
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
@@ -148,7 +148,7 @@ def test_a_builder_gets_the_pip_conf_as_a_secret_and_further_arguments(tmp_path:
     program.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     variables = os.environ | {"PATH": path, "BUILDER": "buildah", "PIP_CONF": "/etc/a.conf"}
-    command = [DOCKER / "build", "serve-cpu", "x:1", "--pull=never", "--network=host"]
+    command = [str(DOCKER / "build"), "serve-cpu", "x:1", "--pull=never", "--network=host"]
     subprocess.run(command, env=variables, check=True)
     called = (tmp_path / "log").read_text("utf-8")
     assert called.endswith("--secret id=pip,src=/etc/a.conf --pull=never --network=host .\n")

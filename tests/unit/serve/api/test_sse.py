@@ -36,9 +36,9 @@ BOTH = pytest.mark.parametrize("path", [RESPOND, CHAT])
 
 @dataclass
 class SlowResponder(FakeResponder):
-    """Responder that waits for `released` after its chunks."""
+    """Responder that waits for `may_end` after its chunks."""
 
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
     generated: int = 0
 
     async def _generate(self) -> AsyncGenerator[TextChunk]:
@@ -46,7 +46,7 @@ class SlowResponder(FakeResponder):
             for chunk in self.chunks:
                 self.generated += 1
                 yield chunk
-            await self.released.wait()
+            await self.may_end.wait()
             if self.error:
                 raise self.error
         finally:
@@ -154,7 +154,7 @@ async def test_pings_do_not_disturb_events(monkeypatch: pytest.MonkeyPatch) -> N
     connection = Connection(streamed(RESPOND))
     task = call(responder, connection)
     await until_text(connection, PING)
-    responder.released.set()
+    responder.may_end.set()
     await task
     assert connection.ended
 
@@ -264,7 +264,7 @@ async def test_a_client_that_does_not_read_its_error_is_not_waited_for(
     task = call(responder, connection)
     await until_text(connection, b" no")
     connection.reading.clear()
-    responder.released.set()
+    responder.may_end.set()
     async with asyncio.timeout(60):
         await task
     assert responder.closed

@@ -63,7 +63,7 @@ def test_detectors_are_one_queue() -> None:
     detectors = Detectors(HARDWARE.model_copy(update={"detector_texts_per_s": 1}), 2)
     assert [detectors.classify(0) for _ in range(3)] == [1, 1, 2]
     for load in detectors.load(10):
-        assert (load.busy, load.texts_per_s) == (pytest.approx(0.15), pytest.approx(0.15))
+        assert [load.busy, load.texts_per_s] == pytest.approx([0.15, 0.15])
     assert len(detectors.load(10)) == 2
     detectors.scale(3, 10)
     assert len(detectors) == 3
