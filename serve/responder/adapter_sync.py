@@ -153,7 +153,8 @@ class AdapterSync:
             for persona, name in expected.items()
             if self.aliases.get(persona) != name
         }
-        for persona in used.keys() | self.fallbacks.keys():
+        # All of them each time: Ray forgets a gauge that was not set for 20 s.
+        for persona in expected.keys() | self.fallbacks.keys():
             self._fallback.set(float(persona in used), tags={"persona": persona})
         for persona, name in used.items():
             if self.fallbacks.get(persona) != name:

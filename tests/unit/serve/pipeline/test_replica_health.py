@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ray.exceptions import RayActorError
+from ray.serve import metrics
 from ray.serve._private.common import DeploymentID
 from ray.serve.exceptions import DeploymentUnavailableError
 
@@ -16,7 +17,7 @@ from serve.errors import (
 )
 from serve.pipeline import replica as replica_module
 from serve.pipeline.answer import Collector
-from serve.pipeline.replica import Responder, ResponderReplica, new_request_id
+from serve.pipeline.replica import Responder, ResponderReplica, export_operators, new_request_id
 from support.adapter_fleet import INITIAL
 from support.fakes import FakeHandle, FakeStages, RecordingWriter, message
 from support.responder_parts import CONFIG, FakeController, Parts, make_responder
@@ -62,6 +63,30 @@ async def test_tells_which_personas_answer_by_a_fallback(parts: Parts) -> None:
     fallbacks = {"joy": "its instruction"}
     assert parts.responder.adapters == {"source": "configured", "fallbacks": fallbacks}
     assert (await parts.answer()).adapter == "fear@scripted"
+
+
+async def test_gauges_are_set_again_and_again(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[str, float, dict[str, str]]] = []
+
+    def record(self: Any, value: float, tags: dict[str, str]) -> None:
+        found.append((self.info["name"], value, tags))
+        if len(found) == 2:
+            twice.set()
+
+    twice = asyncio.Event()
+    monkeypatch.setattr(metrics.Gauge, "set", record)
+    monkeypatch.setattr(replica_module, "EXPORT_INTERVAL_S", 0)
+    task = asyncio.create_task(export_operators(parts.responder._runtime))
+    await twice.wait()
+    task.cancel()
+    assert found[:2] == [("fye_engine_operator", 1.0, {"operator": "lora"})] * 2
+    found.clear()
+    await parts.responder._sync.step()
+    await parts.responder._sync.step()
+    joy = ("fye_adapter_fallback", 0.0, {"persona": "joy"})
+    assert found.count(joy) == 2
 
 
 async def test_adapters_are_those_of_the_controller(parts: Parts) -> None:

@@ -126,6 +126,16 @@ async def test_chosen_persona_is_counted_under_its_name(recorded: Recorded) -> N
     assert counted(recorded) == [("calm", "ok")]
 
 
+async def test_intensity_0_is_no_missing_adapter(recorded: Recorded, logged: Logged) -> None:
+    class Base(FakeStages):
+        async def generate(self, request: GenerationRequest) -> Generation:
+            return replace(await super().generate(request), adapter=None)
+
+    await measured(Base(), replace(message("Hm."), intensity=0))
+    assert [tags["adapter"] for name, _, tags in recorded if name == "fye_requests"] == ["off"]
+    assert logged()["adapter"] == "off"
+
+
 async def test_base_model_has_no_persona(recorded: Recorded, logged: Logged) -> None:
     await measured(FakeStages(), message("Hm.", base_model=True))
     assert counted(recorded) == [("none", "ok")]
