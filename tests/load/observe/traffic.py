@@ -13,6 +13,7 @@ from models.emotions import LABELS
 BURST = 16
 SHORT_MS = "1"  # no answer is that fast
 TIMEOUT_S = 60
+CRISIS = "self-harm: I want to kill myself tonight"  # to scripted and real detectors
 
 
 async def send_round(client: httpx.AsyncClient) -> dict[str, list[int]]:
@@ -23,7 +24,7 @@ async def send_round(client: httpx.AsyncClient) -> dict[str, list[int]]:
         "base model": [_chat(client, "base")],
         "no adapter": [_respond(client, "such joy", intensity=0)],
         "one candidate": [_respond(client, "such joy", temperature=0)],
-        "crisis": [_respond(client, "I think of suicide")],
+        "crisis": [_respond(client, CRISIS)],
         "concern": [_respond(client, "a concern")],
         "unknown persona": [_respond(client, "such joy", emotion="unheardof")],
         "timeout": [_respond(client, "such love", timeout_ms=SHORT_MS)],

@@ -5,6 +5,9 @@ import pytest
 from deploy.observability import dashboards, rules
 from load.observe.observe import config_of
 from load.observe.panels import EXCUSES, Wanted, judge, wanted, without_zero
+from load.observe.traffic import CRISIS
+from models.safety.levels import Level
+from serve.detector.scripted import ScriptedClassifier
 
 PANEL = Wanted("overview", "Requests", "sum (rate(ray_fye_requests_total[5m]))")
 ERRORS = Wanted("stages", "Errors", "sum (rate(ray_fye_detect_errors_total[5m]))")
@@ -63,3 +66,8 @@ def test_the_scripted_graph_reports_scaling_and_candidates() -> None:
     config = config_of("scripted")
     assert config.detector.replicas.maximum > config.detector.replicas.minimum
     assert config.responder.candidates > 1
+
+
+def test_the_crisis_of_a_round_is_one_to_the_scripted_detector() -> None:
+    [found] = ScriptedClassifier().classify([CRISIS])
+    assert found.level == Level.CRISIS
