@@ -78,7 +78,9 @@ class EventStream:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     def _send_ping(self) -> None:
-        self._pinging = asyncio.ensure_future(self._write(b": ping\n\n"))
+        # A client that does not read gets one ping. `stop_pings` would not know of others.
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.ensure_future(self._write(b": ping\n\n"))
         self._ping = asyncio.get_running_loop().call_later(PING_INTERVAL_S, self._send_ping)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -32,19 +31,25 @@ def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def finish(log: Path, *arguments: str) -> str:
-    assert start(log, *arguments).wait(TIMEOUT_S) == 0, log.read_text()
+    process = start(log, *arguments)
+    try:
+        assert process.wait(TIMEOUT_S) == 0, log.read_text()
+    finally:
+        process.kill()
     return log.read_text()
 
 
 def kill_when(pattern: str, folder: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     """Kill the process as soon as a file in `folder` matches the pattern."""
     deadline_s = time.monotonic() + TIMEOUT_S
-    while not list(folder.glob(pattern)):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline_s, log.read_text()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        while not list(folder.glob(pattern)):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline_s, log.read_text()
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def first_step(log: str, title: str) -> int:

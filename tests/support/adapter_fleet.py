@@ -90,3 +90,6 @@ async def running_fleet(
     finally:
         for task in tasks:
             task.cancel()
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(error, asyncio.CancelledError):
+                raise AssertionError("a replica stopped reconciling") from error

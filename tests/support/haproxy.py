@@ -151,8 +151,7 @@ class Replicas:
         try:
             while not writer.is_closing():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = [line for line in head.lower().split("\r\n") if "content-length" in line]
-                body = await reader.readexactly(int(length[0].split(":")[1])) if length else b""
+                body = await reader.readexactly(_body_length(head))
                 await self._behaviour(name, head, body)(reader, writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -163,6 +162,12 @@ class Replicas:
             return good
         self.requests.append((name, head + body.decode()))
         return self.script.pop(0) if self.script else good
+
+
+def _body_length(head: str) -> int:
+    """Return the bytes that follow; with `Expect` the server has not asked for them."""
+    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+    return 0 if "expect" in headers else int(headers.get("content-length", 0))
 
 
 @asynccontextmanager

@@ -181,6 +181,7 @@ class Connection:
         self.reading = asyncio.Event()
         self.reading.set()
         self.sent: list[AsgiMessage] = []  # read by the client
+        self.waiting = 0  # messages that the client does not read yet
 
     async def receive(self) -> AsgiMessage:
         """Return the next part. Waits forever after the last one."""
@@ -190,7 +191,11 @@ class Connection:
 
     async def send(self, message: AsgiMessage) -> None:
         """Wait until the client reads."""
-        await self.reading.wait()
+        self.waiting += 1
+        try:
+            await self.reading.wait()
+        finally:
+            self.waiting -= 1
         self.sent.append(message)
 
     @property

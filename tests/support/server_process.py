@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from load.harness.ports import free_port
 
@@ -43,7 +46,11 @@ def start_server(log: Path, *arguments: str, own_group: bool = False) -> Server:
             env=dict(os.environ),
             process_group=0 if own_group else None,
         )
-    _wait_ready(process, log)
+    try:
+        _wait_ready(process, log)
+    except BaseException:
+        end_server(process)
+        raise
     return Server(process, f"http://127.0.0.1:{port}", log)
 
 
@@ -58,4 +65,17 @@ def _wait_ready(process: subprocess.Popen[str], log: Path) -> None:
 def stop_server(server: Server) -> int:
     """Send Ctrl-C and return the exit status."""
     server.process.send_signal(signal.SIGINT)
-    return server.process.wait(timeout=STOP_TIMEOUT_S)
+    try:
+        return server.process.wait(timeout=STOP_TIMEOUT_S)
+    finally:
+        end_server(server.process)
+
+
+def end_server(process: subprocess.Popen[str]) -> None:
+    """Kill the command and all that it has started, if it has not ended by itself."""
+    if process.poll() is None:
+        started = psutil.Process(process.pid).children(recursive=True)
+        for each in (psutil.Process(process.pid), *started):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+    process.wait()

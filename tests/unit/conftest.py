@@ -98,15 +98,16 @@ def encoder(tokenizer_file: Path) -> PromptEncoder:
 
 
 @pytest.fixture
-def materialize_in_subprocess() -> Callable[..., subprocess.Popen[str]]:
-    """Start a process that materializes entries.
+def materialize_in_subprocess() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a process that materializes entries; it is killed after the test.
 
     For each entry it prints the progress, then the folder or the error.
     """
+    processes = list[subprocess.Popen[str]]()
 
     def start(*entries: BaseWeights, **environment: str) -> subprocess.Popen[str]:
         arguments = [entry.model_dump_json() for entry in entries]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", MATERIALIZE, *arguments],
             env={**os.environ, **environment},
             cwd=Path(models.__file__).parents[1],
@@ -114,8 +115,13 @@ def materialize_in_subprocess() -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        processes.append(process)
+        return process
 
-    return start
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ ROOT_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELO
 PAGES = {
     str(page.relative_to(ROOT)): page.read_text("utf-8")
     for page in [*ROOT_PAGES, *sorted((ROOT / "docs").rglob("*.md"))]
-    if page.exists()
 }
 README = PAGES["README.md"]
 COMMANDS = [

@@ -5,6 +5,7 @@ A token reads every weight once.
 
 import json
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,22 +16,24 @@ READS = 5
 
 
 @cache
-def _numbers() -> torch.Tensor:
-    return torch.ones(READ_MIB * 2**20 // 4, dtype=torch.float32)
+def _numbers(mib: int) -> torch.Tensor:
+    return torch.ones(mib * 2**20 // 4, dtype=torch.float32)
 
 
-def read_bytes_per_s() -> float:
+def read_bytes_per_s(
+    mib: int = READ_MIB, clock_s: Callable[[], float] = time.perf_counter
+) -> float:
     """Measure the fastest of several reads of memory with all of torch's threads.
 
     Disturbances only make a read slower.
     """
-    numbers = _numbers()
+    numbers = _numbers(mib)
     best_s = float("inf")
     for _ in range(READS):
-        started_s = time.perf_counter()
+        started_s = clock_s()
         numbers.sum()
-        best_s = min(best_s, time.perf_counter() - started_s)
-    return READ_MIB * 2**20 / best_s
+        best_s = min(best_s, clock_s() - started_s)
+    return mib * 2**20 / best_s
 
 
 def weights_bytes(weights: Path) -> int:

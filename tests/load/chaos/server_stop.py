@@ -23,7 +23,7 @@ import psutil
 
 from load.chaos.cluster import HOST, wait_until
 from load.chaos.trial import Trial
-from load.chaos.verdict import Fault, judge
+from load.chaos.verdict import Fault, count_in_flight, judge
 from load.harness.arrivals import client_session
 from load.harness.client import send_request
 from load.harness.outcomes import Outcome
@@ -31,7 +31,7 @@ from load.harness.reply_checks import check_scripted_reply
 from load.harness.workload import Request, synthetic_requests
 from serve.proxy.drain import running_requests
 from support.fakes import SCRIPTED_TOKENS
-from support.server_process import Server, start_server
+from support.server_process import Server, end_server, start_server
 
 NAME = "group SIGTERM while streaming"
 TOKEN_S = 1.0
@@ -70,17 +70,17 @@ async def stop_while_streaming() -> Trial:
         problems = await _wait_ended(server)
         took_s = time.monotonic() - struck_s
         left = await what_is_left(server.url, *used)
-    in_flight = sum(one.started_s < struck_s < one.ended_s for one in outcomes)
     problems += [f"left after {LEFT_S:.0f} s: {one}" for one in left]
-    problems += check_ends(outcomes, in_flight)
+    problems += check_ends(outcomes, struck_s)
     observation = f"the command ended {took_s:.0f} s after the signal, and left nothing"
+    in_flight = count_in_flight(outcomes, struck_s)
     return Trial(NAME, outcomes, "" if problems else observation, in_flight, problems)
 
 
-def check_ends(outcomes: list[Outcome], in_flight: int) -> Iterator[str]:
+def check_ends(outcomes: list[Outcome], struck_s: float) -> Iterator[str]:
     """Yield what is wrong with the ends; some requests must end well, and some must be ended."""
     fault = Fault(NAME, _no_injection, may_reject=True)
-    yield from judge(fault, outcomes, in_flight, lateness_s=0)
+    yield from judge(fault, outcomes, struck_s, lateness_s=0)
     ends = {outcome.end for outcome in outcomes if outcome.chunks_at_s}
     if ends != {"ok", "failed_explicitly"}:
         yield f"the fault had no effect: the streams ended as {sorted(ends)}, not in both ways"
@@ -101,8 +101,7 @@ async def running_server() -> AsyncIterator[Server]:
         try:
             yield server
         finally:
-            server.process.kill()
-            server.process.wait()
+            end_server(server.process)
 
 
 def requests_of_two_lengths() -> Iterator[Request]:

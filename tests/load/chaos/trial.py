@@ -9,7 +9,14 @@ from functools import partial
 from typing import Any
 
 from load.chaos.cluster import Cluster, wait_until
-from load.chaos.verdict import Fault, FaultMissed, Load, PromiseBroken, judge
+from load.chaos.verdict import (
+    Fault,
+    FaultMissed,
+    Load,
+    PromiseBroken,
+    count_in_flight,
+    judge,
+)
 from load.harness.arrivals import Send, client_session, open_loop
 from load.harness.client import send_request
 from load.harness.outcomes import Outcome, count_ends
@@ -61,8 +68,8 @@ async def run_trial(cluster: Cluster, fault: Fault, load: Load, seed: int) -> Tr
         struck_s, observation, problems = await injection
         probe = next(mixed_requests(seed))
         problems += await _check_recovery(cluster, partial(send, probe))
-    in_flight = sum(one.started_s < struck_s < one.ended_s for one in outcomes)
-    problems += judge(fault, outcomes, in_flight, lateness_s)
+    problems += judge(fault, outcomes, struck_s, lateness_s)
+    in_flight = count_in_flight(outcomes, struck_s)
     return Trial(fault.name, outcomes, observation, in_flight, problems)
 
 

@@ -9,6 +9,7 @@ from load.harness.reply_checks import Check
 
 BEFORE_S = 2.5  # seconds of load before most faults
 MAX_LATENESS_S = 5.0  # a client with more lateness did not send its nominal load
+CUT_WITHIN_S = 5.0  # a death ends all streams of its replica at once
 STREAM_STATUS = 200  # status of a stream that ends with an error
 # Injects a fault, returns once the graph has recovered, and describes the effect.
 Inject = Callable[[Cluster], Awaitable[str]]
@@ -47,16 +48,43 @@ class Fault:
 
 
 def judge(
-    fault: Fault, outcomes: list[Outcome], in_flight: int, lateness_s: float
+    fault: Fault, outcomes: list[Outcome], struck_s: float, lateness_s: float
 ) -> Iterator[str]:
-    """Yield every problem with how the requests ended, or with the trial itself."""
-    if not in_flight:
+    """Yield every problem with how the requests ended, or with the trial itself.
+
+    Args:
+        fault: that struck.
+        outcomes: of all requests of the trial.
+        struck_s: time at which the fault struck, on the clock of the outcomes.
+        lateness_s: the client's greatest lateness.
+    """
+    if not count_in_flight(outcomes, struck_s):
         yield "no request was in flight when the fault struck"
     if lateness_s > MAX_LATENESS_S:
         yield f"the client itself was {lateness_s:.1f} s late"
     for outcome in outcomes:
         if outcome.end not in _allowed_ends(fault, outcome, outcomes):
             yield f"unexpected end: {outcome.end} with status {outcome.status}, {outcome.error}"
+    yield from _cuts_without_the_fault(fault, outcomes, struck_s)
+
+
+def count_in_flight(outcomes: list[Outcome], struck_s: float) -> int:
+    """Count the requests that were running when the fault struck."""
+    return sum(one.started_s < struck_s < one.ended_s for one in outcomes)
+
+
+def _cuts_without_the_fault(
+    fault: Fault, outcomes: list[Outcome], struck_s: float
+) -> Iterator[str]:
+    """Yield a problem if streams ended before the death of a replica, or after it.
+
+    A fault with `may_fail` kills more than one.
+    """
+    cut_s = [one.ended_s - struck_s for one in outcomes if one.end == "failed_explicitly"]
+    if cut_s and min(cut_s) < 0:
+        yield f"a request failed {-min(cut_s):.1f} s before the fault struck"
+    if cut_s and not fault.may_fail and max(cut_s) - min(cut_s) > CUT_WITHIN_S:
+        yield f"streams were cut for {max(cut_s) - min(cut_s):.1f} s, expected all at once"
 
 
 def _allowed_ends(fault: Fault, outcome: Outcome, outcomes: list[Outcome]) -> set[End]:

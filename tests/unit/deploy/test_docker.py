@@ -139,6 +139,7 @@ def test_an_image_is_pushed_on_request(
         assert all(re.match(call, line) for call, line in zip(calls, lines, strict=True))
     else:
         assert len(lines) == 1
+        assert re.match(calls[0].removesuffix(".*--push"), lines[0])
         assert "push" not in lines[0]
 
 

@@ -40,7 +40,7 @@ def test_requests_have_every_length_as_stream_and_as_document() -> None:
     ],
 )
 def test_streams_must_end_in_both_ways(ends: tuple[End, ...], problem: str | None) -> None:
-    problems = list(check_ends([stream(end) for end in ends], in_flight=1))
+    problems = list(check_ends([stream(end) for end in ends], struck_s=1))
     assert (problems == []) if problem is None else any(problem in one for one in problems)
 
 

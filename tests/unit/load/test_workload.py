@@ -2,7 +2,14 @@
 
 import itertools
 
-from load.harness.workload import PROBE_SHARE, probe_requests, realistic_requests
+import pytest
+
+from load.harness.workload import (
+    PROBE_SHARE,
+    example_messages,
+    probe_requests,
+    realistic_requests,
+)
 from models.emotions import LABELS
 
 
@@ -12,12 +19,15 @@ def test_same_seed_gives_the_same_requests() -> None:
 
 
 def test_realistic_requests_vary_and_contain_probes() -> None:
-    requests = list(itertools.islice(realistic_requests(7), 400))
+    requests = list(itertools.islice(realistic_requests(7), 4000))
     probes = [request for request in requests if request.probe is not None]
-    assert abs(len(probes) / len(requests) - PROBE_SHARE) < 0.08
+    assert len(probes) / len(requests) == pytest.approx(PROBE_SHARE, abs=0.02)
     assert {request.emotion for request in requests} == set(LABELS)
     assert len({len(request.text.split()) for request in requests}) > 30
 
 
 def test_there_is_a_probe_for_each_emotion() -> None:
-    assert [request.probe for request in probe_requests()] == list(range(len(LABELS)))
+    probes = probe_requests()
+    assert [(request.probe, request.emotion) for request in probes] == list(enumerate(LABELS))
+    assert [request.text for request in probes] == [example_messages(one)[0] for one in LABELS]
+    assert {request.temperature for request in probes} == {0}

@@ -45,6 +45,9 @@ INVALID_VALUES = [
     {"responder": {"candidates": 17, "critic": "critic"}},
     {"responder": {"hardware": {"gpu_memory_utilization": 1}}},
     {"responder": {"replicas": {"minimum": -1}}},
+    {"responder": {"blends": {"auto_below": 1.5}}},
+    {"responder": {"blends": {"auto_below": 0.5, "personas": 1}}},
+    {"responder": {"blends": {"auto_below": 0.5, "resident": 0}}},
 ]
 
 

@@ -38,9 +38,15 @@ UNKNOWN_BASE = "f" * 64
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter_sync, "SYNC_INTERVAL_S", 0.01)
-    monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 60)
     monkeypatch.setattr(controller_module, "RECOVERY_WINDOW_S", 0.1)
     monkeypatch.setattr(controller_module, "COMPARISON_INTERVAL_S", 0.01)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let changes time out from now on."""
+    return lambda: monkeypatch.setattr(replica_reports, "CHANGE_TIMEOUT_S", 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -152,9 +158,7 @@ async def fail(fleet: Fleet, new: str) -> None:
     for replica in fleet.replicas:
         replica.tallies.add("joy@scripted", sum([Tally.answer(4, cut=False)] * 60, Tally()))
         replica.tallies.add(new, sum([Tally.error()] * 30, Tally()))
-    async with asyncio.timeout(60):
-        while any(replica.trials for replica in fleet.replicas):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: not any(replica.trials for replica in fleet.replicas))
 
 
 async def test_a_withdrawal_that_cannot_be_written_holds_and_is_written_later(
@@ -173,9 +177,7 @@ async def test_a_withdrawal_that_cannot_be_written_holds_and_is_written_later(
         assert f"cannot write {state} (FileNotFoundError), trying again" in caplog.messages
         assert "guard" not in capsys.readouterr().out, "no audit line before the state is kept"
         state.parent.mkdir()
-        async with asyncio.timeout(60):
-            while not state.exists():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(state.exists)
     assert capsys.readouterr().out.count('"key": "guard"') == 1
     assert "joy" in (await Fleet(state).controller.status()).releases.withdrawn
 
@@ -287,12 +289,13 @@ async def test_a_change_that_is_kept_is_not_undone_by_a_client_that_leaves(
 
 
 async def test_counts_that_an_undone_change_loses_are_logged(
-    new_joy: Path, caplog: pytest.LogCaptureFixture
+    new_joy: Path, caplog: pytest.LogCaptureFixture, impatient: Callable[[], None]
 ) -> None:
     async with running_fleet(1) as fleet:
         new = await fleet.publish(new_joy)
         await fleet.controller.promote(new, 0.5)
         await fleet.controller.sync(ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases))
+        impatient()
         with pytest.raises(NotReady):
             await fleet.controller.promote(new)
         assert (await fleet.controller.status()).releases.trials["joy"].share == 0.5
@@ -343,8 +346,9 @@ async def test_version_rejected_by_one_replica_is_removed_from_all(new_joy: Path
     async with running_fleet(2, last_engine=IneffectiveEngine()) as fleet:
         with pytest.raises(AdapterRejected, match="no effect"):
             await fleet.publish(new_joy)
-        await asyncio.sleep(0.1)
-        assert [set(engine.stats().adapters) for engine in fleet.engines] == [resident] * 2
+        await until(
+            lambda: [set(engine.stats().adapters) for engine in fleet.engines] == [resident] * 2
+        )
 
 
 async def test_rejects_damaged_and_missing_adapters(new_joy: Path) -> None:
@@ -387,7 +391,10 @@ async def test_rejects_adapter_that_does_not_fit_the_base(
 
 
 @pytest.mark.parametrize("way", ["plain", "dots", "link"])
-async def test_publishes_from_below_the_configured_roots_only(tmp_path: Path, way: str) -> None:
+async def test_publishes_from_below_the_configured_roots_only(
+    tmp_path: Path, way: str, impatient: Callable[[], None]
+) -> None:
+    impatient()
     root = tmp_path / "root"
     write_adapter(root / "joy", Emotion.JOY)
     write_adapter(tmp_path / "secret", Emotion.JOY, rank=4)
@@ -402,7 +409,10 @@ async def test_publishes_from_below_the_configured_roots_only(tmp_path: Path, wa
         await controller.publish(str(root / "joy"))
 
 
-async def test_change_without_replicas_is_undone(new_joy: Path) -> None:
+async def test_change_without_replicas_is_undone(
+    new_joy: Path, impatient: Callable[[], None]
+) -> None:
+    impatient()
     fleet = Fleet()
     with pytest.raises(NotReady):
         await fleet.publish(new_joy)
@@ -416,7 +426,7 @@ async def test_cancelled_change_is_undone(new_joy: Path) -> None:
         hanging = ReplicaReport("hanging", frozenset(), {}, INITIAL.aliases)
         await fleet.controller.sync(hanging)
         promoting = asyncio.create_task(fleet.controller.promote(name))
-        await asyncio.sleep(0.2)
+        await until(lambda: fleet.promoted(Emotion.JOY) == {name})
         promoting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await promoting

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -73,10 +73,14 @@ def call(
     )
 
 
-async def until_text(connection: Connection, text: bytes) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while text not in connection.body:  # noqa: ASYNC110 (the client has no event for it)
+        while not holds():  # noqa: ASYNC110 (the client has no event for it)
             await asyncio.sleep(0.001)
+
+
+async def until_text(connection: Connection, text: bytes) -> None:
+    await until(lambda: text in connection.body)
 
 
 async def post(responder: FakeResponder, path: str, **headers: str) -> httpx.Response:
@@ -116,8 +120,10 @@ async def test_idle_streams_are_pinged_until_they_end(monkeypatch: pytest.Monkey
     await stream.start(answer())
     await until_text(connection, PING * 2)
     await stream.close()
-    await asyncio.sleep(0.03)
+    sent = len(connection.sent)
+    await asyncio.sleep(5 * sse.PING_INTERVAL_S)
     assert connection.ended
+    assert len(connection.sent) == sent
 
 
 async def test_a_ping_that_waits_for_the_client_is_not_sent_after_the_end(
@@ -128,7 +134,9 @@ async def test_a_ping_that_waits_for_the_client_is_not_sent_after_the_end(
     stream = EventStream(connection.send)
     await stream.start(answer())
     connection.reading.clear()
-    await asyncio.sleep(0.015)  # a ping is waiting
+    await until(lambda: connection.waiting > 0)
+    await asyncio.sleep(5 * sse.PING_INTERVAL_S)
+    assert connection.waiting == 1, "however long it waits"
     closing = asyncio.create_task(stream.close())
     connection.reading.set()
     await closing
@@ -144,7 +152,7 @@ async def test_a_cancelled_request_is_pinged_no_more(monkeypatch: pytest.MonkeyP
     task.cancel()
     await asyncio.wait([task])
     sent = len(connection.sent)
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(5 * sse.PING_INTERVAL_S)
     assert len(connection.sent) == sent
 
 
@@ -157,6 +165,11 @@ async def test_pings_do_not_disturb_events(monkeypatch: pytest.MonkeyPatch) -> N
     responder.may_end.set()
     await task
     assert connection.ended
+    events = [part for part in connection.body.split(b"\n\n") if part + b"\n\n" != PING]
+    undisturbed = (await post(FakeResponder(CHUNKS[:2]), RESPOND)).content.split(b"\n\n")
+    assert [event for event in events if b"done" not in event] == [
+        event for event in undisturbed if b"done" not in event
+    ]
 
 
 @BOTH
@@ -176,6 +189,7 @@ async def test_a_client_that_does_not_read_stops_the_generation(path: str) -> No
     connection = Connection(streamed(path))
     connection.reading.clear()
     task = call(responder, connection, path)
+    await until(lambda: connection.waiting > 0)
     await asyncio.sleep(0.02)
     assert (connection.sent, responder.generated) == ([], 0)
     connection.reading.set()

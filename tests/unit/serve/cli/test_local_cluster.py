@@ -12,7 +12,7 @@ from ray import serve
 
 from serve.cli import local_cluster
 from serve.cli.local_cluster import APP_NAME, cpus_for_ray, serving, wait_ready
-from serve.config import DetectorConfig, Replicas, ServeConfig
+from serve.config import DetectorConfig, Replicas, ResponderConfig, ServeConfig
 from serve.errors import ServingError
 
 
@@ -31,12 +31,17 @@ def applications(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
     return found
 
 
-@pytest.mark.parametrize(("maximum", "cpus"), [(1, 0.5), (64, 2.0)])
-def test_ray_gets_enough_cpus_for_every_replica(maximum: int, cpus: float) -> None:
-    config = ServeConfig(detector=DetectorConfig(replicas=Replicas(maximum=maximum, cpus=cpus)))
-    responder = config.responder.replicas
-    needed = maximum * cpus + responder.maximum * responder.cpus
-    assert cpus_for_ray(config) >= max(os.cpu_count() or 1, needed)
+@pytest.mark.parametrize(
+    ("detectors", "cpus", "found"), [(1, 0.5, 8), (5, 1.0, 8), (9, 0.8, 10), (64, 2.0, 130)]
+)
+def test_ray_gets_enough_cpus_for_every_replica(
+    monkeypatch: pytest.MonkeyPatch, detectors: int, cpus: float, found: int
+) -> None:
+    """On a machine with 8, beside two responders with one each."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    detector = DetectorConfig(replicas=Replicas(maximum=detectors, cpus=cpus))
+    responder = ResponderConfig(kind="scripted", replicas=Replicas(maximum=2, cpus=1))
+    assert cpus_for_ray(ServeConfig(detector=detector, responder=responder)) == found
 
 
 @pytest.mark.parametrize(("host", "named"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])

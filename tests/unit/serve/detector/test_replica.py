@@ -38,9 +38,11 @@ class WaitingClassifier(LengthClassifier):
 
     def __init__(self) -> None:
         super().__init__()
+        self.started = threading.Event()
         self.released = threading.Event()
 
     def classify(self, inputs: Sequence[Input]) -> list[Detection]:
+        self.started.set()
         assert self.released.wait(timeout=5)
         return super().classify(inputs)
 
@@ -77,7 +79,8 @@ async def test_classifies_in_one_other_thread(monkeypatch: pytest.MonkeyPatch) -
 async def test_event_loop_is_free_during_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = WaitingClassifier()
     task = asyncio.create_task(detector(classifier, monkeypatch).classify(["x"], {}))
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(classifier.started.wait, 30)
+    assert not task.done()
     classifier.released.set()
     assert await task == [Detection((1.0,) * 6, model="length")]
 

@@ -27,6 +27,7 @@ from serve.errors import (
 )
 from serve.pipeline.answer import Collector
 from serve.pipeline.quota import KeyLimits
+from serve.responder.mix import mix_of
 from serve.telemetry.tracing import Carrier
 from support.adapter_fleet import INITIAL
 from support.fakes import SCRIPTED_TOKENS, FakeStages, RecordingWriter, message
@@ -331,3 +332,17 @@ async def test_a_full_gate_has_one_candidate_each_before_anyone_is_rejected() ->
     alone = await parts.answer()
     assert alone.candidates is not None
     assert alone.candidates.n == 8
+
+
+@pytest.mark.parametrize("auto_below", [None, 0.7, 0.8])
+async def test_auto_blends_below_the_configured_score(auto_below: float | None) -> None:
+    """The fake detector is sure of fear by 0.75."""
+    blends = CONFIG.responder.blends.model_copy(update={"auto_below": auto_below})
+    responder = CONFIG.responder.model_copy(update={"blends": blends})
+    answer = await make_responder(CONFIG.model_copy(update={"responder": responder})).answer()
+    if auto_below == 0.8:
+        assert answer.mix == mix_of({"fear": 0.75, "sadness": 0.05})
+        assert str(answer.adapter).startswith("blend@")
+        assert answer.text == script(answer.adapter)
+    else:
+        assert (answer.mix, answer.adapter) == (mix_of({"fear": 1}), "fear@scripted")

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -261,7 +262,7 @@ async def test_time_to_first_text_begins_with_the_first_byte(recorded: Recorded)
     asked = message("Hm.", request=replace(arrived, began_s=arrived.began_s - 2))
     await measured(FakeStages(), asked)
     [ttft_ms] = [value for name, value, _ in recorded if name == "fye_ttft_ms"]
-    assert 2000 <= ttft_ms < 3000
+    assert 2000 <= ttft_ms < 1000 * (time.monotonic() - arrived.began_s) + 2000
 
 
 async def test_parts_that_did_not_happen_are_not_measured(recorded: Recorded) -> None:
@@ -277,8 +278,8 @@ def test_classification_is_counted_and_logged(
     recorded: Recorded, logged: Logged, error: BaseException | None, outcome: str
 ) -> None:
     request = replace(context(), x_request_id="theirs")
-    passed = (type(error),) if error else ()
-    with suppress(*passed), RequestMetrics().detection(request, OFF):
+    raised = pytest.raises(type(error)) if error else nullcontext()
+    with raised, RequestMetrics().detection(request, OFF):
         if error:
             raise error
     tags = {"call": "detect", "persona": "none", "adapter": "none", "outcome": outcome}

@@ -223,7 +223,7 @@ async def test_unknown_emotion_is_classified_without_safety_too(persona: str | N
     stages = FakeStages()
     answer = await run(stages, message("Hm.", persona=persona), rules=Rules(safety=False))
     assert answer.emotion == detected_emotion(FOUND)
-    assert stages.requests[0].persona == persona or Emotion.FEAR
+    assert stages.requests[0].persona == (persona or Emotion.FEAR)
 
 
 @pytest.mark.parametrize("base_model", [False, True])

@@ -20,4 +20,4 @@ async def test_scripted_engine_takes_its_schedule_from_the_configuration() -> No
     started_at_s = time.monotonic()
     chunks = [chunk async for chunk in engine.generate("r", [1], None, Sampling(max_tokens=3))]
     assert sum(chunk.tokens for chunk in chunks) == 3
-    assert time.monotonic() - started_at_s >= 3 * 0.02
+    assert 3 * 0.02 <= time.monotonic() - started_at_s < 30

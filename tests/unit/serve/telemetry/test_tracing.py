@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from pydantic import ValidationError
 import serve as package
 from load.harness.ports import free_port
 from models.emotions import Emotion
-from models.errors import FyeError
 from serve.config import DetectorConfig, TracingConfig
 from serve.detector.replica import Detector, _QueuedInput
 from serve.errors import DeadlineExceeded, EngineError, Overloaded
@@ -27,6 +25,7 @@ from support.otlp_collector import CollectedSpan, run_collector
 from support.otlp_collector import Collector as SpanCollector
 from support.responder_parts import CONFIG, Parts, make_responder
 
+CLOCKS_S = 0.05  # between the clock of spans and the monotonic one
 SECRET = "what-the-user-wrote"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -94,7 +93,8 @@ def test_unsampled_trace_is_not_sent_but_passed_on(collector: SpanCollector) -> 
 def test_span_can_begin_in_the_past(traced: Traced) -> None:
     began_s = time.monotonic() - 2
     span = traced(lambda tracing: end(tracing, "late", {}, began_s))["late"]
-    assert (span.end_ns - span.start_ns) / 1e9 == pytest.approx(2, abs=0.5)
+    took_s = (span.end_ns - span.start_ns) / 1e9
+    assert 2 - CLOCKS_S < took_s < time.monotonic() - began_s + CLOCKS_S
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ async def test_failed_request_has_its_outcome(
     collector: SpanCollector, error: Exception, outcome: str, failed: bool
 ) -> None:
     parts = traced_responder(collector, FakeStages((), error=error))
-    with suppress(FyeError):
+    with pytest.raises(type(error)):
         await parts.responder.answer(message(SECRET), Collector())
     request = (await spans_of(parts, collector))["request"]
     assert (request.attributes["fye.outcome"], request.failed) == (outcome, failed)
@@ -205,7 +205,7 @@ async def test_client_that_disconnects_ends_every_span(collector: SpanCollector)
         async def text(self, answer: Answer, text: str) -> None:
             raise asyncio.CancelledError
 
-    parts = traced_responder(collector, token_s=0.001)
+    parts = traced_responder(collector, token_s=0.2)  # the first text is not the whole one
     with pytest.raises(asyncio.CancelledError):
         await parts.responder.answer(message(SECRET), Leaving())
     spans = await spans_of(parts, collector)

@@ -1,5 +1,7 @@
 """The plan of a dry run, against real trainings of tiny models."""
 
+import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -268,22 +270,40 @@ def test_rejects_plan_for_an_unavailable_backend(gemma: Path) -> None:
         plan_personas(persona_recipe(gemma, backend="unsloth"))
 
 
+@pytest.fixture
+def one_second_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock, which is read once a step, go on by a second each time."""
+    seconds = count()
+    monkeypatch.setattr(timing, "_now_s", lambda: float(next(seconds)))
+
+
+def check_measured(found: Plan, steps: int) -> None:
+    """Check a measurement with a second a step: its time is that of all tokens at its rate."""
+    basis = re.fullmatch(rf"measured: {steps} steps at ([\d,]+) tokens/s", found.time_basis)
+    assert basis
+    tokens = sum(stage.epochs * stage.tokens for stage in found.stages)
+    rate = int(basis[1].replace(",", ""))
+    assert 0 < rate < found.stages[0].tokens
+    assert found.seconds == pytest.approx(tokens / rate, rel=0.6 / rate)
+    whole_steps = sum(stage.epochs * stage.rows for stage in found.stages) / 8  # rows a step
+    assert found.seconds == pytest.approx(whole_steps, rel=0.5)
+
+
+@pytest.mark.usefixtures("one_second_a_step")
 def test_measures_the_steps_of_a_detector(bert: Path, sets: Path) -> None:
     weights = (bert / "model.safetensors").read_bytes()
     found = plan_detector(detector_recipe(bert), sets, measure=True)
-    assert found.time_basis.startswith("measured: 5 steps")
-    assert 0 < (found.seconds or 0) < 600
+    check_measured(found, 5)
     assert (bert / "model.safetensors").read_bytes() == weights
 
 
-@pytest.mark.usefixtures("few_pairs")
+@pytest.mark.usefixtures("few_pairs", "one_second_a_step")
 @pytest.mark.parametrize(
     ("fields", "steps"), [({}, 5), ({"shared_epochs": 0, "epochs": 0.1}, 1)], ids=["many", "one"]
 )
 def test_measures_the_steps_of_a_persona(gemma: Path, fields: dict[str, Any], steps: int) -> None:
     found = plan_personas(persona_recipe(gemma, **fields), measure=True)
-    assert found.time_basis.startswith(f"measured: {steps} steps")
-    assert 0 < (found.seconds or 0) < 600
+    check_measured(found, steps)
 
 
 @pytest.mark.usefixtures("few_pairs")
@@ -302,7 +322,9 @@ def test_prints_stages_and_needs(gemma: Path, capsys: pytest.CaptureFixture[str]
     assert [part for part in parts if part not in printed] == []
 
 
-def test_measured_rate_of_this_machine_is_plausible(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_is_that_of_all_products_in_the_measured_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(timing, "MATMUL_S", 0.01)
-    assert 1e8 < matmul_rate() < 1e17
+    marks_s = iter([10, 10.1, 10.2, 10.5])
+    monkeypatch.setattr(timing, "_now_s", lambda: next(marks_s))
+    monkeypatch.setattr(timing, "has_gpu", lambda: False)
+    assert matmul_rate() == pytest.approx(3 * 2 * 1024**3 / 0.5)

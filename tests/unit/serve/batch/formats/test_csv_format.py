@@ -48,7 +48,7 @@ def test_row_keeps_its_bytes(tmp_path: Path, rows: str, newline: str, last: bool
     assert strip_csv(out) == data
     assert problems == []
     assert out.startswith(b"id,text,detected_emotion,detected_score,detected_harm")
-    assert out.count(b",joy,0.9,") == rows.count("\n") + 1 or b"joy ,joy" in out
+    assert out.count(b",joy,0.9,") == rows.count("\n") + 1
 
 
 def test_field_that_spans_lines_is_kept(tmp_path: Path) -> None:

@@ -106,10 +106,14 @@ def test_no_shared_memory_is_left_of_a_command_that_was_killed() -> None:
         [sys.executable, "-c", SHARING], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    memory, command = process.stdout.readline().split()
-    assert Path("/dev/shm", memory).exists()  # noqa: S108 (Linux keeps shared memory there)
-    os.kill(int(command), signal.SIGKILL)
-    process.communicate(timeout=TIMEOUT_S)
+    try:
+        memory, command = process.stdout.readline().split()
+        assert Path("/dev/shm", memory).exists()  # noqa: S108 (Linux keeps shared memory there)
+        os.kill(int(command), signal.SIGKILL)
+        process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.communicate()
     assert not Path("/dev/shm", memory).exists()  # noqa: S108
 
 

@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from serve.engine.vllm_cpu import lora_kernel, patches, plugin
+from serve.engine.vllm_cpu import compat, lora_kernel, patches, plugin
 from serve.engine.vllm_cpu.plugin import ACTIVE, NO_INT8, NOT_LOADED, PLATFORM
 from serve.engine.vllm_cpu.worker import OperatorReport
 
@@ -76,6 +76,22 @@ def test_a_switch_turns_off_its_own_operator_only(
     assert plugin.operator_states()["sampling"] == "off"
 
 
+@pytest.mark.parametrize(
+    ("variable", "operator", "other"),
+    [("FYE_CPU_SAMPLING", "sampling", "lm_head"), ("FYE_CPU_HEAD", "lm_head", "sampling")],
+)
+def test_the_documented_variables_turn_operators_off(
+    applied: Applied, monkeypatch: pytest.MonkeyPatch, variable: str, operator: str, other: str
+) -> None:
+    monkeypatch.setattr(plugin, "incompatibility", compat.incompatibility)
+    monkeypatch.setattr(compat, "is_cpu_build", lambda: True)
+    monkeypatch.setenv(variable, "0")
+    plugin.register()
+    states = plugin.operator_states()
+    assert (states[operator], states[other]) == (f"{variable}=0", ACTIVE)
+    assert len(applied) == 2
+
+
 def test_the_lm_head_needs_int8_products(applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin, "has_int8_dot_product", lambda: False)
     plugin.register()
@@ -109,4 +125,5 @@ def test_the_lora_state_comes_from_the_platform_that_vllm_selected() -> None:
     from vllm.platforms import current_platform
 
     ours = type(current_platform).__name__ == PLATFORM.rpartition(".")[2]
+    assert ours is (plugin.platform() is not None), "vLLM selects what the entry point names"
     assert (plugin._lora_state() == ACTIVE) is ours
