@@ -14,13 +14,21 @@ from pydantic import ValidationError
 from models.weights.catalog import load_catalog
 from training.__main__ import app
 from training.errors import RecipeError
-from training.recipe import RECIPES, CriticRecipe, DetectorRecipe, PersonaRecipe, SafetyRecipe
+from training.recipe import (
+    RECIPES,
+    AnyRecipe,
+    CriticRecipe,
+    DetectorRecipe,
+    PersonaRecipe,
+    PreferenceRecipe,
+    SafetyRecipe,
+)
 
-Recipe = CriticRecipe | DetectorRecipe | PersonaRecipe | SafetyRecipe
-KINDS: dict[str, type[Recipe]] = {
+KINDS: dict[str, type[AnyRecipe]] = {
     "critic": CriticRecipe,
     "detector": DetectorRecipe,
     "personas": PersonaRecipe,
+    "prefer": PreferenceRecipe,
     "safety": SafetyRecipe,
 }
 SHIPPED = sorted(RECIPES.glob("*.toml"))

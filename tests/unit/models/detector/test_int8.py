@@ -105,7 +105,7 @@ def test_other_architectures_stay_in_floating_point(tmp_path: Path) -> None:
     folder = tmp_path / "artifact"
     export(trainable_model(recipe, base.folder), base, recipe, "c" * 64, folder)
     assert not supports_int8(folder)
-    assert isinstance(open_classifier(folder), TransformerClassifier)
+    assert not isinstance(open_classifier(folder), Int8Classifier)
 
 
 @pytest.mark.usefixtures("int8_cpu")
@@ -113,9 +113,9 @@ def test_precision_and_cpu_select_the_classifier(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(open_classifier(artifact), Int8Classifier)
-    assert isinstance(open_classifier(artifact, precision="bf16"), TransformerClassifier)
+    assert not isinstance(open_classifier(artifact, precision="bf16"), Int8Classifier)
     monkeypatch.setattr(cache, "has_int8_dot_product", lambda: False)
-    assert isinstance(open_classifier(artifact), TransformerClassifier)
+    assert not isinstance(open_classifier(artifact), Int8Classifier)
 
 
 def test_int8_does_not_import_transformers() -> None:

@@ -40,7 +40,7 @@ CRITIC: dict[str, object] = {
     "metrics": {"pick_p1": 0.87},
     **HASHES,
 }
-PREFIXES = ("critic-", "detector-", "judge-", "personas-", "safety-")
+PREFIXES = ("critic-", "detector-", "judge-", "personas-", "preference-", "safety-")
 ADAPTER = {
     "base": "gemma-3-270m",
     "name": "joy",
