@@ -35,7 +35,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
     set_ray_environment()
     port = free_port()
-    responder_config = RESPONDER.model_copy(update={"store": tmp_path_factory.mktemp("store")})
+    responder_config = RESPONDER.model_copy(update={"store": str(tmp_path_factory.mktemp("store"))})
     config = CONFIG.model_copy(update={"responder": responder_config})
     OPEN.enter_context(serving(config, HOST, port))
     wait_ready(HOST, port, threading.Event())
