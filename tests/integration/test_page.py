@@ -306,8 +306,8 @@ def test_operators_see_figures_and_change_releases(graph: Graph, browser: Browse
         expect(page.locator("#trials")).to_contain_text("No version is on trial.")
         assert violations(page) == []
 
-        answer(page, "v1/admin/adapters", json.dumps(versions), "application/json")
-        answer(page, "v1/admin/adapters/status", json.dumps([TRIAL]), "application/json")
+        page.route("**/v1/admin/adapters", lambda route: route.fulfill(json=versions))
+        page.route("**/v1/admin/adapters/status", lambda route: route.fulfill(json=[TRIAL]))
         page.get_by_role("button", name="Read again").click()
         compared = "joy@old is on trial, compared with joy@new by 12 and 34 answers"
         expect(page.locator("#trials")).to_have_text(f"Joy: {compared}: collecting; more.")

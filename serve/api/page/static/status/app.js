@@ -68,7 +68,7 @@ const start = async () => {
   await load();
   // An open dialog is about what is seen behind it, and a hidden page needs no news.
   setInterval(() => {
-    if (!document.hidden && !document.querySelector("dialog[open]")) Promise.all([showReady(), figures.load()]);
+    if (!document.hidden && !document.querySelector("dialog[open]")) Promise.all([showReady(), figures.load(), releases.refresh()]);
   }, INTERVAL_MS);
 };
 

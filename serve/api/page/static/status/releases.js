@@ -1,12 +1,13 @@
 // Adapter versions: which persona uses which, with promote and rollback.
 
 import { fetchJson } from "../shared/api.js";
-import { byId, el } from "../shared/dom.js";
+import { byId, el, openDialog } from "../shared/dom.js";
 import { faceOf } from "../shared/face.js";
 import { EMOTIONS, personaOf } from "../shared/personas.js";
 import { explain } from "../shared/words.js";
 
 const PATH = "v1/admin/adapters";
+const NONE = { problem: "", done: "" };
 const NO_VERSION = "No version is published. Every persona answers by its instruction.";
 const NO_TRIAL = "No version is on trial. Each version in use answers every conversation of its persona.";
 
@@ -18,6 +19,11 @@ const trialText = ({ persona, old, new: tried, verdict, reason, rolled_back_at: 
 
 /** Table of the versions. `keys` holds the admin key. */
 export class Releases {
+  #versions = ""; // as they are shown
+  #unread = ""; // why the last reading failed
+  #outcome = NONE; // of the last change
+  #changes = 0;
+
   constructor(keys) {
     this.keys = keys;
     this.change = null;
@@ -28,31 +34,54 @@ export class Releases {
 
   /** Read the versions and show them, or why they cannot be shown. */
   async load() {
-    await this.#request(PATH);
+    this.#outcome = NONE;
+    await this.#read();
   }
 
-  async #request(path, body, done = "") {
+  /** Read them again if there is a key, and leave what the last change led to. */
+  async refresh() {
+    if (this.keys.value) await this.#read();
+  }
+
+  async #read() {
+    const changes = this.#changes;
     try {
-      this.#show(await fetchJson(path, { key: this.keys.value, body }));
-      this.#showTrials(await fetchJson(`${PATH}/status`, { key: this.keys.value }));
-      byId("releases-problem").textContent = "";
-      byId("releases-done").textContent = done;
+      const versions = await fetchJson(PATH, { key: this.keys.value });
+      const trials = await fetchJson(`${PATH}/status`, { key: this.keys.value });
+      // A change has sent newer ones, and an open dialog is about what is seen behind it.
+      if (changes === this.#changes && !byId("change-dialog").open) {
+        this.#show(versions);
+        this.#showTrials(trials);
+      }
+      this.#unread = "";
     } catch (error) {
-      const { title, text, needsKey } = explain(error);
-      if (needsKey) this.keys.offer();
-      byId("releases-table").hidden = needsKey;
-      byId("trials").hidden = needsKey;
-      byId("releases-done").textContent = "";
-      byId("releases-problem").textContent = needsKey ? "Enter a key with the scope admin to see the releases." : `${title}. ${error.detail || text}`;
+      this.#unread = this.#reason(error);
     }
+    this.#tell();
+  }
+
+  #reason(error) {
+    const { title, text, needsKey } = explain(error);
+    if (needsKey) this.keys.offer();
+    byId("releases-table").hidden = needsKey;
+    byId("trials").hidden = needsKey;
+    return needsKey ? "Enter a key with the scope admin to see the releases." : `${title}. ${error.detail || text}`;
+  }
+
+  #tell() {
+    say("releases-problem", this.#unread || this.#outcome.problem);
+    say("releases-done", this.#unread ? "" : this.#outcome.done);
   }
 
   #show(versions) {
     byId("releases-table").hidden = false;
+    const text = JSON.stringify(versions);
+    if (text === this.#versions) return; // its buttons keep the focus
+    this.#versions = text;
     const order = ({ persona }) => (EMOTIONS.indexOf(persona) + EMOTIONS.length + 1) % (EMOTIONS.length + 1);
     const sorted = [...versions].sort((one, other) => order(one) - order(other));
     const rows = sorted.map((version) => this.#row(version, versions));
-    byId("releases").replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: 5 }, NO_VERSION))]));
+    replaceRows(rows.length ? rows : [el("tr", {}, el("td", { colspan: 5 }, NO_VERSION))]);
   }
 
   #showTrials(trials) {
@@ -81,8 +110,7 @@ export class Releases {
       this.change = change;
       byId("change-text").textContent = change.text;
       byId("change-yes").textContent = label;
-      byId("change-dialog").returnValue = "";
-      byId("change-dialog").showModal();
+      openDialog("change-dialog");
     };
     const button = el("button", { type: "button", class: "small", onclick: open }, label);
     button.setAttribute("aria-label", `${label} ${name}`);
@@ -90,8 +118,30 @@ export class Releases {
   }
 
   async #apply({ path, body, done }) {
-    byId("releases-problem").textContent = "";
-    byId("releases-done").textContent = "Waiting for every replica ...";
-    await this.#request(`${PATH}/${path}`, body, done);
+    this.#outcome = { problem: "", done: "Waiting for every replica ..." };
+    this.#tell();
+    try {
+      this.#show(await fetchJson(`${PATH}/${path}`, { key: this.keys.value, body }));
+      this.#outcome = { problem: "", done };
+    } catch (error) {
+      this.#outcome = { problem: this.#reason(error), done: "" };
+    }
+    this.#changes += 1;
+    await this.#read();
   }
 }
+
+/** Show the rows. The focus stays on its button, or comes to the heading if that button is gone. */
+const replaceRows = (rows) => {
+  const table = byId("releases");
+  const label = table.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+  table.replaceChildren(...rows);
+  if (label === null) return;
+  const same = [...table.querySelectorAll("button")].find((button) => button.getAttribute("aria-label") === label);
+  (same ?? byId("releases-title")).focus({ preventScroll: true });
+};
+
+/** Set a text. One that stays the same is not set again: a screen reader would repeat it. */
+const say = (id, text) => {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+};

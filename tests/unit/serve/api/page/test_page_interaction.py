@@ -1,4 +1,4 @@
-"""Page in a real browser on a fake responder: the kept history, Stop and the focus."""
+"""Page in a real browser on a fake responder: the kept history, Stop and the focus, releases."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from models.emotions import LABELS
+from support.admin_key import ADMIN_SECRET
 from support.page.browser import page_of, violations
 
 RESPOND = "v1/respond"
@@ -172,3 +173,35 @@ def test_a_key_that_no_header_can_hold_is_no_key(url: str, browser: Browser) -> 
     with page_of(browser, url) as page:
         page.evaluate("sessionStorage.setItem('fye.key.chat', 'fye-\\u2011\\u200b')")
         expect(write(page, "joy")).to_contain_text("This server needs a key")
+
+
+def test_releases_are_read_again(url: str, browser: Browser) -> None:
+    versions = [
+        {"name": f"joy@{name}", "persona": "joy", "promoted": used, "resident": 1, "replicas": 2}
+        for name, used in (("old", False), ("new", True))
+    ]
+    with page_of(browser, f"{url}/status") as page:
+        page.route("**/v1/admin/adapters", lambda route: route.fulfill(json=versions))
+        page.route("**/v1/admin/adapters/promote", lambda route: route.fulfill(json=versions))
+        page.evaluate("key => sessionStorage.setItem('fye.key.admin', key)", ADMIN_SECRET)
+        page.clock.install()
+        page.reload()
+        rows = page.locator("#releases tr")
+        expect(rows).to_contain_text(["1 of 2", "1 of 2"])
+        promote = page.get_by_role("button", name="Promote joy@old")
+        promote.focus()
+        versions[0]["resident"] = 2
+        page.clock.run_for(5000)
+        expect(rows).to_contain_text(["2 of 2", "1 of 2"])
+        expect(promote).to_be_focused()
+
+        promote.press("Enter")
+        versions[0]["promoted"], versions[1]["promoted"] = True, False
+        page.locator("#change-yes").click()
+        expect(page.locator("#releases-done")).to_have_text("joy@old is in use.")
+        expect(page.locator("#releases-title")).to_be_focused()
+        assert violations(page) == []
+        versions[1]["resident"] = 2
+        page.clock.run_for(5000)
+        expect(rows).to_contain_text(["2 of 2", "2 of 2"])
+        expect(page.locator("#releases-done")).to_have_text("joy@old is in use.")
