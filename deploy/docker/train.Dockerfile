@@ -18,7 +18,7 @@ FROM ${PYTHON}
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --uid 10001 --user-group --create-home fye \
     && install -d -o fye -g fye /cache /runs
 COPY --from=build /opt/venv /opt/venv
