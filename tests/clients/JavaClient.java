@@ -11,10 +11,10 @@ public class JavaClient {
     String url = arguments[0];
     String messages = "\"messages\": [{\"role\": \"user\", \"content\": \"hello\"}]";
     check("models", "\"id\":\"auto\"", HttpRequest.newBuilder(URI.create(url + "/v1/models")));
-    check("chat", "chat.completion", post(url + "/v1/chat/completions", "{" + messages + "}"));
+    check("chat", "\"object\":\"chat.completion\"", post(url + "/v1/chat/completions", "{" + messages + "}"));
     check("chat stream", "[DONE]", post(url + "/v1/chat/completions", "{" + messages + ", \"stream\": true}"));
     check("responses", "\"object\":\"response\"", post(url + "/v1/responses", "{\"input\": \"hello\"}"));
-    check("completions", "text_completion", post(url + "/v1/completions", "{\"prompt\": \"hello\"}"));
+    check("completions", "\"object\":\"text_completion\"", post(url + "/v1/completions", "{\"prompt\": \"hello\"}"));
   }
 
   static HttpRequest.Builder post(String url, String body) {

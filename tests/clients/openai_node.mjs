@@ -23,7 +23,8 @@ const features = {
   "logprobs": async () => {
     const asked = { model, messages, logprobs: true, top_logprobs: 5 };
     const [choice] = (await client.chat.completions.create(asked)).choices;
-    return choice.logprobs.content.every((token) => token.top_logprobs.length === 5);
+    const { content } = choice.logprobs;
+    return content.length > 0 && content.every((token) => token.top_logprobs.length === 5);
   },
   "history with empty messages": async () => {
     const history = [...messages, { role: "assistant", content: "" }, ...messages];

@@ -27,7 +27,8 @@ def features(client: openai.OpenAI) -> dict[str, Callable[[], bool]]:
 
     def logprobs() -> bool:
         found = asked(logprobs=True, top_logprobs=5).choices[0].logprobs.content
-        return all(len(token.top_logprobs) == 5 and token.logprob <= 0 for token in found)
+        sizes = {len(token.top_logprobs) for token in found}
+        return sizes == {5} and max(token.logprob for token in found) <= 0
 
     def history() -> bool:
         empty: Any = [*MESSAGES, {"role": "assistant", "content": None}, *MESSAGES]

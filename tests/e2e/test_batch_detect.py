@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -169,13 +170,21 @@ def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().endswith(b"\n")
         process.stdout.close()
-        assert process.wait(60) == 141
+        try:
+            assert process.wait(60) == 141
+        finally:
+            process.kill()
     assert "Traceback" not in errors.read_text()
 
 
-def stopped_run(source: Path, number: signal.Signals) -> int:
+def rows_in(journal: Path) -> int:
+    """Count the rows of the whole lines of a journal, after the one that identifies the run."""
+    lines = journal.read_bytes().splitlines(keepends=True)[1:]
+    return sum(len(json.loads(line)) for line in lines if line.endswith(b"\n"))
+
+
+def stopped_run(source: Path, journal: Path, number: signal.Signals) -> int:
     """Start a run, stop it when some labels are in its journal, and return its status."""
-    journal = source.with_name(f".{source.stem}.labelled.jsonl.resume")
     process = subprocess.Popen(
         command(source),
         cwd=ROOT,
@@ -184,13 +193,17 @@ def stopped_run(source: Path, number: signal.Signals) -> int:
         # A test run in the background ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline_s = time.monotonic() + 300
-    while not journal.exists() or journal.stat().st_size < 200_000:
-        assert process.poll() is None, "it was done before it could be stopped"
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    process.send_signal(number)
-    return process.wait(120)
+    try:
+        deadline_s = time.monotonic() + 300
+        while not journal.exists() or journal.stat().st_size < 200_000:
+            assert process.poll() is None, "it was done before it could be stopped"
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        process.send_signal(number)
+        return process.wait(120)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
@@ -202,13 +215,17 @@ def test_stopped_run_continues(tmp_path: Path, number: signal.Signals, status: i
     data = mixed_rows(200_000)
     source = tmp_path / "in.jsonl"
     source.write_bytes(data)
-    assert stopped_run(source, number) == status
-    expected = {".in.labelled.jsonl.resume", "in.jsonl"}
+    journal = tmp_path / ".in.labelled.jsonl.resume"
+    assert stopped_run(source, journal, number) == status
+    kept = rows_in(journal)
+    expected = {journal.name, "in.jsonl"}
     found = {path.name for path in tmp_path.iterdir()}
     assert found - {".in.labelled.jsonl.part"} == expected
     assert number == signal.SIGKILL or ".in.labelled.jsonl.part" not in found
     done = detect(source)
     assert done.returncode == 0, done.stderr
-    assert b" resumed" in done.stderr
+    resumed = re.search(rb"([\d,]+)\s+resumed", done.stderr)
+    assert resumed, done.stderr
+    assert int(resumed[1].replace(b",", b"")) == kept > 1000
     assert strip_json((tmp_path / "in.labelled.jsonl").read_bytes()) == data
     assert leftovers(tmp_path) == []

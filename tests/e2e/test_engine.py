@@ -259,7 +259,7 @@ async def test_unread_tokens_are_joined(runtime: Runtime) -> None:
 async def test_closing_the_chunks_aborts_the_generation(
     runtime: Runtime, engine: VllmEngine
 ) -> None:
-    sampling = Sampling(max_tokens=200, temperature=2.0)
+    sampling = Sampling(max_tokens=2000, temperature=2.0, ignore_eos=True)
     turns = (Turn("user", "Tell me everything."),)
     request = GenerationRequest("closed", Emotion.JOY, turns, sampling)
     async with aclosing((await make_generator(runtime).generate(request)).chunks) as chunks:
@@ -456,7 +456,10 @@ async def cached_tokens(runtime: Runtime, prompt: list[int], adapter: str) -> in
 
 
 def is_same_output(expected: GreedyOutput, found: GreedyOutput) -> bool:
-    """Compare the distributions up to the first different token, which must be a near-tie."""
+    """Compare the distributions up to the first different token, which must be a near-tie.
+
+    Without a different token the outputs must be equally long.
+    """
     for token, other, here, there in zip(
         expected[0], found[0], expected[1], found[1], strict=False
     ):
@@ -464,7 +467,7 @@ def is_same_output(expected: GreedyOutput, found: GreedyOutput) -> bool:
             return False
         if token != other:
             return other in here and exp(here[token]) - exp(here[other]) < CLOSE
-    return True
+    return len(expected[0]) == len(found[0]) > 0
 
 
 def total_variation(left: Mapping[int, float], right: Mapping[int, float]) -> float:

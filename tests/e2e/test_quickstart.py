@@ -214,16 +214,21 @@ def test_disconnect_frees_the_engine(server: Server) -> None:
 
 def disconnect_after_the_first_chunk(url: str) -> None:
     body = {
-        "text": "Tell me more.",
+        "messages": [{"role": "user", "content": "Tell me more."}],
         "stream": True,
         "max_tokens": 256,
-        "temperature": 2.0,
-        "seed": 3,
+        "ignore_eos": True,  # it does not end before it is looked for
     }
-    with httpx.stream("POST", f"{url}/v1/respond", json=body, timeout=60) as reply:
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as reply:
         for line in reply.iter_lines():
-            if line.startswith("data:") and "text" in json.loads(line[5:]):
+            if line.startswith("data: {") and text_of(json.loads(line[6:])):
                 return
+
+
+def text_of(chunk: dict[str, Any]) -> str | None:
+    [choice] = chunk["choices"]
+    text: str | None = choice["delta"].get("content")
+    return text
 
 
 @pytest.fixture

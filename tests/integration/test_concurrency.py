@@ -3,13 +3,15 @@
 import asyncio
 import itertools
 import json
-import time
+from contextlib import suppress
 
 import httpx
 
 from models.emotions import LABELS
+from support.running_graph import POLL_S, Graph
 
 MANY = 50
+AT_ONCE = 8  # of the 32 slots; the machine may be too busy for all
 TEXTS = [
     f"{'so ' * (number % 7)}much {label}"
     for number, label in zip(range(MANY), itertools.cycle(LABELS), strict=False)
@@ -33,17 +35,29 @@ async def streamed(client: httpx.AsyncClient, text: str) -> tuple[str, int]:
     ]
 
 
+async def most_running(graph: Graph) -> int:
+    """Return how many replies were generated at once until it was cancelled."""
+    most = 0
+    with suppress(asyncio.CancelledError):
+        while True:
+            most = max(most, await asyncio.to_thread(graph.running))
+            await asyncio.sleep(POLL_S)
+    return most
+
+
 async def test_concurrent_requests_use_their_own_adapters(
+    graph: Graph,
     async_client: httpx.AsyncClient,
 ) -> None:
-    began_s = time.monotonic()
+    watching = asyncio.create_task(most_running(graph))
     ways = itertools.cycle([whole, streamed])
     answers = await asyncio.gather(
         *(way(async_client, text) for way, text in zip(ways, TEXTS, strict=False))
     )
     expected = [(f"[{text.split()[-1]}@scripted] I hear", len(text.split()) + 1) for text in TEXTS]
     assert answers == expected
-    assert time.monotonic() - began_s < MANY * 3 * 0.2, "they were answered one after the other"
+    watching.cancel()
+    assert await watching > AT_ONCE, "they were not answered at the same time"
 
 
 async def test_concurrent_detections_keep_their_order(

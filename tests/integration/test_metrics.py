@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import dataclass
 
 import httpx
 
@@ -27,71 +28,82 @@ def counted(text: str, name: str, **labels: str) -> float:
     )
 
 
-def until(name: str, least: float, **labels: str) -> str:
-    deadline_s = time.monotonic() + LIMIT_S
-    while counted(text := node_metrics(), name, **labels) < least:
-        assert time.monotonic() < deadline_s, f"{name} {labels} stayed below {least}"
-        time.sleep(1)
-    return text
+@dataclass(frozen=True)
+class Counter:
+    """A counter of the node, which the tests before have raised, and its value at the start."""
+
+    name: str
+    labels: dict[str, str]
+    before: float
+
+    def until_raised(self, by: float = 1) -> str:
+        """Wait until it has risen by so much, and return all metrics."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while counted(text := node_metrics(), self.name, **self.labels) < self.before + by:
+            assert time.monotonic() < deadline_s, f"{self} did not rise by {by}"
+            time.sleep(1)
+        return text
+
+
+def counter(name: str, **labels: str) -> Counter:
+    return Counter(name, labels, counted(node_metrics(), name, **labels))
 
 
 def test_counts_requests_tokens_and_times_by_persona(graph: Graph, client: httpx.Client) -> None:
-    for _ in range(3):
-        assert (
-            client.post("/v1/respond", json={"text": "such surprise", "max_tokens": 3}).status_code
-            == 200
-        )
-    text = until(
+    requests = counter(
         "ray_fye_requests",
-        3,
         call="respond",
         persona="surprise",
         adapter="surprise@scripted",
         outcome="ok",
     )
-    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") < counted(
-        text, "ray_fye_total_ms_sum", persona="surprise"
-    )
-    assert counted(text, "ray_fye_ttft_ms_sum", persona="surprise") >= counted(
-        text, "ray_fye_first_token_ms_sum", persona="surprise"
-    )
-    assert counted(text, "ray_fye_tokens", persona="surprise", kind="completion") >= 9
-    answers = counted(text, "ray_fye_total_ms_count", persona="surprise")
-    assert answers >= 3
-    average_ms = counted(text, "ray_fye_total_ms_sum", persona="surprise") / answers
+    tokens = counter("ray_fye_tokens", persona="surprise", kind="completion")
+    times = counter("ray_fye_total_ms_count", persona="surprise")
+    for _ in range(3):
+        body = {"text": "such surprise", "max_tokens": 3}
+        assert client.post("/v1/respond", json=body).status_code == 200
+    requests.until_raised(by=3)
+    tokens.until_raised(by=9)
+    text = times.until_raised(by=3)
+    ttft_ms = counted(text, "ray_fye_ttft_ms_sum", persona="surprise")
+    total_ms = counted(text, "ray_fye_total_ms_sum", persona="surprise")
+    assert counted(text, "ray_fye_first_token_ms_sum", persona="surprise") <= ttft_ms < total_ms
+    average_ms = total_ms / counted(text, "ray_fye_total_ms_count", persona="surprise")
     assert 500 < average_ms < 30_000  # three tokens take 600 ms, and no test asks for fewer
     assert "such surprise" not in text
 
 
 def test_counts_detector_batches_by_size(graph: Graph, client: httpx.Client) -> None:
+    texts = counter("ray_fye_batch_texts_sum")
+    requests = counter("ray_fye_requests", call="detect", outcome="ok")
     assert client.post("/v1/detect", json={"text": ["such joy"] * 64}).status_code == 200
-    text = until(
-        "ray_fye_batch_texts_sum", 48
-    )  # two batches of 32, each of which Ray adds as 24, the middle of its bucket
+    # Two batches of 32, each of which Ray adds as 24, the middle of its bucket.
+    text = texts.until_raised(by=48)
     assert counted(text, "ray_fye_batch_texts_sum") / counted(text, "ray_fye_batch_texts_count") > 1
-    until("ray_fye_requests", 1, call="detect", outcome="ok")
+    requests.until_raised()
 
 
 def test_counts_invalid_and_admin_requests(graph: Graph, client: httpx.Client) -> None:
+    invalid = counter("ray_fye_requests", call="respond", outcome="invalid")
+    admin = counter("ray_fye_requests", call="admin", outcome="ok")
     assert client.post("/v1/respond", json={"text": 5}).status_code == 422
     assert client.get("/v1/admin/adapters").status_code == 200
-    until("ray_fye_requests", 1, call="respond", outcome="invalid")
-    until("ray_fye_requests", 1, call="admin", outcome="ok")
+    invalid.until_raised()
+    admin.until_raised()
 
 
 def test_counts_timed_out_requests(graph: Graph, client: httpx.Client) -> None:
-    assert (
-        client.post(
-            "/v1/respond", json={"text": "such love"}, headers={"x-request-timeout-ms": "500"}
-        ).status_code
-        == 504
-    )
-    until("ray_fye_requests", 1, persona="love", outcome="deadline_exceeded")
+    late = counter("ray_fye_requests", persona="love", outcome="deadline_exceeded")
+    soon = {"x-request-timeout-ms": "500"}
+    reply = client.post("/v1/respond", json={"text": "such love"}, headers=soon)
+    assert reply.status_code == 504
+    late.until_raised()
 
 
 def test_the_server_returns_the_metrics_of_its_machine(client: httpx.Client) -> None:
+    requests = counter("ray_fye_requests", call="detect")
     assert client.post("/v1/detect", json={"text": "such joy"}).status_code == 200
-    until("ray_fye_requests", 1, call="detect")
+    requests.until_raised()
     reply = client.get("/metrics")
     assert reply.status_code == 200
-    assert counted(reply.text, "ray_fye_requests", call="detect") >= 1
+    assert counted(reply.text, "ray_fye_requests", call="detect") > requests.before

@@ -8,10 +8,11 @@ import pytest
 from httpx_sse import aconnect_sse
 
 from models.emotions import LABELS
-from support.running_graph import Graph, kill_replica, wait_for_running
+from support.running_graph import Graph, kill_replica, stopped_replica, wait_for_running
 
 BODY = {"text": "much love", "max_tokens": 20}
 STARTED = ["emotion", "delta"]
+IN_FLIGHT_S = 2.0  # until calls have reached the detector; less than before a hedge
 
 
 async def read_stream(
@@ -68,14 +69,12 @@ async def test_answers_continue_when_a_detector_dies(
     bodies: list[tuple[str, dict[str, Any]]] = [
         ("/v1/respond", {"text": f"so much {label}", "max_tokens": 4}) for label in LABELS
     ]
-    asked = [asyncio.create_task(async_client.post(path, json=body)) for path, body in bodies]
-    await asyncio.to_thread(kill_replica, "Detector")
-    asked += [
-        asyncio.create_task(
-            async_client.post("/v1/detect", json={"text": [f"so much {label}"] * 5})
-        )
-        for label in LABELS
-    ]
+    bodies += [("/v1/detect", {"text": [f"so much {label}"] * 5}) for label in LABELS]
+    with stopped_replica("Detector") as detector:
+        asked = [asyncio.create_task(async_client.post(path, json=body)) for path, body in bodies]
+        _, waiting = await asyncio.wait(asked, timeout=IN_FLIGHT_S)
+        assert len(waiting) == len(asked), "the detector is stopped, so every call waits for it"
+        detector.kill()
     replies = await asyncio.gather(*asked)
     assert [reply.status_code for reply in replies] == [200] * 12
     assert [reply.json()["persona"] for reply in replies[:6]] == list(LABELS)

@@ -2,8 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+import psutil
+
+from serve.cli.local_cluster import APP_NAME
 
 POLL_S = 0.05
 
@@ -22,6 +27,20 @@ async def wait_for_running(graph: Graph, running: int, limit_s: float) -> None:
     while (found := await asyncio.to_thread(graph.running)) != running:
         assert time.monotonic() < deadline_s, f"{found} replies are generated, expected {running}"
         await asyncio.sleep(POLL_S)
+
+
+@contextmanager
+def stopped_replica(deployment: str) -> Iterator[psutil.Process]:
+    """Stop the only replica of a deployment, so that what is asked of it stays."""
+    command = f"ServeReplica:{APP_NAME}:{deployment}"
+    processes = psutil.Process().children(recursive=True)
+    [process] = [one for one in processes if command in " ".join(one.cmdline())]
+    process.suspend()
+    try:
+        yield process
+    finally:
+        with suppress(psutil.NoSuchProcess):  # it was killed, or Serve has replaced it
+            process.resume()
 
 
 def kill_replica(deployment: str) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Response, Route, sync_playwright
 
 COMMANDS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = (
@@ -35,16 +35,22 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def page_of(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """Open a page in a profile of its own. An error in its console fails the test."""
+    """Open a page in a profile of its own. An error in its console or a missing file fails it."""
     with browser.new_context(reduced_motion="reduce", **options) as context:
         context.set_default_timeout(TIMEOUT_MS)
         page = context.new_page()
         errors = list[str]()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda line: errors.append(line.text) if _is_ours(line.text) else None)
+        page.on("response", lambda reply: errors.append(reply.url) if _is_missing(reply) else None)
         page.goto(url)
         yield page
         assert errors == []
+
+
+def _is_missing(reply: Response) -> bool:
+    """Return whether a part of the page is not there. Its requests to the API may fail."""
+    return reply.status >= 400 and reply.request.resource_type not in {"fetch", "xhr"}
 
 
 def _is_ours(line: str) -> bool:
