@@ -86,7 +86,9 @@ def test_the_history_is_what_every_tab_wrote_since_it_was_cleared(
         expect(write(other, "four")).to_contain_text(ANSWERED)
         expect(write(page, "five")).to_contain_text(ANSWERED)
         page.get_by_role("button", name="Clear history").click()
-        page.keyboard.press("Escape")  # which must not repeat the answer of the last time
+        # In some browsers Esc repeats the answer of the last time. Chromium forgets it by itself.
+        expect(page.locator("#clear-dialog")).to_have_js_property("returnValue", "")
+        page.keyboard.press("Escape")
         expect(page.locator("#clear-dialog")).to_be_hidden()
         page.reload()
         expect(page.locator(".said")).to_have_text(["four", "five"])
