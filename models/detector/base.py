@@ -19,7 +19,7 @@ from models.errors import ManifestError
 from models.manifest import DetectorManifest
 from models.weights.cache import materialize
 
-BATCH_SIZE = 64
+ROWS_PER_PASS = 64
 MAX_WINDOWS = 8  # of a text; of a longer one, the first and the last half as many are read
 
 
@@ -37,7 +37,13 @@ class TextEmotion:
 
 
 class TextClassifier(ABC):
-    """Detector artifact, loaded for one device and precision."""
+    """Detector artifact, loaded for one device and precision.
+
+    Attributes:
+        rows_per_pass: windows that are padded to one length and run together.
+    """
+
+    rows_per_pass = ROWS_PER_PASS
 
     def __init__(self, folder: Path) -> None:
         """Check the artifact and find its base weights.
@@ -116,8 +122,8 @@ class TextClassifier(ABC):
         """Run batches of windows of similar length; the results have the order of the windows."""
         by_length = sorted(range(len(windows)), key=lambda number: len(windows[number]))
         results = []
-        for start in range(0, len(windows), BATCH_SIZE):
-            batch = by_length[start : start + BATCH_SIZE]
+        for start in range(0, len(windows), self.rows_per_pass):
+            batch = by_length[start : start + self.rows_per_pass]
             results.append(self.forward_ids([windows[number] for number in batch]))
         logits, features = (torch.cat(parts) for parts in zip(*results, strict=True))
         original_order = torch.tensor(by_length).argsort()

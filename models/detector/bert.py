@@ -18,6 +18,8 @@ from models.encoder.bert import BertEncoder, EncoderShape
 from models.encoder.rows import restore_rows
 from models.manifest import DETECTOR_WEIGHTS
 
+# On a CPU eight rows of a text each use it as well as more do, and have less padding.
+CPU_ROWS_PER_PASS = 8
 ENCODER = "bert."  # begins the names of the artifact's tensors of the encoder
 
 
@@ -37,6 +39,8 @@ class BertClassifier(TextClassifier):
         self._pooler = placed["pooler.dense.weight"], placed["pooler.dense.bias"]
         self._head = placed["classifier.weight"], placed["classifier.bias"]
         self._device = device
+        if device == "cpu":
+            self.rows_per_pass = CPU_ROWS_PER_PASS
         self._tokenizer = Tokenizer.from_file(str(self.base.folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.manifest.max_tokens)
