@@ -17,7 +17,7 @@ class Settings(FrozenModel):
         default=1000, gt=0, description="objective of the 95th percentile of the TTFT"
     )
     start_s: float = Field(default=60, gt=0, description="from a decision to a ready replica")
-    busy: float = Field(default=0.65, gt=0, le=1, description="share of the slots to use")
+    busy: float = Field(default=0.75, gt=0, le=1, description="share of the slots to use")
     detector_busy: float = Field(
         default=0.6, gt=0, le=1, description="share of the time that detectors are to compute"
     )
