@@ -15,8 +15,22 @@ PUNICA_WRAPPER = "serve.engine.vllm_cpu.punica.RowWiseLora"
 BASE = resolve_obj_by_qualname(cpu_platform_plugin())  # CpuPlatform, or its subclass for AMD Zen
 
 
+def has_cpp_compiler() -> bool:
+    """Tell whether Inductor finds the C++ compiler that it needs on a CPU."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        return bool(get_cpp_compiler())
+    except InvalidCxxCompiler:
+        return False
+
+
 class RowWiseLoraPlatform(BASE):  # type: ignore[misc, valid-type]
     """CPU platform whose LoRA operator reads only the adapter that a row uses."""
+
+    # vLLM compiles single functions with it, such as the one that ranks a token among the logprobs.
+    simple_compile_backend: str = "inductor" if has_cpp_compiler() else "eager"
 
     @classmethod
     def get_punica_wrapper(cls) -> str:
@@ -41,14 +55,3 @@ class RowWiseLoraPlatform(BASE):  # type: ignore[misc, valid-type]
             vllm_config.compilation_config.mode = CompilationMode.DYNAMO_TRACE_ONCE
         else:
             log.warning("No C++ compiler found, so the model is not compiled. Install g++.")
-
-
-def has_cpp_compiler() -> bool:
-    """Tell whether Inductor finds the C++ compiler that it needs on a CPU."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        return bool(get_cpp_compiler())
-    except InvalidCxxCompiler:
-        return False

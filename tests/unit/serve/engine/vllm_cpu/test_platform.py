@@ -1,9 +1,13 @@
 """Selection of our CPU platform by vLLM, and compilation of models with LoRA."""
 
-from types import SimpleNamespace
+import importlib.util
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch._inductor import cpp_builder
+from torch._inductor.exc import InvalidCxxCompiler
 from vllm.config import CompilationMode
 from vllm.platforms import resolve_current_platform_cls_qualname
 from vllm.platforms.cpu import CpuPlatform
@@ -65,3 +69,30 @@ def test_models_with_lora_are_compiled_if_requested_and_possible(
     )
     RowWiseLoraPlatform.check_and_update_config(config)
     assert config.compilation_config.mode == expected
+
+
+def imported_again() -> ModuleType:
+    """Execute the module as a new process would, beside the one that other tests use."""
+    spec = importlib.util.spec_from_file_location("platform_again", platform.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_functions_that_vllm_compiles_work_without_a_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing() -> str:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
+    backend = imported_again().RowWiseLoraPlatform.simple_compile_backend
+    double = torch.compile(lambda x: x * 2 + 1, backend=backend)
+    assert double(torch.arange(3)).tolist() == [1, 3, 5]
+
+
+def test_functions_are_compiled_with_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", lambda: "g++")
+    assert imported_again().RowWiseLoraPlatform.simple_compile_backend == "inductor"
