@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch.nn.functional import linear
 
 from models.detector.base import TextClassifier
+from models.detector.tokens import WindowTokenizer
 from models.encoder.bert import BertEncoder, EncoderShape
 from models.encoder.rows import restore_rows
 from models.manifest import DETECTOR_WEIGHTS
@@ -41,14 +41,11 @@ class BertClassifier(TextClassifier):
         self._device = device
         if device == "cpu":
             self.rows_per_pass = CPU_ROWS_PER_PASS
-        self._tokenizer = Tokenizer.from_file(str(self.base.folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.manifest.max_tokens)
+        self._tokenizer = WindowTokenizer(self.base.folder, self.manifest.max_tokens)
 
     def token_windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Tokenize texts of any length; see `TextClassifier.token_windows`."""
-        encoded = self._tokenizer.encode_batch(list(texts))
-        return [[row.ids, *(more.ids for more in row.overflowing)] for row in encoded]
+        return self._tokenizer.windows(texts)
 
     @torch.inference_mode()
     def forward_ids(self, windows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Learning from a teacher: its scores and its features, beside the labels.
+"""Learning from a teacher: its scores and its features, and the labels.
 
 texts -> teacher -> TeacherOutputs, kept in the run -> rows -> Student -> loss
 

@@ -1,6 +1,6 @@
 """Preference stage of the persona adapters, by direct preference optimisation (DPO).
 
-    marked answers -> preferences -> one LoRA, trained beside the frozen adapter of each persona
+    marked answers -> preferences -> one LoRA, trained on top of each persona's frozen adapter
                    -> its update joined to each of the six -> PEFT folders and manifests
 
 The adapters are nearly alike, so they share the update: the marks of all personas teach it. The

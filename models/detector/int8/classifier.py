@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 
 from models.detector.base import TextClassifier
 from models.detector.int8.cache import int8_weights
 from models.detector.int8.model import EncoderShape, Int8Mpnet
+from models.detector.tokens import WindowTokenizer
 
 
 class Int8Classifier(TextClassifier):
@@ -32,15 +32,12 @@ class Int8Classifier(TextClassifier):
             eps=config["layer_norm_eps"],
         )
         self._model = Int8Mpnet(load_file(int8_weights(folder)), shape)
-        self._tokenizer = Tokenizer.from_file(str(self.base.folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.manifest.max_tokens)
+        self._tokenizer = WindowTokenizer(self.base.folder, self.manifest.max_tokens)
         self._pad_id = config["pad_token_id"]
 
     def token_windows(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Tokenize texts of any length; see `TextClassifier.token_windows`."""
-        encoded = self._tokenizer.encode_batch(list(texts))
-        return [[row.ids, *(more.ids for more in row.overflowing)] for row in encoded]
+        return self._tokenizer.windows(texts)
 
     @torch.inference_mode()
     def forward_ids(self, windows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

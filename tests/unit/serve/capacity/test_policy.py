@@ -108,7 +108,7 @@ def test_classification_alone_wakes_no_responder() -> None:
 
 
 def classification(now_s: float, detectors: int) -> Signals:
-    """Return signals of detectors that compute all the time for nobody's answer."""
+    """Return signals of detectors that compute all the time while no answer is wanted."""
     load = (DetectorLoad(1.0, 100),) * detectors
     return replace(QUIET, now_s=now_s, detectors=load, detector_target=detectors)
 

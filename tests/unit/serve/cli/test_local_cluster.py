@@ -37,7 +37,7 @@ def applications(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
 def test_ray_gets_enough_cpus_for_every_replica(
     monkeypatch: pytest.MonkeyPatch, detectors: int, cpus: float, found: int
 ) -> None:
-    """On a machine with 8, beside two responders with one each."""
+    """On a machine with 8 that also has two responders with one each."""
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     detector = DetectorConfig(replicas=Replicas(maximum=detectors, cpus=cpus))
     responder = ResponderConfig(kind="scripted", replicas=Replicas(maximum=2, cpus=1))

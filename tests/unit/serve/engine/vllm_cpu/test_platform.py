@@ -72,7 +72,7 @@ def test_models_with_lora_are_compiled_if_requested_and_possible(
 
 
 def imported_again() -> ModuleType:
-    """Execute the module as a new process would, beside the one that other tests use."""
+    """Execute the module as a new process would, apart from the one that other tests use."""
     spec = importlib.util.spec_from_file_location("platform_again", platform.__file__)
     assert spec is not None
     assert spec.loader is not None
