@@ -13,15 +13,29 @@ from models.detector.transformer import TransformerClassifier
 from models.hashing import weights_sha256
 from models.manifest import load_adapter
 from models.prompt import PROMPT_VERSION
+from models.weights.cache import materialize
 from support.tiny_models import tiny_bert, tiny_gemma
+from training.detector.export import export
+from training.detector.train import trainable_model
+from training.recipe import DetectorRecipe
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
 
 
-def detector_arguments(data: Path, base: Path, run: Path) -> tuple[str, ...]:
+def detector_arguments(data: Path, base: Path, teacher: Path, run: Path) -> tuple[str, ...]:
     folders = ("--data", str(data), "--run", str(run))
-    return ("detector", "--recipe", "detector-minilm-l6", *folders, "--set", f"base={base}")
+    settings = (f"base={base}", f"teacher={teacher}", "ordinary_repeats=1")
+    overrides = (word for setting in settings for word in ("--set", setting))
+    return ("detector", "--recipe", "detector-minilm-l6", *folders, *overrides)
+
+
+def tiny_teacher(base: Path, folder: Path) -> Path:
+    """Export a detector with random weights."""
+    recipe = DetectorRecipe(base=str(base))
+    weights = materialize(recipe.base)
+    export(trainable_model(recipe, weights.folder), weights, recipe, "c" * 64, folder)
+    return folder
 
 
 def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -62,9 +76,12 @@ def test_killed_detector_run_resumes_and_its_artefact_loads(tmp_path: Path, data
     base = tiny_bert(tmp_path / "tiny-bert")
     run = tmp_path / "run"
     log = tmp_path / "log.txt"
-    arguments = (*detector_arguments(data, base, run), "--set", "epochs=2")
+    teacher = tiny_teacher(base, tmp_path / "teacher")
+    arguments = (*detector_arguments(data, base, teacher, run), "--set", "epochs=2")
     kill_when("checkpoint-100/trainer_state.json", run, start(log, *arguments), log)
-    assert first_step(finish(log, *arguments), "detector") > 100
+    resumed = finish(log, *arguments)
+    assert first_step(resumed, "detector") > 100
+    assert "teacher: " not in resumed, "the teacher was asked again"
     classifier = TransformerClassifier(run / "artifact")
     texts = ["unsplit joy line", "a longer text than the other one, to be padded to"]
     scores = classifier.scores(texts)
@@ -90,10 +107,11 @@ def test_killed_persona_run_resumes_and_its_adapter_loads(tmp_path: Path) -> Non
 
 def test_same_seed_gives_the_same_loss_curve(tmp_path: Path, data: Path) -> None:
     base = tiny_bert(tmp_path / "tiny-bert")
+    teacher = tiny_teacher(base, tmp_path / "teacher")
     curves = []
     for name in ("one", "two"):
         run = tmp_path / name
-        arguments = detector_arguments(data, base, run)
+        arguments = detector_arguments(data, base, teacher, run)
         finish(tmp_path / "log.txt", *arguments, "--set", "epochs=0.5", "--set", "seed=7")
         history = json.loads((run / "metrics.json").read_text())["history"]
         curves.append([row["loss"] for row in history if "loss" in row])
